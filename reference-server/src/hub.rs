@@ -1,0 +1,465 @@
+//! The hub: topics, their bounded history, and who waits for them.
+//!
+//! There is one way for an event to reach anybody. `publish` appends it to its topic's history and wakes the
+//! topic's subscribers; a subscriber reads what lies behind its own position. Short polls, held polls, streams
+//! and resumed streams are all that one read, so none of them can lose what another would have seen. The
+//! distance between a subscriber and the head of the topic *is* its queue: it costs no memory, it is bounded
+//! by `queue_events`, and what falls off its end is counted.
+//!
+//! Events are numbered across all topics of the hub, so that one number is a cursor over any set of topics.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+
+use crate::stats::Stats;
+
+/// How much the hub remembers, and what it does with those who cannot keep up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Events kept per topic, for cursors and for slow subscribers.
+    pub history_events: usize,
+    /// How far a live subscriber may fall behind the head of a topic, in events; at most `history_events`.
+    pub queue_events: usize,
+    /// What happens to a subscriber that falls further behind.
+    pub slow: SlowPolicy,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { history_events: 1024, queue_events: 1024, slow: SlowPolicy::DropOldest }
+    }
+}
+
+/// What happens to a live subscriber that falls behind by more than its queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowPolicy {
+    /// It loses the oldest events, which are counted, and goes on.
+    #[default]
+    DropOldest,
+    /// It is disconnected, which is counted.
+    Disconnect,
+}
+
+/// One published message, encoded once and shared by all who receive it.
+#[derive(Debug)]
+pub struct Event {
+    /// Position among all events of this hub, from 1.
+    pub id: u64,
+    /// Whether it was published as binary; the protocols that can tell hand it on as such.
+    pub binary: bool,
+    /// What was published, unchanged.
+    pub payload: Bytes,
+    /// The event as SSE sends it, made by the first subscriber that needs it.
+    pub(crate) sse: std::sync::OnceLock<Bytes>,
+}
+
+/// A position in the stream of a hub's events, over any set of topics. Opaque to clients.
+///
+/// It names the hub that issued it: another hub, or the same one restarted, starts a client with such a
+/// cursor at the oldest event it has, which may repeat events but loses none that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    hub: u32,
+    after: u64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{}", self.hub, self.after)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        let (hub, after) = text.split_once('-').ok_or(BadCursor)?;
+        Ok(Cursor {
+            hub: u32::from_str_radix(hub, 16).map_err(|_| BadCursor)?,
+            after: after.parse().map_err(|_| BadCursor)?,
+        })
+    }
+}
+
+/// The text is not a cursor that this server issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor of this server")]
+pub struct BadCursor;
+
+/// The events of one process. Cheap to share; every method may be called from any task.
+pub struct Hub {
+    id: u32,
+    limits: Limits,
+    stats: Arc<Stats>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: u64,
+    topics: HashMap<Box<str>, Topic>,
+}
+
+#[derive(Default)]
+struct Topic {
+    ring: VecDeque<Arc<Event>>,
+    /// Events ever published here; the ordinal of the next one.
+    published: u64,
+    /// Id of the newest event that fell out of the ring.
+    evicted_id: u64,
+    subscribers: Vec<Arc<Seat>>,
+}
+
+impl Topic {
+    /// Ordinal of the oldest event in the ring.
+    fn oldest(&self) -> u64 {
+        self.published - self.ring.len() as u64
+    }
+
+    /// Index in the ring of the next event that `seat` wants.
+    fn index_of(&self, seat: &Seat) -> usize {
+        (seat.next.load(Relaxed) - self.oldest()) as usize
+    }
+
+    /// Index in the ring of the first event behind `after`.
+    fn index_after(&self, after: u64) -> usize {
+        self.ring.partition_point(|event| event.id <= after)
+    }
+}
+
+/// A live subscriber's place at one topic.
+struct Seat {
+    signal: Arc<AtomicWaker>,
+    /// Ordinal of the next event it wants.
+    next: AtomicU64,
+}
+
+/// What a read gave.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// New events in the order of their ids.
+    pub events: Vec<Arc<Event>>,
+    /// Events lost before these, because they fell out of the queue or the history. For a cursor that lies before
+    /// the history the true number is unknown, and this is 1.
+    pub missed: u64,
+}
+
+impl Hub {
+    /// An empty hub. `id` tells its cursors from those of other hubs; draw it at random.
+    pub fn new(id: u32, limits: Limits, stats: Arc<Stats>) -> Arc<Hub> {
+        let limits = Limits { queue_events: limits.queue_events.min(limits.history_events), ..limits };
+        Arc::new(Hub { id, limits, stats, state: Mutex::default() })
+    }
+
+    /// The counters this hub keeps up to date.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock can panic half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends an event to `topic` and wakes its subscribers. The topic comes to be if it did not exist.
+    pub fn publish(&self, topic: &str, payload: Bytes, binary: bool) -> Cursor {
+        self.stats.published.add(1);
+        self.stats.published_bytes.add(payload.len() as u64);
+        let mut state = self.lock();
+        state.last_id += 1;
+        let id = state.last_id;
+        let topic = topic_entry(&mut state.topics, topic);
+        if topic.ring.len() >= self.limits.history_events.max(1) {
+            topic.evicted_id = topic.ring.pop_front().map_or(0, |event| event.id);
+        }
+        topic.ring.push_back(Arc::new(Event { id, binary, payload, sse: Default::default() }));
+        topic.published += 1;
+        for seat in &topic.subscribers {
+            seat.signal.wake();
+        }
+        Cursor { hub: self.id, after: id }
+    }
+
+    /// The cursor behind every event so far: who starts here receives only what comes next.
+    pub fn now(&self) -> Cursor {
+        Cursor { hub: self.id, after: self.lock().last_id }
+    }
+
+    /// A cursor that this hub issued, or the one before all history if another hub did.
+    fn own(&self, cursor: Cursor) -> u64 {
+        if cursor.hub == self.id { cursor.after } else { 0 }
+    }
+
+    /// One look-up into the store: the events of `topics` behind `cursor`, and the cursor behind those.
+    pub fn read(&self, topics: &[impl AsRef<str>], cursor: Cursor) -> (Batch, Cursor) {
+        self.stats.lookups.add(1);
+        let after = self.own(cursor);
+        let state = self.lock();
+        let mut batch = Batch::default();
+        for topic in topics.iter().filter_map(|name| state.topics.get(name.as_ref())) {
+            // A foreign cursor (0) claims nothing about what its owner has seen, so nothing is missed.
+            batch.missed += u64::from(after > 0 && topic.evicted_id > after);
+            batch.events.extend(topic.ring.iter().skip(topic.index_after(after)).cloned());
+        }
+        if topics.len() > 1 {
+            batch.events.sort_unstable_by_key(|event| event.id);
+        }
+        (batch, Cursor { hub: self.id, after: state.last_id })
+    }
+
+    /// Starts a live subscription to `topics` behind `cursor`, or from now on.
+    pub fn subscribe(self: &Arc<Self>, topics: &[impl AsRef<str>], cursor: Option<Cursor>) -> Subscription {
+        let mut subscription = Subscription {
+            hub: self.clone(),
+            signal: Arc::default(),
+            seats: Vec::with_capacity(topics.len()),
+            after: 0,
+            missed: 0,
+        };
+        subscription.after = self.lock().last_id;
+        for topic in topics {
+            subscription.add(topic.as_ref(), cursor);
+        }
+        subscription
+    }
+
+    /// How far live subscribers lie behind, in events: the sum over all and the largest.
+    pub fn queue_depths(&self) -> (u64, u64) {
+        let state = self.lock();
+        let depths = state
+            .topics
+            .values()
+            .flat_map(|topic| topic.subscribers.iter().map(|seat| topic.published - seat.next.load(Relaxed)));
+        depths.fold((0, 0), |(sum, max), depth| (sum + depth, max.max(depth)))
+    }
+
+    /// Number of topics that were ever published to or subscribed.
+    pub fn topics(&self) -> usize {
+        self.lock().topics.len()
+    }
+}
+
+fn topic_entry<'a>(topics: &'a mut HashMap<Box<str>, Topic>, name: &str) -> &'a mut Topic {
+    if !topics.contains_key(name) {
+        topics.insert(name.into(), Topic::default());
+    }
+    topics.get_mut(name).unwrap_or_else(|| unreachable!("just inserted"))
+}
+
+/// A live subscriber: a position in each of its topics, and the task to wake. Ends when dropped.
+pub struct Subscription {
+    hub: Arc<Hub>,
+    signal: Arc<AtomicWaker>,
+    seats: Vec<(Box<str>, Arc<Seat>)>,
+    after: u64,
+    missed: u64,
+}
+
+/// The subscriber fell behind by more than its queue, and the policy is to disconnect such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fell behind by more than the queue holds")]
+pub struct TooSlow;
+
+impl Subscription {
+    /// Follows one more topic, behind `cursor` or from now on.
+    pub fn add(&mut self, name: &str, cursor: Option<Cursor>) {
+        if self.seats.iter().any(|(own, _)| **own == *name) {
+            return;
+        }
+        let mut state = self.hub.lock();
+        let topic = topic_entry(&mut state.topics, name);
+        let next = match cursor.map(|cursor| self.hub.own(cursor)) {
+            None => topic.published,
+            Some(after) => {
+                self.missed += u64::from(after > 0 && topic.evicted_id > after);
+                topic.oldest() + topic.index_after(after) as u64
+            }
+        };
+        let seat = Arc::new(Seat { signal: self.signal.clone(), next: AtomicU64::new(next) });
+        topic.subscribers.push(seat.clone());
+        self.seats.push((name.into(), seat));
+    }
+
+    /// The cursor behind everything this subscriber has taken.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { hub: self.hub.id, after: self.after }
+    }
+
+    /// Takes what is there, at most `max_events` per topic; does not wait.
+    ///
+    /// # Errors
+    /// `TooSlow` if the policy ends this subscriber.
+    pub fn take(&mut self, max_events: usize) -> Result<Batch, TooSlow> {
+        let mut batch = Batch { missed: std::mem::take(&mut self.missed), events: Vec::new() };
+        let state = self.hub.lock();
+        // All topics are cut at one id, so that the ids of a batch rise and its last one is a cursor over all of them.
+        let mut cut = state.last_id;
+        for (name, seat) in &self.seats {
+            let Some(topic) = state.topics.get(name) else { continue };
+            let missed = skip_excess(topic, seat, &self.hub.limits);
+            batch.missed += missed;
+            self.hub.stats.dropped.add(missed);
+            if missed > 0 && self.hub.limits.slow == SlowPolicy::Disconnect {
+                self.hub.stats.slow_disconnects.add(1);
+                return Err(TooSlow);
+            }
+            let last = topic.index_of(seat).saturating_add(max_events - 1);
+            cut = topic.ring.get(last).map_or(cut, |event| cut.min(event.id));
+        }
+        for (name, seat) in &self.seats {
+            let Some(topic) = state.topics.get(name) else { continue };
+            let before = batch.events.len();
+            let wanted = topic.ring.iter().skip(topic.index_of(seat));
+            batch.events.extend(wanted.take_while(|event| event.id <= cut).cloned());
+            seat.next.fetch_add((batch.events.len() - before) as u64, Relaxed);
+        }
+        if self.seats.len() > 1 {
+            batch.events.sort_unstable_by_key(|event| event.id);
+        }
+        self.after = cut;
+        Ok(batch)
+    }
+
+    /// Waits until there is something to take, then takes it.
+    ///
+    /// # Errors
+    /// `TooSlow` if the policy ends this subscriber.
+    pub fn poll_take(&mut self, cx: &mut Context<'_>, max_events: usize) -> Poll<Result<Batch, TooSlow>> {
+        // Registered before looking, so that an event between the two is not slept through.
+        self.signal.register(cx.waker());
+        match self.take(max_events) {
+            Ok(batch) if batch.events.is_empty() && batch.missed == 0 => Poll::Pending,
+            taken => Poll::Ready(taken),
+        }
+    }
+}
+
+/// Moves a seat that lies too far behind to the oldest event its queue may hold; returns how many it lost.
+fn skip_excess(topic: &Topic, seat: &Seat, limits: &Limits) -> u64 {
+    let depth = topic.published - seat.next.load(Relaxed);
+    let excess = depth.saturating_sub(limits.queue_events as u64);
+    seat.next.fetch_add(excess, Relaxed);
+    excess
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self.hub.lock();
+        for (name, seat) in &self.seats {
+            if let Some(topic) = state.topics.get_mut(name)
+                && let Some(at) = topic.subscribers.iter().position(|other| Arc::ptr_eq(other, seat))
+            {
+                topic.subscribers.swap_remove(at);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hub(limits: Limits) -> Arc<Hub> {
+        Hub::new(7, limits, Arc::default())
+    }
+
+    fn payloads(batch: &Batch) -> Vec<u8> {
+        batch.events.iter().map(|event| event.payload[0]).collect()
+    }
+
+    #[derive(Clone, Debug)]
+    enum Act {
+        Publish(u8),
+        Poll,
+        Take,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let act = prop_oneof![(0u8..3).prop_map(Act::Publish), Just(Act::Poll), Just(Act::Take)];
+        proptest::collection::vec(act, 0..60)
+    }
+
+    proptest! {
+        /// Whatever the interleaving, a poller and a live subscriber see each event of their topics once, in order.
+        #[test]
+        fn polling_and_subscribing_see_the_same(acts in acts(), max in 1usize..4) {
+            let hub = hub(Limits::default());
+            let topics = ["a", "b"];
+            let mut cursor = hub.now();
+            let mut live = hub.subscribe(&topics, None);
+            let (mut published, mut polled, mut taken) = (vec![], vec![], vec![]);
+            for (i, act) in acts.into_iter().enumerate() {
+                match act {
+                    Act::Publish(topic) => {
+                        hub.publish(["a", "b", "other"][topic as usize], Bytes::from(vec![i as u8]), false);
+                        if topic < 2 { published.push(i as u8); }
+                    }
+                    Act::Poll => {
+                        let (batch, next) = hub.read(&topics, cursor);
+                        cursor = next;
+                        polled.extend(payloads(&batch));
+                    }
+                    Act::Take => taken.extend(payloads(&live.take(max).unwrap())),
+                }
+            }
+            polled.extend(payloads(&hub.read(&topics, cursor).0));
+            while let Ok(batch) = live.take(max) {
+                if batch.events.is_empty() { break; }
+                taken.extend(payloads(&batch));
+            }
+            prop_assert_eq!(&polled, &published);
+            prop_assert_eq!(&taken, &published);
+        }
+    }
+
+    #[test]
+    fn a_slow_subscriber_loses_the_oldest_and_every_loss_is_counted() {
+        let hub = hub(Limits { history_events: 8, queue_events: 3, slow: SlowPolicy::DropOldest });
+        let mut live = hub.subscribe(&["t"], None);
+        for i in 0..5 {
+            hub.publish("t", Bytes::from(vec![i]), false);
+        }
+        assert_eq!(hub.queue_depths(), (5, 5));
+        let batch = live.take(usize::MAX).unwrap();
+        assert_eq!((payloads(&batch), batch.missed), (vec![2, 3, 4], 2));
+        assert_eq!(hub.stats().dropped.get(), 2);
+    }
+
+    #[test]
+    fn a_slow_subscriber_is_disconnected_where_that_is_the_policy() {
+        let hub = hub(Limits { history_events: 8, queue_events: 3, slow: SlowPolicy::Disconnect });
+        let mut live = hub.subscribe(&["t"], None);
+        for i in 0..4 {
+            hub.publish("t", Bytes::from(vec![i]), false);
+        }
+        assert_eq!(live.take(usize::MAX).unwrap_err(), TooSlow);
+    }
+
+    #[test]
+    fn a_cursor_before_the_history_is_told_that_something_is_missing() {
+        let hub = hub(Limits { history_events: 2, ..Limits::default() });
+        let cursor = hub.publish("t", Bytes::from_static(&[0]), false);
+        for i in 1..5 {
+            hub.publish("t", Bytes::from(vec![i]), false);
+        }
+        let (batch, _) = hub.read(&["t"], cursor);
+        assert_eq!((payloads(&batch), batch.missed), (vec![3, 4], 1));
+        let foreign = Cursor { hub: 8, after: 999 };
+        let (batch, _) = hub.read(&["t"], foreign);
+        assert_eq!((payloads(&batch), batch.missed), (vec![3, 4], 0));
+    }
+
+    #[test]
+    fn a_cursor_survives_its_text_form() {
+        let cursor = hub(Limits::default()).publish("t", Bytes::new(), false);
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        assert_eq!("nonsense".parse::<Cursor>(), Err(BadCursor));
+    }
+}

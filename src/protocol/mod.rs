@@ -1,0 +1,162 @@
+//! The protocols: one file each, one small pair of traits, one table.
+//!
+//! A protocol file moves bytes and knows nothing about time, measuring, scenarios or processes. It gets a
+//! [`Seat`] (who it is and what it may talk to) and gives a [`Client`]. Where a protocol has to wait, it
+//! returns the wait and the session sleeps. What it receives it pushes into an [`Inbox`], which is the session's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::transport::meter::Meter;
+
+mod failure;
+
+pub use failure::{Failure, Kind, Phase};
+
+/// One simulated user on one protocol, with connections of its own.
+///
+/// Both methods are polled by the same task. Neither allocates per message where the protocol's library does not.
+pub trait Client {
+    /// Goes on with receiving: dials if it must, subscribes, reads.
+    ///
+    /// After `Err` the client is as good as new: the next call starts with a fresh connection, behind the last
+    /// event it saw where the protocol itself can resume (`Traits::resumes`).
+    fn poll_recv(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>>;
+
+    /// Goes on with sending `message`; called with the same message until it is ready. Ready means handed to
+    /// the operating system (streams) or acknowledged by the server (HTTP publish, where a refusal must be seen).
+    /// Only called once `poll_recv` has returned `Step::Ready`, and may be pending while `poll_recv` goes on.
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<(), Failure>>;
+
+    /// Ends in the protocol's good order: close handshake, FIN. Polled until ready or until the session loses patience.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>;
+}
+
+/// The receiving end of a session.
+pub trait Inbox {
+    /// One payload arrived. All pushes of one `poll_recv` call carry one time: that of the first.
+    fn push(&mut self, payload: &[u8]);
+    /// The server said that it dropped `count` events for this subscriber.
+    fn missed(&mut self, count: u64);
+}
+
+/// What one `poll_recv` came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Connected, and the subscription acknowledged: what is published from here on is owed. Said once per connection,
+    /// for clients that poll once in their life.
+    Ready,
+    /// Zero or more payloads were pushed; call again.
+    Received,
+    /// Call again after this pause.
+    Pause(Pause),
+}
+
+/// How long to wait, in the protocol's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Until the next poll is due.
+    PollInterval,
+    /// As long as the server told (`retry:`), before the protocol itself reconnects. The connection was cut by the failure's kind.
+    Reconnect(Duration, Kind),
+}
+
+/// A payload to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The bytes, an envelope.
+    pub payload: &'a [u8],
+    /// Whether it goes as binary where the protocol can tell.
+    pub binary: bool,
+}
+
+/// Who a client is and what it may talk to. Everything shared between clients is behind an `Rc`.
+pub struct Seat {
+    /// The server of this client's group.
+    pub target: Rc<Target>,
+    /// Address to connect from; `None` leaves it to the system.
+    pub source: Option<IpAddr>,
+    /// Topics to subscribe to; empty for one that only publishes.
+    pub topics: Vec<Rc<str>>,
+    /// Topic to publish to.
+    pub publish: Option<Rc<str>>,
+    /// What it sends comes back to itself alone. Protocols without echo in the contract subscribe to their `publish` topic.
+    pub echo: bool,
+    /// Options that only some protocols read.
+    pub options: Options,
+    /// Place in the mesh, for peer-to-peer protocols in the broadcast pattern.
+    pub mesh: Option<Mesh>,
+    /// Where the bytes of this client's connections are counted.
+    pub meter: Rc<Meter>,
+    /// Seed of this client's own random numbers (WebSocket masks, ICE credentials).
+    pub seed: u64,
+}
+
+/// A client's place in a group whose members connect to each other.
+#[derive(Clone, Debug)]
+pub struct Mesh {
+    /// The group's name, unique in the run; signalling topics are made from it.
+    pub group: Rc<str>,
+    /// This client's index in the group.
+    pub index: usize,
+    /// Members of the group.
+    pub size: usize,
+}
+
+/// Options of single protocols.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Polls and publishes reuse their connection.
+    pub keep_alive: bool,
+    /// How long a long poll asks to be held; `None` leaves it to the server.
+    pub hold: Option<Duration>,
+    /// Data channel: messages arrive in order.
+    pub ordered: bool,
+    /// Data channel: how often a lost message is sent again; `None` is reliable.
+    pub max_retransmits: Option<u16>,
+    /// Data channels join clients to each other (`true`) or to the server.
+    pub peer_to_peer: bool,
+}
+
+/// The server under load, as the clients of one worker see it.
+#[derive(Debug)]
+pub struct Target {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// `Host` header.
+    pub host: String,
+    /// Further header lines of every HTTP request, each ending in CRLF; `minimal` has none.
+    pub headers: String,
+}
+
+/// What a protocol is, for plans, help texts and reports.
+#[derive(Clone, Copy, Debug)]
+pub struct Protocol {
+    /// Name in scenarios and results, e.g. `short-poll`.
+    pub name: &'static str,
+    /// Name for people, e.g. `Short polling`.
+    pub title: &'static str,
+    /// One line on how it works.
+    pub about: &'static str,
+    /// What it can do.
+    pub traits: Traits,
+    /// Makes a client. Nothing is sent before its first poll.
+    pub open: fn(Seat) -> Box<dyn Client>,
+}
+
+/// What a protocol can do, as far as the plan and the accounting depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Traits {
+    /// It asks again and again, at an interval of its own.
+    pub polls: bool,
+    /// After a cut it goes on behind the last event it saw, by itself.
+    pub resumes: bool,
+    /// It reconnects by itself.
+    pub reconnects: bool,
+    /// Messages can be marked as binary.
+    pub binary: bool,
+    /// In the broadcast pattern its clients connect to each other.
+    pub peer_to_peer: bool,
+}

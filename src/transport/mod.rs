@@ -1,0 +1,3 @@
+//! What lies under a protocol: counted sockets, source addresses, and a small HTTP/1.1 client.
+
+pub mod meter;
