@@ -88,8 +88,10 @@ pub struct Seat {
     pub options: Options,
     /// Place in the mesh, for peer-to-peer protocols in the broadcast pattern.
     pub mesh: Option<Mesh>,
-    /// Where the bytes of this client's connections are counted.
+    /// Where the bytes of this client's receiving connections are counted, and what it sends on the same connection.
     pub meter: Rc<Meter>,
+    /// Where publishing over connections of its own (HTTP POST) is counted.
+    pub publish_meter: Rc<Meter>,
     /// Seed of this client's own random numbers (WebSocket masks, ICE credentials).
     pub seed: u64,
 }

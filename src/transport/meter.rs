@@ -15,6 +15,11 @@ pub struct Meter {
     pub exchanges: Tally,
     /// Polls among them that brought no event.
     pub empty_exchanges: Tally,
+    /// Bytes read during exchanges, added when the exchange is complete: a request still held at the end counts in
+    /// `wire_out_bytes` and not here.
+    pub exchange_in_bytes: Tally,
+    /// Bytes written during exchanges, added when the exchange is complete.
+    pub exchange_out_bytes: Tally,
     /// Datagrams read and written, for protocols over UDP.
     pub datagrams_in: Tally,
     /// Datagrams written.
