@@ -1,4 +1,6 @@
 //! rtbench: a load tester for real-time communication.
 #![allow(missing_docs)]
+pub mod measure;
 pub mod protocol;
+pub mod scenario;
 pub mod transport;

@@ -1,0 +1,254 @@
+//! The record of one measured cell: a line of `cells.jsonl`, from which every other file is derived.
+//!
+//! It holds what was counted, not what follows from it: rates, ratios and percentiles are metrics (`metric.rs`).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::plan::CellSpec;
+
+/// Version of this layout; raised whenever a reader of the old one would misread the new one.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One measured combination of a scenario.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// Version of the layout.
+    pub schema_version: u32,
+    /// What was asked for.
+    pub spec: CellSpec,
+    /// Whether it was measured to the end.
+    pub status: Status,
+    /// When it began, in seconds since 1970 (UTC).
+    pub started_unix_s: f64,
+    /// Length of the window that was really measured, in seconds.
+    pub measured_s: f64,
+    /// Time from the first connect to the last client being ready, in seconds.
+    pub connect_s: f64,
+    /// Clients, messages, and what became of them.
+    pub counts: Counts,
+    /// Bytes and exchanges of the clients that receive (and of all clients in the echo pattern).
+    pub subscriber_wire: Wire,
+    /// Bytes and exchanges of publishing: the publishers' own connections, and HTTP publish of any client.
+    pub publisher_wire: Wire,
+    /// Receipt minus due time, of each delivery in the window.
+    pub response: Distribution,
+    /// Receipt minus write.
+    pub service: Distribution,
+    /// Write minus due time, of each event in the window.
+    pub send_lag: Distribution,
+    /// Cost of the server, where rtbench can read it.
+    pub server: Option<ServerCost>,
+    /// Cost of the generator: all workers together, and the busiest.
+    pub generator: GeneratorCost,
+    /// What went wrong with clients, by phase and kind.
+    pub failures: Vec<FailureCount>,
+    /// A row for each second of the window.
+    pub intervals: Vec<Interval>,
+    /// Whether to believe it.
+    pub trust: Trust,
+    /// Order-independent digest of the schedule of the window's events (stream, sequence, due time), hexadecimal.
+    pub schedule_digest: String,
+    /// Answers of probes (`binary`, `reconnect`, ...): what was found, in data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
+}
+
+/// How a cell ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Measured to the end.
+    Finished,
+    /// Stopped by the user; what had been measured is here.
+    Interrupted,
+    /// Not measured, and why.
+    Failed(String),
+}
+
+/// Clients and messages of the window. `expected` and `delivered + lost` are independent counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// Clients that became ready.
+    pub connected: u64,
+    /// Events sent in the window, counted by publishers.
+    pub published: u64,
+    /// Deliveries owed: for each event, the subscribers of its topic. Counted from the publishers' side.
+    pub expected: u64,
+    /// Deliveries received once, counted by subscribers.
+    pub delivered: u64,
+    /// Deliveries that never came, counted by subscribers as gaps.
+    pub lost: u64,
+    /// Deliveries received again.
+    pub duplicates: u64,
+    /// Deliveries that came after one of a higher sequence.
+    pub reordered: u64,
+    /// Deliveries that came after the drain's deadline; also in `lost`.
+    pub late: u64,
+    /// Payloads whose checksum was wrong.
+    pub corrupt: u64,
+    /// Payloads that were no envelope of this run.
+    pub foreign: u64,
+    /// Deliveries that the server said it dropped.
+    pub declared_missed: u64,
+    /// Events that were due and could not be sent before the end of the window.
+    pub shed: u64,
+    /// Deliveries with a receipt before their due or sent time (clock error).
+    pub negative: u64,
+    /// Events sent from the barrier to the end, warm-up included; divisor of `publisher_wire`.
+    pub published_all: u64,
+    /// Payload bytes of those.
+    pub published_all_bytes: u64,
+    /// Deliveries from the barrier to the end, warm-up included; divisor of `subscriber_wire`.
+    pub delivered_all: u64,
+    /// Payload bytes of those.
+    pub delivered_all_bytes: u64,
+    /// Deliveries received while the window was open, whenever due; divisor of what is read at its two ends (CPU).
+    pub received_in_window: u64,
+}
+
+/// What crossed the sockets of one role, from the barrier (everybody ready, nothing under way) to the end of the drain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Wire {
+    /// Bytes read, directly below the protocol.
+    pub in_bytes: u64,
+    /// Bytes written, directly below the protocol.
+    pub out_bytes: u64,
+    /// Connections opened since the barrier.
+    pub connections: u64,
+    /// HTTP exchanges completed.
+    pub exchanges: u64,
+    /// Polls among them that brought nothing.
+    pub empty_exchanges: u64,
+    /// Bytes read in completed exchanges.
+    pub exchange_in_bytes: u64,
+    /// Bytes written in completed exchanges.
+    pub exchange_out_bytes: u64,
+    /// Datagrams read.
+    pub datagrams_in: u64,
+    /// Datagrams written.
+    pub datagrams_out: u64,
+    /// HTTP exchanges completed while the window was open.
+    pub exchanges_in_window: u64,
+    /// Polls among those that brought nothing.
+    pub empty_exchanges_in_window: u64,
+}
+
+/// A lossless record of a time, to 3 significant digits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Distribution {
+    /// Samples.
+    pub count: u64,
+    /// Distinct events among them: what percentiles and intervals may lean on.
+    pub events: u64,
+    /// Sum of the samples, in seconds, exact to the float.
+    pub sum_s: f64,
+    /// Sum of their squares, in seconds squared.
+    pub sum_sq_s2: f64,
+    /// Smallest sample, in ns.
+    pub min_ns: u64,
+    /// Largest sample, in ns.
+    pub max_ns: u64,
+    /// HdrHistogram of nanoseconds (V2, deflated, base64), empty if there are no samples.
+    pub histogram: String,
+}
+
+/// What the server's own process cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerCost {
+    /// CPU time in the window, in ns (schedstat of all threads).
+    pub cpu_ns: u64,
+    /// Private memory before any client came, in bytes (Private_Dirty).
+    pub memory_empty_bytes: u64,
+    /// Private memory with all clients connected and idle, in bytes.
+    pub memory_idle_bytes: u64,
+    /// Private memory after the traffic, in bytes.
+    pub memory_after_bytes: u64,
+    /// Look-ups into the message store in the window.
+    pub lookups: u64,
+    /// Payload bytes published to the server in the window.
+    pub published_bytes: u64,
+    /// Largest number of connections open at once.
+    pub connections: u64,
+}
+
+/// What the generator cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GeneratorCost {
+    /// Worker processes.
+    pub workers: u32,
+    /// CPU time of all workers in the window, in ns.
+    pub cpu_ns: u64,
+    /// Share of one core that the busiest worker used in the window, 0 to 1.
+    pub busiest_share: f64,
+    /// Private memory of all workers with their clients ready, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// How often one thing went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailureCount {
+    /// What the client was doing, e.g. `connect`.
+    pub phase: String,
+    /// What happened, e.g. `HTTP status 503`.
+    pub kind: String,
+    /// How often.
+    pub count: u64,
+    /// The first one, in words.
+    pub example: String,
+}
+
+/// One second of a cell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    /// Seconds from the start of the window to the end of this interval.
+    pub at_s: f64,
+    /// Events sent.
+    pub published: u64,
+    /// Deliveries received.
+    pub delivered: u64,
+    /// Clients connected at its end.
+    pub connected: u64,
+    /// Failures.
+    pub failures: u64,
+    /// Median response time in ns; empty without samples.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile in ns; empty without samples.
+    pub p99_ns: Option<u64>,
+    /// Largest response time in ns; empty without samples.
+    pub max_ns: Option<u64>,
+}
+
+/// Whether to believe a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Trust {
+    /// The verdict.
+    pub level: TrustLevel,
+    /// Why it is not `ok`: words and figures.
+    pub reasons: Vec<String>,
+}
+
+/// The three degrees of trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrustLevel {
+    /// Nothing speaks against it.
+    Ok,
+    /// Something disturbed it; the reasons say what.
+    Degraded,
+    /// It does not mean what it seems to mean. Never passes a gate.
+    Invalid,
+}
+
+/// What one probe found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Probe {
+    /// What was probed, e.g. `binary`, `reconnect`, `direction`, `connection`.
+    pub name: String,
+    /// What was found, in the guide's own terms, e.g. `yes`.
+    pub found: String,
+    /// The figures it rests on, e.g. `{"sent_bytes": 256, "received_bytes": 256}`.
+    pub evidence: std::collections::BTreeMap<String, f64>,
+    /// In words, for people.
+    pub detail: String,
+}

@@ -1,0 +1,3 @@
+//! What a cell measured, and the metrics derived from it.
+
+pub mod cell;

@@ -1,0 +1,3 @@
+//! What to measure: the file a person writes, and the plan made of it.
+
+pub mod plan;
