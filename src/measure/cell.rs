@@ -153,23 +153,23 @@ pub struct Distribution {
     pub histogram: String,
 }
 
-/// What the server's own process cost.
+/// What the server cost; whatever could not be read is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerCost {
     /// CPU time in the window, in ns (schedstat of all threads).
-    pub cpu_ns: u64,
+    pub cpu_ns: Option<u64>,
     /// Private memory before any client came, in bytes (Private_Dirty).
-    pub memory_empty_bytes: u64,
+    pub memory_empty_bytes: Option<u64>,
     /// Private memory with all clients connected and idle, in bytes.
-    pub memory_idle_bytes: u64,
-    /// Private memory after the traffic, in bytes.
-    pub memory_after_bytes: u64,
+    pub memory_idle_bytes: Option<u64>,
+    /// Private memory after the traffic, with all clients still connected, in bytes.
+    pub memory_after_bytes: Option<u64>,
     /// Look-ups into the message store in the window.
-    pub lookups: u64,
+    pub lookups: Option<u64>,
     /// Payload bytes published to the server in the window.
-    pub published_bytes: u64,
-    /// Largest number of connections open at once.
-    pub connections: u64,
+    pub published_bytes: Option<u64>,
+    /// Connections open at the end of the window.
+    pub connections: Option<u64>,
 }
 
 /// What the generator cost.
@@ -178,11 +178,13 @@ pub struct GeneratorCost {
     /// Worker processes.
     pub workers: u32,
     /// CPU time of all workers in the window, in ns.
-    pub cpu_ns: u64,
+    pub cpu_ns: Option<u64>,
     /// Share of one core that the busiest worker used in the window, 0 to 1.
-    pub busiest_share: f64,
+    pub busiest_share: Option<f64>,
+    /// Time that workers were runnable and had no core, summed over the window, in ns.
+    pub run_queue_delay_ns: Option<u64>,
     /// Private memory of all workers with their clients ready, in bytes.
-    pub memory_bytes: u64,
+    pub memory_bytes: Option<u64>,
 }
 
 /// How often one thing went wrong.
@@ -252,3 +254,50 @@ pub struct Probe {
     /// In words, for people.
     pub detail: String,
 }
+
+/// Combining two records field by field, whatever fields there are.
+macro_rules! zip {
+    ($type:ident { $($field:ident),* $(,)? }) => {
+        impl $type {
+            /// Combines each field with the same field of another record.
+            pub fn zip(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+                $type { $($field: combine(self.$field, other.$field)),* }
+            }
+        }
+    };
+}
+
+zip!(Counts {
+    connected,
+    published,
+    expected,
+    delivered,
+    lost,
+    duplicates,
+    reordered,
+    late,
+    corrupt,
+    foreign,
+    declared_missed,
+    shed,
+    negative,
+    published_all,
+    published_all_bytes,
+    delivered_all,
+    delivered_all_bytes,
+    received_in_window,
+});
+
+zip!(Wire {
+    in_bytes,
+    out_bytes,
+    connections,
+    exchanges,
+    empty_exchanges,
+    exchange_in_bytes,
+    exchange_out_bytes,
+    datagrams_in,
+    datagrams_out,
+    exchanges_in_window,
+    empty_exchanges_in_window,
+});

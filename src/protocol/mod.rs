@@ -162,3 +162,11 @@ pub struct Traits {
     /// In the broadcast pattern its clients connect to each other.
     pub peer_to_peer: bool,
 }
+
+/// Every protocol, in the guide's order.
+pub static ALL: &[Protocol] = &[];
+
+/// The protocol of this name.
+pub fn find(name: &str) -> Option<&'static Protocol> {
+    ALL.iter().find(|protocol| protocol.name == name)
+}

@@ -1,3 +1,101 @@
 //! What to measure: the file a person writes, and the plan made of it.
 
+use std::path::{Path, PathBuf};
+
+pub mod file;
 pub mod plan;
+pub mod unit;
+
+pub use file::Scenario;
+
+/// A scenario that comes with the program; the same text lies in `scenarios/`.
+pub struct Builtin {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The file.
+    pub text: &'static str,
+}
+
+macro_rules! builtins {
+    ($($name:literal),* $(,)?) => {
+        &[$(Builtin { name: $name, text: include_str!(concat!("../../scenarios/", $name, ".toml")) }),*]
+    };
+}
+
+/// Every scenario that comes with the program.
+pub static BUILTINS: &[Builtin] = builtins!["broadcast", "echo", "fanout", "idle", "poll-latency"];
+
+/// Where a scenario's text came from, and the text: what errors point into and results keep verbatim.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Name on the command line: a built-in, or the file's stem.
+    pub name: String,
+    /// What errors show as the place.
+    pub origin: String,
+    /// The text, verbatim.
+    pub text: String,
+}
+
+/// Why there is no scenario.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// Neither a path nor a built-in.
+    #[error("there is no built-in scenario '{0}'; there are: {1}. A path needs a '/' or ends in .toml")]
+    UnknownBuiltin(String, String),
+    /// The file cannot be read.
+    #[error("cannot read {0}: {1}")]
+    Unreadable(PathBuf, std::io::Error),
+    /// The text is not a scenario; already rendered with file, line and column.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Finds a scenario: with a `/` or `.toml` the argument is a path, else a built-in's name.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn locate(argument: &str) -> Result<Source, ScenarioError> {
+    if argument.contains('/') || argument.ends_with(".toml") {
+        let path = Path::new(argument);
+        let text = std::fs::read_to_string(path).map_err(|e| ScenarioError::Unreadable(path.into(), e))?;
+        let name = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy().into_owned());
+        return Ok(Source { name, origin: argument.to_owned(), text });
+    }
+    match BUILTINS.iter().find(|builtin| builtin.name == argument) {
+        Some(builtin) => Ok(Source {
+            name: builtin.name.to_owned(),
+            origin: format!("scenarios/{}.toml", builtin.name),
+            text: builtin.text.to_owned(),
+        }),
+        None => {
+            let names: Vec<_> = BUILTINS.iter().map(|builtin| builtin.name).collect();
+            Err(ScenarioError::UnknownBuiltin(argument.to_owned(), names.join(", ")))
+        }
+    }
+}
+
+impl Source {
+    /// Reads the text as a scenario.
+    ///
+    /// # Errors
+    /// With the file, line and column, and the line itself.
+    pub fn parse(&self) -> Result<Scenario, ScenarioError> {
+        toml::from_str(&self.text).map_err(|error| self.invalid(error.message(), error.span()))
+    }
+
+    /// An error that points into the text.
+    pub fn invalid(&self, message: &str, span: Option<std::ops::Range<usize>>) -> ScenarioError {
+        use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+        let title = Level::ERROR.primary_title(message);
+        let group = match span {
+            Some(span) => {
+                let end = span.end.min(self.text.len());
+                let span = span.start.min(end)..end;
+                let snippet = Snippet::source(&self.text).path(&self.origin);
+                title.element(snippet.annotation(AnnotationKind::Primary.span(span)))
+            }
+            None => Group::with_title(title),
+        };
+        ScenarioError::Invalid(Renderer::plain().render(&[group]).to_string())
+    }
+}

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use reference_server::envelope::Form;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::file::{Load, Scenario, Topology};
+use super::unit::OneOrMany;
+use crate::protocol::{self, Protocol};
 
 /// One combination to measure, with every choice made. This is what workers are given, what a result carries,
 /// and what two results are compared by.
@@ -59,8 +64,22 @@ pub struct CellSpec {
     pub duration_s: f64,
     /// Longest wait for what is still under way at the end of the window, in seconds.
     pub drain_s: f64,
+    /// Own events a client of the echo pattern may have under way; `None` sends whenever one is due.
+    pub in_flight: Option<u32>,
+    /// What a client does after its connection was cut.
+    pub reconnect: Reconnect,
     /// Seed of every random choice in the cell.
     pub seed: u64,
+}
+
+/// What a client does after its connection was cut in mid-run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reconnect {
+    /// What the protocol itself specifies, and nothing else.
+    Protocol,
+    /// What applications add: again after 1, 2, 4 ... 30 s, give or take a quarter.
+    Backoff,
 }
 
 /// Who talks to whom.
@@ -94,16 +113,271 @@ pub enum PollMode {
 }
 
 impl CellSpec {
+    /// A small valid cell, for tests and documentation.
+    pub fn example() -> CellSpec {
+        CellSpec {
+            name: "example".to_owned(),
+            protocol: "websocket".to_owned(),
+            pattern: Pattern::Broadcast,
+            clients: 20,
+            group: 10,
+            publishers: 1,
+            rate_per_s: 10.0,
+            pace: Pace::Constant,
+            payload_bytes: 100,
+            binary: false,
+            poll_interval_s: 5.0,
+            poll_mode: PollMode::FixedRate,
+            hold_s: None,
+            keep_alive: false,
+            headers: "minimal".to_owned(),
+            ordered: true,
+            max_retransmits: None,
+            peer_to_peer: false,
+            link: "loopback".to_owned(),
+            tls: "plain".to_owned(),
+            ramp_per_s: 1000.0,
+            connect_timeout_s: 10.0,
+            warmup_s: 0.2,
+            duration_s: 1.0,
+            drain_s: 1.0,
+            in_flight: None,
+            reconnect: Reconnect::Protocol,
+            seed: 1,
+        }
+    }
+
     /// Length of the measured window.
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.duration_s)
     }
 
-    /// Subscribers of each published event.
-    pub fn fan_out(&self) -> u32 {
+    /// What the client of this index does. Indices run from 0 over all clients of the cell.
+    pub fn role(&self, client: u32) -> Role {
         match self.pattern {
-            Pattern::Broadcast => self.group - self.publishers,
+            Pattern::Echo => Role { group: client, index_in_group: 0, publishes: true, subscribes: true },
+            Pattern::Broadcast => {
+                let (group, index_in_group) = (client / self.group, client % self.group);
+                let publishes = index_in_group < self.publishers;
+                Role { group, index_in_group, publishes, subscribes: !publishes }
+            }
+        }
+    }
+
+    /// Number of groups; the last may be smaller than the others.
+    pub fn groups(&self) -> u32 {
+        self.clients.div_ceil(self.group)
+    }
+
+    /// The clients of one group.
+    pub fn members(&self, group: u32) -> std::ops::Range<u32> {
+        let first = group * self.group;
+        first..(first + self.group).min(self.clients)
+    }
+
+    /// Deliveries owed for one event of `stream` (the publishing client's index).
+    pub fn subscribers_of(&self, stream: u32) -> u32 {
+        match self.pattern {
             Pattern::Echo => 1,
+            Pattern::Broadcast => {
+                let members = self.members(stream / self.group);
+                (members.end - members.start).saturating_sub(self.publishers)
+            }
+        }
+    }
+
+    /// The streams that a subscriber is owed: those of its group's publishers, or in the echo pattern its own.
+    pub fn streams_of(&self, group: u32, client: u32) -> std::ops::Range<u32> {
+        match self.pattern {
+            Pattern::Echo => client..client + 1,
+            Pattern::Broadcast => {
+                let members = self.members(group);
+                members.start..(members.start + self.publishers).min(members.end)
+            }
+        }
+    }
+
+    /// The groups of one of `workers` shards. A group is never split, so that its traffic needs one server.
+    pub fn shard(&self, worker: u32, workers: u32) -> impl Iterator<Item = u32> + use<> {
+        (worker..self.groups()).step_by(workers.max(1) as usize)
+    }
+}
+
+/// What one client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Group, and so topic, of the client.
+    pub group: u32,
+    /// Place in the group.
+    pub index_in_group: u32,
+    /// It sends events.
+    pub publishes: bool,
+    /// It receives events.
+    pub subscribes: bool,
+}
+
+/// Why a scenario makes no plan.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// No protocol has this name.
+    #[error("there is no protocol '{0}'; there are: {1}")]
+    UnknownProtocol(String, String),
+    /// The envelope does not fit.
+    #[error("a payload of {asked} B cannot hold the envelope, which needs {needed} B as {form}")]
+    PayloadTooSmall {
+        /// Size asked for, in bytes.
+        asked: u32,
+        /// Size needed, in bytes.
+        needed: usize,
+        /// `text` or `binary`.
+        form: &'static str,
+    },
+    /// A group without a publisher or a subscriber.
+    #[error(
+        "groups of {group} with {publishers} publishers: each group needs at least one publisher and one subscriber"
+    )]
+    NoSubscribers {
+        /// Clients of a group.
+        group: u32,
+        /// Publishers of a group.
+        publishers: u32,
+    },
+    /// Some number that must be above zero is not.
+    #[error("{0} must be above zero")]
+    Zero(&'static str),
+    /// A mesh cannot have this size.
+    #[error(
+        "a mesh of {0} would hold {1} peer connections per group; set webrtc.topology = \"server\" or a group of at most 64"
+    )]
+    MeshTooLarge(u32, u32),
+}
+
+/// The cells of a scenario, in the order in which they are measured.
+///
+/// # Errors
+/// What cannot be measured as asked, in words.
+pub fn cells(scenario: &Scenario, seed: u64) -> Result<Vec<CellSpec>, PlanError> {
+    let load = &scenario.load;
+    let mut cells = Vec::new();
+    for protocol in protocols(load.protocols.as_ref())? {
+        for clients in &load.clients.0 {
+            for rate in &load.rate.0 {
+                for payload in &load.payload.0 {
+                    cells.push(cell(scenario, protocol, clients.0, rate.0, payload.0, seed)?);
+                }
+            }
+        }
+    }
+    name_cells(&mut cells, load);
+    Ok(cells)
+}
+
+fn protocols(asked: Option<&OneOrMany<String>>) -> Result<Vec<&'static Protocol>, PlanError> {
+    let Some(asked) = asked else { return Ok(protocol::ALL.iter().collect()) };
+    let find = |name: &String| {
+        protocol::find(name).ok_or_else(|| {
+            let names: Vec<_> = protocol::ALL.iter().map(|protocol| protocol.name).collect();
+            PlanError::UnknownProtocol(name.clone(), names.join(", "))
+        })
+    };
+    asked.0.iter().map(find).collect()
+}
+
+fn cell(
+    scenario: &Scenario,
+    protocol: &Protocol,
+    clients: u32,
+    rate_per_s: f64,
+    payload_bytes: u32,
+    seed: u64,
+) -> Result<CellSpec, PlanError> {
+    let load = &scenario.load;
+    let group = match load.pattern {
+        Pattern::Echo => 1,
+        Pattern::Broadcast => load.group.map_or(clients.min(10), |group| group.0.min(clients)),
+    };
+    let peer_to_peer = protocol.traits.peer_to_peer
+        && load.pattern == Pattern::Broadcast
+        && match scenario.webrtc.topology {
+            Topology::Auto => group <= 10,
+            Topology::Mesh => true,
+            Topology::Server => false,
+        };
+    let spec = CellSpec {
+        name: protocol.name.to_owned(),
+        protocol: protocol.name.to_owned(),
+        pattern: load.pattern,
+        clients,
+        group,
+        publishers: load.publishers.0,
+        rate_per_s,
+        pace: load.pace,
+        payload_bytes,
+        binary: load.binary && protocol.traits.binary,
+        poll_interval_s: scenario.short_poll.interval.0,
+        poll_mode: scenario.short_poll.mode,
+        hold_s: scenario.long_poll.hold.map(|hold| hold.0),
+        keep_alive: scenario.short_poll.keep_alive,
+        headers: scenario.http.headers.name().to_owned(),
+        ordered: scenario.webrtc.ordered,
+        max_retransmits: scenario.webrtc.max_retransmits,
+        peer_to_peer,
+        link: "loopback".to_owned(),
+        tls: "plain".to_owned(),
+        ramp_per_s: scenario.connect.ramp.0,
+        connect_timeout_s: scenario.connect.timeout.0,
+        warmup_s: load.warmup.0,
+        duration_s: load.duration.0,
+        drain_s: load.drain.0,
+        in_flight: load.in_flight.map(|count| count.0),
+        reconnect: scenario.connect.reconnect,
+        seed,
+    };
+    check(&spec)?;
+    Ok(spec)
+}
+
+fn check(spec: &CellSpec) -> Result<(), PlanError> {
+    for (value, name) in [
+        (f64::from(spec.clients), "load.clients"),
+        (f64::from(spec.group), "load.group"),
+        (spec.poll_interval_s, "short_poll.interval"),
+        (spec.ramp_per_s, "connect.ramp"),
+        (spec.connect_timeout_s, "connect.timeout"),
+        (spec.duration_s, "load.duration"),
+    ] {
+        if value <= 0.0 {
+            return Err(PlanError::Zero(name));
+        }
+    }
+    let (form, name) = if spec.binary { (Form::Binary, "binary") } else { (Form::Text, "text") };
+    if (spec.payload_bytes as usize) < form.min_bytes() {
+        return Err(PlanError::PayloadTooSmall {
+            asked: spec.payload_bytes,
+            needed: form.min_bytes(),
+            form: name,
+        });
+    }
+    if spec.pattern == Pattern::Broadcast && (spec.publishers == 0 || spec.publishers >= spec.group) {
+        return Err(PlanError::NoSubscribers { group: spec.group, publishers: spec.publishers });
+    }
+    if spec.peer_to_peer && spec.group > 64 {
+        return Err(PlanError::MeshTooLarge(spec.group, spec.group * (spec.group - 1) / 2));
+    }
+    Ok(())
+}
+
+/// A cell's name says what distinguishes it from the others of its run.
+fn name_cells(cells: &mut [CellSpec], load: &Load) {
+    for cell in cells {
+        if load.clients.0.len() > 1 {
+            cell.name += &format!("/{}", cell.clients);
+        }
+        if load.rate.0.len() > 1 {
+            cell.name += &format!("/{}per_s", cell.rate_per_s);
+        }
+        if load.payload.0.len() > 1 {
+            cell.name += &format!("/{}B", cell.payload_bytes);
         }
     }
 }

@@ -1,0 +1,141 @@
+//! One cell as the sessions of one worker share it: its phase, its clock, its recorder.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::task::Waker;
+
+use crate::host::clock::monotonic_ns;
+use crate::host::timer::Timer;
+use crate::measure::delivery::Tracker;
+use crate::measure::recorder::Recorder;
+use crate::scenario::plan::CellSpec;
+
+/// Where a cell is. Only ever goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Clients connect; nothing is sent.
+    Connect,
+    /// Events are sent as they are due.
+    Load,
+    /// Nothing more is sent; what is under way arrives.
+    Drain,
+    /// The deadline has passed; what arrives now is late.
+    Late,
+    /// Everybody closes.
+    End,
+}
+
+/// The shared state of one worker's sessions. One thread, so cells and no locks.
+pub struct Run {
+    /// The cell.
+    pub spec: CellSpec,
+    /// Number of the run, in every envelope.
+    pub id: u32,
+    /// Exact waiting.
+    pub timer: Timer,
+    /// Everything measured.
+    pub recorder: RefCell<Recorder>,
+    /// A message under construction; each session fills it anew whenever it is polled.
+    pub scratch: RefCell<Vec<u8>>,
+    /// Clients that are connected now.
+    pub connected: Cell<u64>,
+    /// Clients that have become ready or have given up.
+    pub settled: Cell<u64>,
+    /// Publishers that still have events to send.
+    pub publishing: Cell<u64>,
+    /// Sessions that have not ended.
+    pub alive: Cell<u64>,
+    /// Ready subscribers missing in each group.
+    pub absent: RefCell<HashMap<u32, u32>>,
+    /// Window events of each stream: filled by this worker's publishers, replaced by what the coordinator announces.
+    pub published: RefCell<HashMap<u32, u32>>,
+    /// What subscribers that have ended had seen: group, client, and a tracker for each stream seen.
+    pub ledger: RefCell<Vec<(u32, u32, Vec<(u32, Tracker)>)>>,
+    phase: Cell<Phase>,
+    start_ns: Cell<u64>,
+    window_end_ns: Cell<u64>,
+    wakers: RefCell<Vec<Waker>>,
+}
+
+impl Run {
+    /// A cell that has not begun.
+    pub fn new(spec: CellSpec, id: u32, timer: Timer) -> Run {
+        Run {
+            recorder: RefCell::new(Recorder::new(id, 0..0)),
+            spec,
+            id,
+            timer,
+            scratch: RefCell::default(),
+            connected: Cell::default(),
+            settled: Cell::default(),
+            publishing: Cell::default(),
+            alive: Cell::default(),
+            absent: RefCell::default(),
+            published: RefCell::default(),
+            ledger: RefCell::default(),
+            phase: Cell::new(Phase::Connect),
+            start_ns: Cell::new(u64::MAX),
+            window_end_ns: Cell::new(0),
+            wakers: RefCell::default(),
+        }
+    }
+
+    /// Where the cell is.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Starts the load at a time of the monotonic clock; due times count from there.
+    pub fn start(&self, start_ns: u64) {
+        let warmup_ns = (self.spec.warmup_s * 1e9) as u64;
+        let end_ns = warmup_ns + (self.spec.duration_s * 1e9) as u64;
+        self.start_ns.set(start_ns);
+        self.window_end_ns.set(end_ns);
+        self.recorder.borrow_mut().set_window(warmup_ns..end_ns);
+        self.advance(Phase::Load);
+    }
+
+    /// Goes on to a later phase and wakes every session.
+    pub fn advance(&self, phase: Phase) {
+        self.phase.set(phase);
+        for waker in self.wakers.borrow().iter() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Wakes this session at every change of phase.
+    pub fn register(&self, waker: &Waker) {
+        self.wakers.borrow_mut().push(waker.clone());
+    }
+
+    /// Time now, in ns from the start of the load.
+    pub fn now_ns(&self) -> u64 {
+        monotonic_ns().saturating_sub(self.start_ns.get())
+    }
+
+    /// A time of the monotonic clock, from ns from the start of the load.
+    pub fn to_monotonic_ns(&self, run_ns: u64) -> u64 {
+        self.start_ns.get().saturating_add(run_ns)
+    }
+
+    /// End of the measured window, in ns from the start of the load.
+    pub fn window_end_ns(&self) -> u64 {
+        self.window_end_ns.get()
+    }
+
+    /// Settles what the ended subscribers were owed: each counts its own gaps against what was announced.
+    pub fn settle(&self) {
+        let published = self.published.borrow();
+        let mut lost = 0;
+        for (group, client, trackers) in self.ledger.borrow_mut().drain(..) {
+            for stream in self.spec.streams_of(group, client) {
+                let count = published.get(&stream).copied().unwrap_or(0);
+                lost += match trackers.binary_search_by_key(&stream, |(stream, _)| *stream) {
+                    Ok(at) => trackers[at].1.missing(count),
+                    Err(_) => u64::from(count),
+                };
+            }
+        }
+        self.recorder.borrow_mut().counts.lost += lost;
+    }
+}

@@ -1,0 +1,470 @@
+//! One client's life: connect, wait for the others, send what is due, take what comes, close. The session is the only
+//! place that looks at the clock, and the only one that decides what a failure means for the client's life.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rand_pcg::Pcg64Mcg;
+use reference_server::envelope::{DecodeError, Envelope, Form};
+
+use super::pace::Pacer;
+use super::random::{self, Purpose};
+use super::run::{Phase, Run};
+use crate::host::clock::monotonic_ns;
+use crate::host::timer::Alarm;
+use crate::measure::delivery::Tracker;
+use crate::protocol::{self, Client, Failure, Inbox, Kind, Message, Pause, Protocol, Step, Traits};
+use crate::scenario::plan::{Pattern, PollMode, Reconnect, Role};
+
+/// Steps that one poll may make before others get their turn.
+const STEPS_PER_POLL: u32 = 32;
+
+/// How long a client may take to say good-bye.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// One simulated user.
+pub struct Session {
+    run: Rc<Run>,
+    id: u32,
+    role: Role,
+    traits: Traits,
+    client: Box<dyn Client>,
+    alarm: Alarm,
+    stage: Stage,
+    sender: Option<Sender>,
+    trackers: Vec<(u32, Tracker)>,
+    /// Reading rests until this time of the monotonic clock.
+    paused_until_ns: Option<u64>,
+    /// Scheduled time of the last poll, on the monotonic clock.
+    polled_ns: u64,
+    /// Failed attempts to connect in a row.
+    attempts: u32,
+    jitter: Pcg64Mcg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Connecting { deadline_ns: u64 },
+    Live,
+    Closing { deadline_ns: u64 },
+    Over,
+}
+
+/// The sending half of a publisher.
+struct Sender {
+    pacer: Pacer,
+    next_due_ns: u64,
+    /// Sequence of the next measured event, and of the next of the warm-up.
+    sequence: u32,
+    warmup_sequence: u32,
+    /// Handed to the protocol and not yet taken by it.
+    outgoing: Option<Envelope>,
+    /// Own events that have not come back (echo).
+    under_way: u32,
+}
+
+impl Session {
+    /// A client of this index that will speak through `client`.
+    pub fn new(run: Rc<Run>, id: u32, protocol: &Protocol, client: Box<dyn Client>) -> Session {
+        let role = run.spec.role(id);
+        let sender = Pacer::new(&run.spec, id).filter(|_| role.publishes).and_then(|mut pacer| {
+            let next_due_ns = pacer.next()?;
+            Some(Sender { pacer, next_due_ns, sequence: 0, warmup_sequence: 0, outgoing: None, under_way: 0 })
+        });
+        let deadline_ns = monotonic_ns() + (run.spec.connect_timeout_s * 1e9) as u64;
+        run.alive.set(run.alive.get() + 1);
+        run.publishing.set(run.publishing.get() + u64::from(sender.is_some()));
+        Session {
+            id,
+            role,
+            traits: protocol.traits,
+            client,
+            alarm: run.timer.alarm(),
+            stage: Stage::Connecting { deadline_ns },
+            sender,
+            trackers: Vec::new(),
+            paused_until_ns: None,
+            polled_ns: 0,
+            attempts: 0,
+            jitter: random::stream(run.spec.seed, id, Purpose::Backoff),
+            run,
+        }
+    }
+
+    /// Lives to the end.
+    pub async fn live(mut self) {
+        let mut registered = false;
+        std::future::poll_fn(move |cx| {
+            if !registered {
+                self.run.register(cx.waker());
+                registered = true;
+            }
+            self.poll(cx)
+        })
+        .await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..STEPS_PER_POLL {
+            let moved = match self.stage {
+                Stage::Connecting { deadline_ns } => self.connect(cx, deadline_ns),
+                Stage::Live if self.run.phase() == Phase::End => self.begin_close(),
+                Stage::Live => {
+                    let received = self.receive(cx);
+                    self.send(cx) | received | self.wait(cx)
+                }
+                Stage::Closing { deadline_ns } => self.close(cx, deadline_ns),
+                Stage::Over => {
+                    self.run.alive.set(self.run.alive.get() - 1);
+                    return Poll::Ready(());
+                }
+            };
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Each part says whether it moved, and so may move again at once.
+    fn connect(&mut self, cx: &mut Context<'_>, deadline_ns: u64) -> bool {
+        if self.run.phase() != Phase::Connect {
+            return self.give_up(Failure::new(
+                protocol::Phase::Connect,
+                Kind::TimedOut,
+                "not ready when the load began",
+            ));
+        }
+        let resting = self.paused_until_ns;
+        if self.alarm.poll_until(cx, resting.map_or(deadline_ns, |until| until.min(deadline_ns))).is_ready() {
+            match self.paused_until_ns.take() {
+                Some(until_ns) if until_ns < deadline_ns => return true,
+                _ => {
+                    return self.give_up(Failure::new(
+                        protocol::Phase::Connect,
+                        Kind::TimedOut,
+                        "not ready in time",
+                    ));
+                }
+            }
+        }
+        if resting.is_some() {
+            return false;
+        }
+        let mut inbox =
+            Receipts { session: Parts::of(&self.run, self.role, &mut self.trackers), now_ns: None, own: 0 };
+        match self.client.poll_recv(cx, &mut inbox) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(Step::Ready)) => {
+                self.attempts = 0;
+                self.stage = Stage::Live;
+                self.run.connected.set(self.run.connected.get() + 1);
+                self.run.settled.set(self.run.settled.get() + 1);
+                true
+            }
+            Poll::Ready(Ok(Step::Received)) => true,
+            Poll::Ready(Ok(Step::Pause(_))) => {
+                self.rest(monotonic_ns() + 1_000_000);
+                true
+            }
+            Poll::Ready(Err(failure)) => {
+                self.run.recorder.borrow_mut().failure(&failure);
+                let wait_ns = self.backoff_ns(100_000_000);
+                self.rest(monotonic_ns() + wait_ns);
+                true
+            }
+        }
+    }
+
+    /// This client never became ready.
+    fn give_up(&mut self, failure: Failure) -> bool {
+        self.run.recorder.borrow_mut().failure(&failure);
+        self.run.settled.set(self.run.settled.get() + 1);
+        if self.role.subscribes {
+            *self.run.absent.borrow_mut().entry(self.role.group).or_default() += 1;
+        }
+        self.stop_sending();
+        self.stage = Stage::Over;
+        true
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.traits.polls && self.polled_ns == 0 {
+            // Before the load a poller has nothing to do; then it begins at a phase of its own.
+            if self.run.phase() == Phase::Connect {
+                return false;
+            }
+            let interval_ns = self.run.spec.poll_interval_s * 1e9;
+            let phase = random::unit(&mut random::stream(self.run.spec.seed, self.id, Purpose::PollPhase));
+            self.polled_ns = self.run.to_monotonic_ns((phase * interval_ns) as u64);
+            self.rest(self.polled_ns);
+        }
+        if self.paused_until_ns.is_some() {
+            return false;
+        }
+        let mut inbox =
+            Receipts { session: Parts::of(&self.run, self.role, &mut self.trackers), now_ns: None, own: 0 };
+        let step = self.client.poll_recv(cx, &mut inbox);
+        let own = inbox.own;
+        if let Some(sender) = &mut self.sender {
+            sender.under_way = sender.under_way.saturating_sub(own);
+        }
+        match step {
+            Poll::Pending => false,
+            Poll::Ready(Ok(Step::Received)) => true,
+            Poll::Ready(Ok(Step::Ready)) => {
+                self.attempts = 0;
+                true
+            }
+            Poll::Ready(Ok(Step::Pause(Pause::PollInterval))) => {
+                self.rest_until_next_poll();
+                true
+            }
+            Poll::Ready(Ok(Step::Pause(Pause::Reconnect(wait, kind)))) => {
+                let failure = Failure::new(protocol::Phase::Receive, kind, "the stream was cut");
+                self.run.recorder.borrow_mut().failure(&failure);
+                self.rest(monotonic_ns() + wait.as_nanos() as u64);
+                true
+            }
+            Poll::Ready(Err(failure)) => {
+                self.run.recorder.borrow_mut().failure(&failure);
+                self.after_cut()
+            }
+        }
+    }
+
+    /// The connection is gone: what the protocol does by itself, or what an application adds, or the end.
+    fn after_cut(&mut self) -> bool {
+        if self.traits.polls {
+            self.rest_until_next_poll();
+        } else if self.run.spec.reconnect == Reconnect::Backoff {
+            let wait_ns = self.backoff_ns(1_000_000_000);
+            self.rest(monotonic_ns() + wait_ns);
+        } else {
+            self.stop_sending();
+            self.finish();
+        }
+        true
+    }
+
+    fn rest(&mut self, until_ns: u64) {
+        self.paused_until_ns = Some(until_ns);
+    }
+
+    fn rest_until_next_poll(&mut self) {
+        let interval_ns = (self.run.spec.poll_interval_s * 1e9) as u64;
+        let now_ns = monotonic_ns();
+        self.polled_ns = match self.run.spec.poll_mode {
+            // A poll that took longer than the interval is followed at once; the missed ones are not made up for.
+            PollMode::FixedRate => (self.polled_ns + interval_ns).max(now_ns),
+            PollMode::AfterResponse => now_ns + interval_ns,
+        };
+        self.rest(self.polled_ns);
+    }
+
+    /// 1, 2, 4 ... 30 times `unit_ns`, give or take a quarter.
+    fn backoff_ns(&mut self, unit_ns: u64) -> u64 {
+        let nominal = (1u64 << self.attempts.min(5)).min(30) * unit_ns;
+        self.attempts += 1;
+        (nominal as f64 * (0.75 + 0.5 * random::unit(&mut self.jitter))) as u64
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> bool {
+        let phase = self.run.phase();
+        if phase == Phase::Connect {
+            return false;
+        }
+        let Some(sender) = &mut self.sender else { return false };
+        let exhausted = sender.outgoing.is_none() && sender.next_due_ns >= self.run.window_end_ns();
+        if exhausted || phase >= Phase::Drain {
+            self.stop_sending();
+            return false;
+        }
+        let Some(envelope) = sender.outgoing else { return false };
+        let spec = &self.run.spec;
+        let form = if spec.binary { Form::Binary } else { Form::Text };
+        let mut payload = self.run.scratch.borrow_mut();
+        envelope.encode(form, spec.payload_bytes as usize, &mut payload);
+        let sent = self.client.poll_send(cx, Message { payload: &payload, binary: spec.binary });
+        match sent {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(failure)) => self.run.recorder.borrow_mut().failure(&failure),
+        }
+        // Refused or not, it was due and sent: if it does not arrive, it is lost.
+        self.run.recorder.borrow_mut().sent(&envelope, payload.len());
+        drop(payload);
+        sender.outgoing = None;
+        sender.under_way += 1;
+        // After a stall the backlog goes out at once.
+        let now_ns = self.run.now_ns();
+        self.start_event(now_ns);
+        true
+    }
+
+    /// Stamps the next event if it is due at `now_ns` and may go.
+    fn start_event(&mut self, now_ns: u64) -> bool {
+        let spec = &self.run.spec;
+        let end_ns = self.run.window_end_ns();
+        let Some(sender) = &mut self.sender else { return false };
+        let full =
+            spec.pattern == Pattern::Echo && spec.in_flight.is_some_and(|limit| sender.under_way >= limit);
+        if sender.outgoing.is_some() || full || sender.next_due_ns > now_ns || sender.next_due_ns >= end_ns {
+            return false;
+        }
+        let due_ns = sender.next_due_ns;
+        let counter = if self.run.recorder.borrow().measures(due_ns) {
+            &mut sender.sequence
+        } else {
+            &mut sender.warmup_sequence
+        };
+        let envelope =
+            Envelope { run: self.run.id, stream: self.id, sequence: *counter, due_ns, sent_ns: now_ns };
+        *counter += 1;
+        sender.outgoing = Some(envelope);
+        sender.next_due_ns = sender.pacer.next().unwrap_or(u64::MAX);
+        true
+    }
+
+    /// No more events from this client; what was due and not sent is shed.
+    fn stop_sending(&mut self) {
+        let Some(mut sender) = self.sender.take() else { return };
+        let end_ns = self.run.window_end_ns();
+        if let Some(unsent) = sender.outgoing
+            && self.run.recorder.borrow().measures(unsent.due_ns)
+        {
+            sender.sequence -= 1;
+            self.run.recorder.borrow_mut().counts.shed += 1;
+        }
+        self.run.publishing.set(self.run.publishing.get() - 1);
+        self.run.published.borrow_mut().insert(self.id, sender.sequence);
+        if self.run.phase() != Phase::Connect {
+            let recorder = &mut *self.run.recorder.borrow_mut();
+            let unsent =
+                std::iter::once(sender.next_due_ns).chain(sender.pacer).take_while(|&due| due < end_ns);
+            recorder.counts.shed += unsent.filter(|&due_ns| recorder.measures(due_ns)).count() as u64;
+        }
+    }
+
+    /// Sleeps until the earlier of the next event and the end of a pause.
+    fn wait(&mut self, cx: &mut Context<'_>) -> bool {
+        let spec = &self.run.spec;
+        let next_event = self.sender.as_ref().filter(|sender| {
+            let full = spec.pattern == Pattern::Echo
+                && spec.in_flight.is_some_and(|limit| sender.under_way >= limit);
+            self.run.phase() == Phase::Load && sender.outgoing.is_none() && !full
+        });
+        let event_ns = next_event.map(|sender| self.run.to_monotonic_ns(sender.next_due_ns));
+        let Some(wake_ns) = [event_ns, self.paused_until_ns].into_iter().flatten().min() else {
+            return false;
+        };
+        if self.alarm.poll_until(cx, wake_ns).is_pending() {
+            return false;
+        }
+        if self.paused_until_ns == Some(wake_ns) {
+            self.paused_until_ns = None;
+        }
+        if event_ns == Some(wake_ns) {
+            let now_ns = self.run.now_ns();
+            self.start_event(now_ns);
+        }
+        true
+    }
+
+    fn begin_close(&mut self) -> bool {
+        self.stop_sending();
+        self.stage = Stage::Closing { deadline_ns: monotonic_ns() + CLOSE_PATIENCE.as_nanos() as u64 };
+        true
+    }
+
+    fn close(&mut self, cx: &mut Context<'_>, deadline_ns: u64) -> bool {
+        match self.client.poll_close(cx) {
+            Poll::Pending if self.alarm.poll_until(cx, deadline_ns).is_pending() => return false,
+            Poll::Pending => {
+                let failure = Failure::new(protocol::Phase::Close, Kind::TimedOut, "no good-bye within 1 s");
+                self.run.recorder.borrow_mut().failure(&failure);
+            }
+            Poll::Ready(Err(failure)) => self.run.recorder.borrow_mut().failure(&failure),
+            Poll::Ready(Ok(())) => {}
+        }
+        self.finish();
+        true
+    }
+
+    /// Ends this client's life; what it is still owed is settled by `settle` when everything has been announced.
+    fn finish(&mut self) {
+        self.run.connected.set(self.run.connected.get().saturating_sub(1));
+        let trackers = std::mem::take(&mut self.trackers);
+        if self.role.subscribes {
+            self.run.ledger.borrow_mut().push((self.role.group, self.id, trackers));
+        }
+        self.stage = Stage::Over;
+    }
+}
+
+/// The parts of a session that receiving touches while its client is borrowed.
+struct Parts<'a> {
+    run: &'a Run,
+    role: Role,
+    trackers: &'a mut Vec<(u32, Tracker)>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(run: &'a Run, role: Role, trackers: &'a mut Vec<(u32, Tracker)>) -> Parts<'a> {
+        Parts { run, role, trackers }
+    }
+}
+
+/// The inbox of one read: one time for all that it brings.
+struct Receipts<'a> {
+    session: Parts<'a>,
+    now_ns: Option<u64>,
+    /// Events of one's own among them.
+    own: u32,
+}
+
+impl Inbox for Receipts<'_> {
+    fn push(&mut self, payload: &[u8]) {
+        let Parts { run, role, trackers } = &mut self.session;
+        let now_ns = *self.now_ns.get_or_insert_with(|| run.now_ns());
+        let mut recorder = run.recorder.borrow_mut();
+        let envelope = match Envelope::decode(payload) {
+            Ok(envelope)
+                if recorder.owns(&envelope) && run.spec.role(envelope.stream).group == role.group =>
+            {
+                envelope
+            }
+            Err(DecodeError::Checksum) => {
+                recorder.counts.corrupt += 1;
+                return;
+            }
+            _ => {
+                recorder.counts.foreign += 1;
+                return;
+            }
+        };
+        self.own += 1;
+        if run.phase() >= Phase::Late && recorder.measures(envelope.due_ns) {
+            recorder.counts.late += 1;
+            return;
+        }
+        let arrival = recorder
+            .measures(envelope.due_ns)
+            .then(|| tracker(trackers, envelope.stream).see(envelope.sequence));
+        recorder.hit(&envelope, now_ns, payload.len(), arrival);
+    }
+
+    fn missed(&mut self, count: u64) {
+        self.session.run.recorder.borrow_mut().counts.declared_missed += count;
+    }
+}
+
+fn tracker(trackers: &mut Vec<(u32, Tracker)>, stream: u32) -> &mut Tracker {
+    let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream).unwrap_or_else(|at| {
+        trackers.insert(at, (stream, Tracker::default()));
+        at
+    });
+    &mut trackers[at].1
+}

@@ -1,0 +1,399 @@
+//! The coordinator of one cell: starts server and workers, holds the barrier, reads the server's cost at the two ends of
+//! the window, and merges what the workers measured. Whatever dies, what was measured comes back.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, anyhow};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::child::Process;
+use super::merge;
+use super::message::{FromWorker, Share, Start, ToWorker};
+use super::server::{Server, ServerChoice, ServerStats};
+use crate::host::clock::monotonic_ns;
+use crate::host::process;
+use crate::measure::cell::{Cell, Interval, ServerCost, Status};
+use crate::measure::recorder::Second;
+use crate::scenario::plan::CellSpec;
+
+/// From the order to go until the load begins, so that every worker has heard it.
+const GO_DELAY: Duration = Duration::from_millis(50);
+
+/// How long anything may take beyond the times that the cell itself sets.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// How a run's cells are measured.
+#[derive(Clone)]
+pub struct Fleet {
+    /// This program, which is also worker and server.
+    pub program: PathBuf,
+    /// What to load.
+    pub server: ServerChoice,
+    /// Worker processes; `None` decides by cores and descriptors.
+    pub workers: Option<u32>,
+    /// Header lines of every request, each ending in CRLF.
+    pub headers: String,
+    /// Turns true when the user wants to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What a cell says while it is measured.
+pub enum Progress {
+    /// Clients connect.
+    Connecting {
+        /// Clients ready.
+        connected: u64,
+        /// Failures so far.
+        failures: u64,
+    },
+    /// A second of the window is over.
+    Second(Interval),
+}
+
+impl Fleet {
+    /// Measures one cell. Never fails: what went wrong is the cell's status.
+    pub async fn measure(&self, spec: &CellSpec, progress: &mut dyn FnMut(Progress)) -> Cell {
+        let started_unix_s =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let mut gathered = Gathered::new((monotonic_ns() ^ spec.seed) as u32);
+        let outcome = self.gather(spec, &mut gathered, progress).await;
+        let status = match outcome {
+            Ok(()) if gathered.interrupted => Status::Interrupted,
+            Ok(()) => Status::Finished,
+            Err(error) => Status::Failed(format!("{error:#}")),
+        };
+        merge::cell(spec, status, started_unix_s, gathered)
+    }
+
+    async fn gather(
+        &self,
+        spec: &CellSpec,
+        gathered: &mut Gathered,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let mut server = Server::ready(&self.server).await?;
+        if let Some(process) = &server.process {
+            pin(process.pid, 0);
+        }
+        let mut crew = Crew::start(self, spec, &server)?;
+        gathered.memory_empty_bytes = server.memory_bytes();
+        let mut stop = self.stop.clone();
+        let mut conductor =
+            Conductor { fleet: self, spec, server: &mut server, crew: &mut crew, gathered, progress };
+        let measured = tokio::select! {
+            measured = conductor.conduct() => measured,
+            () = stopped(&mut stop) => { gathered.interrupted = true; Ok(()) }
+        };
+        if measured.is_err() || gathered.interrupted {
+            crew.stop_and_collect(gathered).await;
+        }
+        crew.end().await;
+        if let Some(process) = server.process.take() {
+            process.end().await;
+        }
+        measured
+    }
+}
+
+/// What has been gathered of a cell so far.
+pub(super) struct Gathered {
+    /// Number of the run: the same for all processes of a cell, and not the same for the next cell.
+    pub run: u32,
+    pub shares: Vec<Share>,
+    pub seconds: Vec<Interval>,
+    pub connected: u64,
+    pub absent: HashMap<u32, u32>,
+    pub connect_ns: u64,
+    pub memory_empty_bytes: Option<u64>,
+    pub server: Option<ServerCost>,
+    pub interrupted: bool,
+}
+
+impl Gathered {
+    fn new(run: u32) -> Gathered {
+        Gathered {
+            run,
+            shares: Vec::new(),
+            seconds: Vec::new(),
+            connected: 0,
+            absent: HashMap::new(),
+            connect_ns: 0,
+            memory_empty_bytes: None,
+            server: None,
+            interrupted: false,
+        }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone can no longer stop anything.
+    if stop.wait_for(|&stop| stop).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Ties a process to a core where there is more than one: servers to the first, workers to the others.
+fn pin(pid: u32, nth: usize) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores > 1 {
+        process::pin(pid, if nth == 0 { 0 } else { 1 + (nth - 1) % (cores - 1) });
+    }
+}
+
+/// The workers of a cell.
+struct Crew {
+    processes: Vec<Process>,
+    inbox: mpsc::UnboundedReceiver<(usize, Option<FromWorker>)>,
+    done: usize,
+}
+
+impl Crew {
+    fn start(fleet: &Fleet, spec: &CellSpec, server: &Server) -> Result<Crew> {
+        let count = fleet.workers.unwrap_or_else(|| workers_for(spec)).clamp(1, spec.groups());
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let mut processes = Vec::new();
+        for index in 0..count as usize {
+            let name = format!("worker {index}");
+            let (process, mut lines) = Process::start(name, &fleet.program, &["worker".to_owned()])?;
+            if server.process.is_some() {
+                pin(process.pid, 1 + index);
+            }
+            processes.push(process);
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let message = serde_json::from_str(&line).unwrap_or_else(|error| FromWorker::Failed {
+                        reason: format!("said something strange ({error})"),
+                    });
+                    if sender.send((index, Some(message))).is_err() {
+                        return;
+                    }
+                }
+                let _ = sender.send((index, None));
+            });
+        }
+        Ok(Crew { processes, inbox, done: 0 })
+    }
+
+    async fn say_all(&mut self, message: &ToWorker) -> Result<()> {
+        for process in &mut self.processes {
+            process.say(message).await?;
+        }
+        Ok(())
+    }
+
+    /// The next message of any worker; a worker that ends before it is done is an error.
+    async fn next(&mut self) -> Result<(usize, FromWorker)> {
+        let Some((index, message)) = self.inbox.recv().await else {
+            return Err(anyhow!("no worker is left"));
+        };
+        match message {
+            Some(FromWorker::Failed { reason }) => Err(anyhow!("worker {index}: {reason}")),
+            Some(message) => Ok((index, message)),
+            None => Err(anyhow!("{} in mid-run", self.processes[index].ended().await)),
+        }
+    }
+
+    /// Tells everybody to stop and takes what those who still can have measured.
+    async fn stop_and_collect(&mut self, gathered: &mut Gathered) {
+        for process in &mut self.processes {
+            // One that is dead does not listen; the others shall.
+            let _ = process.say(&ToWorker::Stop).await;
+        }
+        let collect = async {
+            let mut open = self.processes.len() - self.done;
+            while open > 0 {
+                match self.inbox.recv().await {
+                    Some((_, Some(FromWorker::Done(share)))) => {
+                        gathered.shares.push(*share);
+                        open -= 1;
+                    }
+                    Some((_, None)) => open -= 1,
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        };
+        let _ = timeout(Duration::from_secs(8), collect).await;
+    }
+
+    async fn end(self) {
+        for process in self.processes {
+            process.end().await;
+        }
+    }
+}
+
+/// As many workers as there are cores beside the server's, or as the descriptors demand.
+fn workers_for(spec: &CellSpec) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    // Two descriptors a client: its connection, and one to publish with.
+    let demanded = u64::from(spec.clients)
+        .saturating_mul(2)
+        .div_ceil(process::descriptor_limit().saturating_sub(200).max(1));
+    cores.saturating_sub(1).max(1).max(demanded as u32)
+}
+
+/// One cell under way.
+struct Conductor<'a> {
+    fleet: &'a Fleet,
+    spec: &'a CellSpec,
+    server: &'a mut Server,
+    crew: &'a mut Crew,
+    gathered: &'a mut Gathered,
+    progress: &'a mut dyn FnMut(Progress),
+}
+
+/// The server's figures at one end of the window.
+#[derive(Default)]
+struct Reading {
+    cpu_ns: Option<u64>,
+    stats: ServerStats,
+}
+
+impl Conductor<'_> {
+    async fn conduct(&mut self) -> Result<()> {
+        self.connect().await?;
+        let memory_idle_bytes = self.server.memory_bytes();
+        let start_ns = monotonic_ns() + GO_DELAY.as_nanos() as u64;
+        let opens = Instant::now() + GO_DELAY + Duration::from_secs_f64(self.spec.warmup_s);
+        self.crew.say_all(&ToWorker::Go { start_ns }).await?;
+        let (readings, streams) = self.load([opens, opens + self.spec.duration()]).await?;
+        self.note_server(&readings, memory_idle_bytes);
+        self.drain(streams).await
+    }
+
+    /// The next message of any worker. That the server ends, or that nothing is heard, is an error.
+    async fn next(&mut self, deadline: Instant, doing: &str) -> Result<(usize, FromWorker)> {
+        tokio::select! {
+            message = self.crew.next() => message,
+            obituary = self.server.ended() => Err(anyhow!("{obituary} in mid-run")),
+            () = sleep_until(deadline) => Err(anyhow!("the workers went silent ({doing})")),
+        }
+    }
+
+    /// Every worker gets its share, and is ready or has given up on those who are not.
+    async fn connect(&mut self) -> Result<()> {
+        let workers = self.crew.processes.len();
+        for worker in 0..workers {
+            let start = Start {
+                spec: self.spec.clone(),
+                run: self.gathered.run,
+                worker: worker as u32,
+                workers: workers as u32,
+                servers: vec![self.server.address],
+                host: self.server.host.clone(),
+                headers: self.fleet.headers.clone(),
+            };
+            self.crew.processes[worker].say(&ToWorker::Start(Box::new(start))).await?;
+        }
+        let ramp_s = f64::from(self.spec.clients) / self.spec.ramp_per_s + self.spec.connect_timeout_s;
+        let deadline = Instant::now() + Duration::from_secs_f64(ramp_s) + SLACK;
+        let mut so_far = vec![(0, 0); workers];
+        let mut ready = 0;
+        while ready < workers {
+            match self.next(deadline, "while connecting").await? {
+                (worker, FromWorker::Connecting { connected, failures }) => {
+                    so_far[worker] = (connected, failures);
+                }
+                (worker, FromWorker::Ready { connected, absent, connect_ns }) => {
+                    so_far[worker].0 = connected;
+                    ready += 1;
+                    self.gathered.absent.extend(absent);
+                    self.gathered.connect_ns = self.gathered.connect_ns.max(connect_ns);
+                }
+                _ => {}
+            }
+            let connected = so_far.iter().map(|(connected, _)| connected).sum();
+            let failures = so_far.iter().map(|(_, failures)| failures).sum();
+            self.gathered.connected = connected;
+            (self.progress)(Progress::Connecting { connected, failures });
+        }
+        match self.gathered.connected {
+            0 => Err(anyhow!("no client could connect")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The load: reads the server at both ends of the window, until every publisher has said what it sent.
+    async fn load(&mut self, ends: [Instant; 2]) -> Result<([Reading; 2], HashMap<u32, u32>)> {
+        let workers = self.crew.processes.len();
+        let deadline = ends[1] + SLACK;
+        let mut readings = Vec::new();
+        let mut streams = HashMap::new();
+        let mut seconds: Vec<Vec<Second>> = Vec::new();
+        let mut published = 0;
+        while published < workers || readings.len() < ends.len() {
+            let reading = ends.get(readings.len()).copied();
+            let (_, message) = tokio::select! {
+                () = sleep_until(reading.unwrap_or(deadline)), if reading.is_some() => {
+                    readings.push(self.read().await);
+                    continue;
+                }
+                message = self.next(deadline, "under load") => message?,
+            };
+            match message {
+                FromWorker::Tick(second) => self.note_second(&mut seconds, *second)?,
+                FromWorker::Published { streams: own } => {
+                    streams.extend(own);
+                    published += 1;
+                }
+                _ => {}
+            }
+        }
+        let readings = readings.try_into().map_err(|_| anyhow!("the window was not read at both ends"))?;
+        Ok((readings, streams))
+    }
+
+    /// A second counts when every worker has told it.
+    fn note_second(&mut self, seconds: &mut Vec<Vec<Second>>, second: Second) -> Result<()> {
+        let index = second.index as usize;
+        seconds.resize_with(seconds.len().max(index + 1), Vec::new);
+        seconds[index].push(second);
+        if seconds[index].len() == self.crew.processes.len() {
+            let mut interval = Second::merge(&std::mem::take(&mut seconds[index]))?;
+            interval.at_s = interval.at_s.min(self.spec.duration_s);
+            self.gathered.seconds.push(interval.clone());
+            (self.progress)(Progress::Second(interval));
+        }
+        Ok(())
+    }
+
+    async fn read(&self) -> Reading {
+        Reading { cpu_ns: self.server.cpu_ns(), stats: self.server.stats().await }
+    }
+
+    fn note_server(&mut self, [opened, closed]: &[Reading; 2], memory_idle_bytes: Option<u64>) {
+        let grown = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+        self.gathered.server = Some(ServerCost {
+            cpu_ns: grown(opened.cpu_ns, closed.cpu_ns),
+            memory_empty_bytes: self.gathered.memory_empty_bytes,
+            memory_idle_bytes,
+            memory_after_bytes: self.server.memory_bytes(),
+            lookups: grown(opened.stats.lookups, closed.stats.lookups),
+            published_bytes: grown(opened.stats.published_bytes, closed.stats.published_bytes),
+            connections: closed.stats.connections_open,
+        });
+    }
+
+    /// Tells each worker what the streams of its share had, and takes its report when everything has come.
+    async fn drain(&mut self, streams: HashMap<u32, u32>) -> Result<()> {
+        let workers = self.crew.processes.len();
+        for worker in 0..workers {
+            let own = streams.iter().map(|(&stream, &count)| (stream, count));
+            let own = own.filter(|&(stream, _)| self.spec.role(stream).group as usize % workers == worker);
+            self.crew.processes[worker].say(&ToWorker::Announce { streams: own.collect() }).await?;
+        }
+        let deadline = Instant::now() + Duration::from_secs_f64(self.spec.drain_s) + SLACK;
+        while self.gathered.shares.len() < workers {
+            if let (_, FromWorker::Done(share)) = self.next(deadline, "while draining").await? {
+                self.gathered.shares.push(*share);
+                self.crew.done += 1;
+            }
+        }
+        Ok(())
+    }
+}

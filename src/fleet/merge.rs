@@ -1,0 +1,106 @@
+//! From what the workers measured to the record of the cell. Pure: sums are added, histograms merged, nothing averaged.
+
+use std::ops::Add;
+
+use super::coordinator::Gathered;
+use super::message::Share;
+use crate::measure::cell::{
+    Cell, Counts, Distribution, FailureCount, GeneratorCost, SCHEMA_VERSION, Status, Trust, TrustLevel, Wire,
+};
+use crate::measure::recorder::{BadHistogram, Samples};
+use crate::measure::trust;
+use crate::scenario::plan::CellSpec;
+
+/// The record of a cell.
+pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gathered: Gathered) -> Cell {
+    let shares = &gathered.shares;
+    let mut counts =
+        shares.iter().fold(Counts::default(), |sum, share| sum.zip(&share.recorded.counts, u64::add));
+    counts.connected = gathered.connected;
+    counts.expected = expected(spec, &gathered);
+    let mut distribution =
+        |of: fn(&Share) -> &Distribution| match merge(shares.iter().map(of), counts.published) {
+            Ok(merged) => merged,
+            Err(error) => {
+                status = Status::Failed(error.to_string());
+                Distribution::default()
+            }
+        };
+    let mut cell = Cell {
+        schema_version: SCHEMA_VERSION,
+        spec: spec.clone(),
+        response: distribution(|share| &share.recorded.response),
+        service: distribution(|share| &share.recorded.service),
+        send_lag: distribution(|share| &share.recorded.send_lag),
+        status,
+        started_unix_s,
+        measured_s: shares.iter().map(|share| share.window_ns).max().unwrap_or(0) as f64 / 1e9,
+        connect_s: gathered.connect_ns as f64 / 1e9,
+        counts,
+        subscriber_wire: shares
+            .iter()
+            .fold(Wire::default(), |sum, share| sum.zip(&share.subscriber_wire, u64::add)),
+        publisher_wire: shares
+            .iter()
+            .fold(Wire::default(), |sum, share| sum.zip(&share.publisher_wire, u64::add)),
+        server: gathered.server.clone(),
+        generator: generator(shares),
+        failures: failures(shares),
+        intervals: gathered.seconds.clone(),
+        trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
+        schedule_digest: format!(
+            "{:016x}",
+            shares.iter().fold(0u64, |sum, share| sum.wrapping_add(share.recorded.schedule_digest))
+        ),
+        probes: Vec::new(),
+    };
+    cell.trust = trust::judge(&cell);
+    cell
+}
+
+/// Deliveries owed, from the publishers' counts alone: events of each stream times the subscribers that were ready.
+fn expected(spec: &CellSpec, gathered: &Gathered) -> u64 {
+    let streams = gathered.shares.iter().flat_map(|share| &share.streams);
+    let owed = streams.map(|&(stream, count)| {
+        let absent = gathered.absent.get(&spec.role(stream).group).copied().unwrap_or(0);
+        u64::from(count) * u64::from(spec.subscribers_of(stream).saturating_sub(absent))
+    });
+    owed.sum()
+}
+
+fn merge<'a>(
+    parts: impl Iterator<Item = &'a Distribution>,
+    events: u64,
+) -> Result<Distribution, BadHistogram> {
+    let mut samples = Samples::default();
+    for part in parts {
+        samples.merge(part)?;
+    }
+    Ok(samples.distribution(events))
+}
+
+fn generator(shares: &[Share]) -> GeneratorCost {
+    let total = |of: fn(&Share) -> Option<u64>| {
+        shares.iter().map(of).sum::<Option<u64>>().filter(|_| !shares.is_empty())
+    };
+    let busy = shares.iter().filter_map(|share| Some(share.cpu_ns? as f64 / share.window_ns.max(1) as f64));
+    GeneratorCost {
+        workers: shares.len() as u32,
+        cpu_ns: total(|share| share.cpu_ns),
+        busiest_share: busy.fold(None, |busiest, share| Some(busiest.map_or(share, |b: f64| b.max(share)))),
+        run_queue_delay_ns: total(|share| share.run_queue_delay_ns),
+        memory_bytes: total(|share| share.memory_bytes),
+    }
+}
+
+/// The same failure of several workers is one row.
+fn failures(shares: &[Share]) -> Vec<FailureCount> {
+    let mut rows: Vec<FailureCount> = Vec::new();
+    for failure in shares.iter().flat_map(|share| &share.recorded.failures) {
+        match rows.iter_mut().find(|row| row.phase == failure.phase && row.kind == failure.kind) {
+            Some(row) => row.count += failure.count,
+            None => rows.push(failure.clone()),
+        }
+    }
+    rows
+}

@@ -1,0 +1,108 @@
+//! What coordinator and worker say to each other: one JSON object a line. Neither side knows that it runs over a pipe.
+//!
+//! `Start` -> `Ready`, then `Go` to all, a `Tick` each second, `Published`, `Announce`, `Done`. `Stop` may come at any time.
+//! The end of input ends a worker.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::cell::Wire;
+use crate::measure::recorder::{Recorded, Second};
+use crate::scenario::plan::CellSpec;
+
+/// From the coordinator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Connect the clients of this share of the cell.
+    Start(Box<Start>),
+    /// Everybody is ready: the load begins at this time of the monotonic clock.
+    Go {
+        /// In ns.
+        start_ns: u64,
+    },
+    /// How many events each stream that matters here had in the window, as its publisher counted them.
+    Announce {
+        /// Stream and count.
+        streams: Vec<(u32, u32)>,
+    },
+    /// End now and report what there is.
+    Stop,
+}
+
+/// A worker's share of a cell.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// The cell.
+    pub spec: CellSpec,
+    /// Number of the run, in every envelope.
+    pub run: u32,
+    /// Which of `workers` shares this is.
+    pub worker: u32,
+    /// Number of shares.
+    pub workers: u32,
+    /// Servers; group `g` belongs to the one at `g` modulo their number.
+    pub servers: Vec<SocketAddr>,
+    /// `Host` header, if it is not the address.
+    pub host: Option<String>,
+    /// Header lines of every HTTP request, each ending in CRLF.
+    pub headers: String,
+}
+
+/// From a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// How far connecting has come.
+    Connecting {
+        /// Clients ready.
+        connected: u64,
+        /// Failures so far.
+        failures: u64,
+    },
+    /// Every client is ready or has given up.
+    Ready {
+        /// Clients ready.
+        connected: u64,
+        /// Subscribers that never became ready, by group.
+        absent: Vec<(u32, u32)>,
+        /// Time from the first connect to the last client being ready, in ns.
+        connect_ns: u64,
+    },
+    /// A second of the window is over.
+    Tick(Box<Second>),
+    /// All publishers of this share are done: events of the window, by stream.
+    Published {
+        /// Stream and count.
+        streams: Vec<(u32, u32)>,
+    },
+    /// The share is measured.
+    Done(Box<Share>),
+    /// The worker cannot go on; the last thing it says.
+    Failed {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// What one worker measured.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Share {
+    /// Events of the window by stream, as publishers (of any share, if announced) counted them.
+    pub streams: Vec<(u32, u32)>,
+    /// Counts and times.
+    pub recorded: Recorded,
+    /// Sockets of the receivers.
+    pub subscriber_wire: Wire,
+    /// Sockets of publishing.
+    pub publisher_wire: Wire,
+    /// CPU of the worker in the window, in ns; empty where it cannot be read.
+    pub cpu_ns: Option<u64>,
+    /// Time it was runnable without a core in the window, in ns.
+    pub run_queue_delay_ns: Option<u64>,
+    /// Private memory with its clients ready, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Length of the window that was measured, in ns.
+    pub window_ns: u64,
+    /// It was told to stop before the end.
+    pub interrupted: bool,
+}

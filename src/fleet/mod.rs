@@ -1,0 +1,8 @@
+//! Processes: the coordinator that starts them, the workers that run clients, and what they say to each other.
+
+mod child;
+pub mod coordinator;
+mod merge;
+pub mod message;
+pub mod server;
+pub mod worker;

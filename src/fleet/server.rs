@@ -1,0 +1,131 @@
+//! The server under test: one that rtbench starts for a cell, or one that stands already.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::child::Process;
+use crate::host::process;
+
+/// How long a server may take until it says that it is ready.
+const READY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What to load.
+#[derive(Clone, Debug)]
+pub enum ServerChoice {
+    /// A fresh process for each cell: a program and its arguments, which prints the `Ready` line.
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+    /// One that stands already.
+    Standing {
+        /// Its address.
+        address: SocketAddr,
+        /// `Host` header.
+        host: String,
+    },
+}
+
+/// A server that is ready.
+pub struct Server {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// `Host` header, if it is not the address.
+    pub host: Option<String>,
+    /// The process, if rtbench started it.
+    pub process: Option<Process>,
+    http: reqwest::Client,
+}
+
+#[derive(Deserialize)]
+struct ReadyLine {
+    ready: Ready,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    http: SocketAddr,
+}
+
+/// The part of `/stats` that rtbench reads; what a server does not have stays absent.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ServerStats {
+    /// Look-ups into the message store.
+    pub lookups: Option<u64>,
+    /// Payload bytes published to the server.
+    pub published_bytes: Option<u64>,
+    /// Connections open now.
+    pub connections_open: Option<u64>,
+}
+
+impl Server {
+    /// Starts a server or finds the standing one, and waits until it can be loaded.
+    ///
+    /// # Errors
+    /// It cannot be started, ends at once, or does not answer.
+    pub async fn ready(choice: &ServerChoice) -> Result<Server> {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        match choice {
+            ServerChoice::Standing { address, host } => {
+                let server = Server { address: *address, host: Some(host.clone()), process: None, http };
+                let answer = server.get("/healthz").await;
+                answer
+                    .with_context(|| format!("no server answers at http://{host}/healthz; is it running?"))?;
+                Ok(server)
+            }
+            ServerChoice::Start { program, args } => {
+                let (mut process, mut lines) = Process::start("the server".to_owned(), program, args)?;
+                let line = tokio::time::timeout(READY_PATIENCE, lines.next_line()).await;
+                let line = line.context("the server did not print its Ready line within 10 s")?;
+                let Some(line) = line.context("the server's output cannot be read")? else {
+                    bail!("{}", process.ended().await);
+                };
+                let ready: ReadyLine =
+                    serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
+                // What it prints from here on is nobody's business, but it must not block on a full pipe.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                Ok(Server { address: ready.ready.http, host: None, process: Some(process), http })
+            }
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<String> {
+        let url = format!("http://{}{path}", self.address);
+        let mut request = self.http.get(url);
+        if let Some(host) = &self.host {
+            request = request.header("Host", host);
+        }
+        Ok(request.send().await?.error_for_status()?.text().await?)
+    }
+
+    /// The server's own counters; absent where it has none.
+    pub async fn stats(&self) -> ServerStats {
+        let text = self.get("/stats").await.unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Waits until the server's process has ended; for ever if it is not ours.
+    pub async fn ended(&mut self) -> String {
+        match &mut self.process {
+            Some(process) => process.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// CPU time so far, in ns, if it is a process of ours.
+    pub fn cpu_ns(&self) -> Option<u64> {
+        process::cpu_ns(self.process.as_ref()?.pid)
+    }
+
+    /// Private memory in bytes, if it is a process of ours.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        process::private_bytes(self.process.as_ref()?.pid)
+    }
+}

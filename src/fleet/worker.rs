@@ -1,0 +1,417 @@
+//! A worker: one process, one thread, one share of a cell's clients.
+
+use std::cell::Cell;
+use std::io::{BufRead, Write};
+use std::net::SocketAddr;
+use std::ops::Sub;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::message::{FromWorker, Share, Start, ToWorker};
+use crate::client::random::{self, Purpose};
+use crate::client::run::{Phase, Run};
+use crate::client::session::Session;
+use crate::host::clock::monotonic_ns;
+use crate::host::process;
+use crate::host::timer::Timer;
+use crate::measure::cell::Wire;
+use crate::protocol::{self, Mesh, Options, Protocol, Seat, Target};
+use crate::scenario::plan::{CellSpec, Pattern};
+use crate::transport::meter::Meter;
+
+/// How long publishers may go on behind the end of the window with what was due before it.
+const SEND_GRACE_NS: u64 = 1_000_000_000;
+
+/// How long after the drain's deadline late deliveries are still watched for.
+const LATE_NS: u64 = 250_000_000;
+
+/// Between two looks at whether something is complete.
+const LOOK_NS: u64 = 5_000_000;
+
+/// Serves one coordinator over standard input and output. Returns when the share is done or the input ends.
+///
+/// # Errors
+/// The first message is not `Start`, or the system refuses what every worker needs.
+pub fn main() -> Result<()> {
+    process::descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let inbox = read_lines();
+    let result = LocalSet::new().block_on(&runtime, serve(inbox));
+    if let Err(error) = &result {
+        say(&FromWorker::Failed { reason: format!("{error:#}") });
+    }
+    result
+}
+
+/// The coordinator's messages. A thread of its own reads them, because a pipe cannot be polled everywhere.
+fn read_lines() -> mpsc::UnboundedReceiver<ToWorker> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let Ok(message) = serde_json::from_str(&line) else { break };
+            if sender.send(message).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn say(message: &FromWorker) {
+    let Ok(mut line) = serde_json::to_vec(message) else { return };
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    // A coordinator that is gone closes our input too, which ends us.
+    let _ = out.write_all(&line).and_then(|()| out.flush());
+}
+
+async fn serve(mut inbox: mpsc::UnboundedReceiver<ToWorker>) -> Result<()> {
+    let Some(ToWorker::Start(start)) = inbox.recv().await else { bail!("the coordinator said nothing") };
+    let mut worker = Worker::new(*start)?;
+    let gate = worker.gate.clone();
+    let interrupted = tokio::select! {
+        stopped = listen(&mut inbox, &gate) => stopped?,
+        () = worker.measure() => false,
+    };
+    if interrupted {
+        worker.cut_short().await;
+    }
+    worker.finish(interrupted).await;
+    Ok(())
+}
+
+/// Feeds the worker's gate; returns when told to stop.
+async fn listen(inbox: &mut mpsc::UnboundedReceiver<ToWorker>, gate: &Gate) -> Result<bool> {
+    loop {
+        match inbox.recv().await {
+            None => bail!("the coordinator is gone"),
+            Some(ToWorker::Stop) => return Ok(true),
+            Some(ToWorker::Go { start_ns }) => gate.start_ns.set(Some(start_ns)),
+            Some(ToWorker::Announce { streams }) => gate.announced.set(Some(streams)),
+            Some(ToWorker::Start(_)) => bail!("told to start twice"),
+        }
+        gate.changed.notify_one();
+    }
+}
+
+/// What the coordinator has said so far.
+#[derive(Default)]
+struct Gate {
+    start_ns: Cell<Option<u64>>,
+    announced: Cell<Option<Vec<(u32, u32)>>>,
+    changed: tokio::sync::Notify,
+}
+
+impl Gate {
+    async fn wait<T>(&self, said: impl Fn(&Gate) -> Option<T>) -> T {
+        loop {
+            if let Some(value) = said(self) {
+                return value;
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+/// The counts of both roles' sockets.
+#[derive(Default)]
+struct Meters {
+    subscriber: Rc<Meter>,
+    publisher: Rc<Meter>,
+}
+
+/// Readings at the two ends of a span.
+#[derive(Clone, Default)]
+struct Reading {
+    at_ns: u64,
+    subscriber: Wire,
+    publisher: Wire,
+    cpu_ns: Option<u64>,
+    run_queue_delay_ns: Option<u64>,
+}
+
+struct Worker {
+    start: Start,
+    protocol: &'static Protocol,
+    run: Rc<Run>,
+    gate: Rc<Gate>,
+    meters: Meters,
+    targets: Vec<Rc<Target>>,
+    memory_bytes: Option<u64>,
+    barrier: Reading,
+    opened: Option<Reading>,
+    closed: Option<Reading>,
+    expected: Cell<u64>,
+}
+
+impl Worker {
+    fn new(start: Start) -> Result<Worker> {
+        let protocol = protocol::find(&start.spec.protocol).context("unknown protocol")?;
+        let timer = Timer::new().context("no descriptor for the timer")?;
+        let target = |&address: &SocketAddr| {
+            Rc::new(Target {
+                address,
+                host: start.host.clone().unwrap_or_else(|| address.to_string()),
+                headers: start.headers.clone(),
+            })
+        };
+        Ok(Worker {
+            targets: start.servers.iter().map(target).collect(),
+            run: Rc::new(Run::new(start.spec.clone(), start.run, timer)),
+            protocol,
+            gate: Rc::default(),
+            meters: Meters::default(),
+            memory_bytes: None,
+            barrier: Reading::default(),
+            opened: None,
+            closed: None,
+            expected: Cell::new(0),
+            start,
+        })
+    }
+
+    async fn measure(&mut self) {
+        self.connect().await;
+        let start_ns = self.gate.clone().wait(|gate| gate.start_ns.take()).await;
+        self.memory_bytes = process::private_bytes(std::process::id());
+        self.barrier = self.read();
+        self.run.start(start_ns);
+        self.window().await;
+        self.announce().await;
+        self.drain().await;
+    }
+
+    /// Told to stop in mid-run: what was measured is kept, and what is under way gets a second to arrive.
+    async fn cut_short(&mut self) {
+        self.closed = self.closed.take().or_else(|| self.opened.is_some().then(|| self.read()));
+        self.run.advance(Phase::Drain);
+        self.look_until(monotonic_ns() + SEND_GRACE_NS, || self.run.publishing.get() == 0).await;
+        self.expect(&self.own_streams());
+        let complete = || self.run.recorder.borrow().counts.delivered >= self.expected.get();
+        self.look_until(monotonic_ns() + SEND_GRACE_NS, complete).await;
+    }
+
+    /// Starts every client at its time of the ramp and waits until each is ready or has given up.
+    async fn connect(&self) {
+        let spec = &self.run.spec;
+        let begun_ns = monotonic_ns();
+        let step_ns = 1e9 / spec.ramp_per_s * f64::from(self.start.workers);
+        let (mut opened, mut told_ns) = (0u64, begun_ns);
+        let clients = spec.shard(self.start.worker, self.start.workers).flat_map(|group| spec.members(group));
+        for client in clients {
+            let at_ns = begun_ns + (opened as f64 * step_ns) as u64;
+            if at_ns > monotonic_ns() + 1_000_000 {
+                self.run.timer.sleep_until(at_ns).await;
+            } else if opened % 64 == 63 {
+                tokio::task::yield_now().await;
+            }
+            let session = Session::new(
+                self.run.clone(),
+                client,
+                self.protocol,
+                (self.protocol.open)(self.seat(client)),
+            );
+            tokio::task::spawn_local(session.live());
+            opened += 1;
+            self.tell_connecting(&mut told_ns);
+        }
+        while self.run.settled.get() < opened {
+            self.run.timer.sleep_until(monotonic_ns() + LOOK_NS).await;
+            self.tell_connecting(&mut told_ns);
+        }
+        say(&FromWorker::Ready {
+            connected: self.run.connected.get(),
+            absent: self.run.absent.borrow().iter().map(|(&group, &count)| (group, count)).collect(),
+            connect_ns: monotonic_ns() - begun_ns,
+        });
+    }
+
+    fn tell_connecting(&self, told_ns: &mut u64) {
+        let now_ns = monotonic_ns();
+        if now_ns - *told_ns > 200_000_000 {
+            *told_ns = now_ns;
+            let failures = self.run.recorder.borrow().failure_count();
+            say(&FromWorker::Connecting { connected: self.run.connected.get(), failures });
+        }
+    }
+
+    fn seat(&self, client: u32) -> Seat {
+        let spec = &self.run.spec;
+        let role = spec.role(client);
+        let topic: Rc<str> = format!("g{}", role.group).into();
+        let subscribes_to_topic = role.subscribes && spec.pattern == Pattern::Broadcast;
+        let meter = if role.subscribes { &self.meters.subscriber } else { &self.meters.publisher };
+        let members = spec.members(role.group);
+        Seat {
+            target: self.targets[role.group as usize % self.targets.len()].clone(),
+            source: None,
+            topics: if subscribes_to_topic { vec![topic.clone()] } else { Vec::new() },
+            mesh: spec.peer_to_peer.then(|| Mesh {
+                group: topic.clone(),
+                index: role.index_in_group as usize,
+                size: members.len(),
+            }),
+            publish: role.publishes.then_some(topic),
+            echo: spec.pattern == Pattern::Echo,
+            options: options(spec),
+            meter: meter.clone(),
+            publish_meter: self.meters.publisher.clone(),
+            seed: random::derive(spec.seed, client, Purpose::Protocol),
+        }
+    }
+
+    /// The warm-up and the measured window, second by second.
+    async fn window(&mut self) {
+        let spec = self.run.spec.clone();
+        let opens_ns = (spec.warmup_s * 1e9) as u64;
+        let closes_ns = self.run.window_end_ns();
+        self.run.timer.sleep_until(self.run.to_monotonic_ns(opens_ns)).await;
+        self.opened = Some(self.read());
+        let mut index = 0;
+        loop {
+            let end_ns = (opens_ns + u64::from(index + 1) * 1_000_000_000).min(closes_ns);
+            self.run.timer.sleep_until(self.run.to_monotonic_ns(end_ns)).await;
+            if end_ns == closes_ns {
+                self.closed = Some(self.read());
+            }
+            let second = self.run.recorder.borrow_mut().tick(index, self.run.connected.get());
+            say(&FromWorker::Tick(Box::new(second)));
+            index += 1;
+            if end_ns == closes_ns {
+                return;
+            }
+        }
+    }
+
+    /// Lets publishers finish, says what they sent, and learns what others sent.
+    async fn announce(&self) {
+        let deadline_ns = self.run.to_monotonic_ns(self.run.window_end_ns()) + SEND_GRACE_NS;
+        self.look_until(deadline_ns, || self.run.publishing.get() == 0).await;
+        self.run.advance(Phase::Drain);
+        self.look_until(u64::MAX, || self.run.publishing.get() == 0).await;
+        say(&FromWorker::Published { streams: self.own_streams() });
+        let announced = self.gate.wait(|gate| gate.announced.take()).await;
+        self.expect(&announced);
+        *self.run.published.borrow_mut() = announced.into_iter().collect();
+    }
+
+    fn own_streams(&self) -> Vec<(u32, u32)> {
+        self.run.published.borrow().iter().map(|(&stream, &count)| (stream, count)).collect()
+    }
+
+    /// Works out how many deliveries end a drain early.
+    fn expect(&self, streams: &[(u32, u32)]) {
+        let absent = self.run.absent.borrow();
+        let owed = streams.iter().map(|&(stream, count)| {
+            let missing = absent.get(&self.run.spec.role(stream).group).copied().unwrap_or(0);
+            u64::from(count) * u64::from(self.run.spec.subscribers_of(stream).saturating_sub(missing))
+        });
+        self.expected.set(owed.sum());
+    }
+
+    /// Waits until everything owed has come, or the deadline.
+    async fn drain(&self) {
+        let deadline_ns = monotonic_ns() + (self.run.spec.drain_s * 1e9) as u64;
+        let complete = || self.run.recorder.borrow().counts.delivered >= self.expected.get();
+        if !self.look_until(deadline_ns, complete).await {
+            self.run.advance(Phase::Late);
+            self.run.timer.sleep_until(monotonic_ns() + LATE_NS).await;
+        }
+    }
+
+    /// Looks again and again, until `done` or the deadline; says whether it was done.
+    async fn look_until(&self, deadline_ns: u64, done: impl Fn() -> bool) -> bool {
+        while !done() {
+            let now_ns = monotonic_ns();
+            if now_ns >= deadline_ns {
+                return false;
+            }
+            self.run.timer.sleep_until((now_ns + LOOK_NS).min(deadline_ns)).await;
+        }
+        true
+    }
+
+    /// Closes every client and reports.
+    async fn finish(&mut self, interrupted: bool) {
+        let end = self.read();
+        self.run.advance(Phase::End);
+        let patience_ns = monotonic_ns() + Duration::from_secs(2).as_nanos() as u64;
+        self.look_until(patience_ns, || self.run.alive.get() == 0).await;
+        self.run.settle();
+        let opened = self.opened.clone().unwrap_or_else(|| end.clone());
+        let closed = self.closed.clone().unwrap_or_else(|| end.clone());
+        let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+        say(&FromWorker::Done(Box::new(Share {
+            streams: self.own_streams(),
+            recorded: self.run.recorder.borrow().report(),
+            subscriber_wire: span(
+                &self.barrier.subscriber,
+                &end.subscriber,
+                &opened.subscriber,
+                &closed.subscriber,
+            ),
+            publisher_wire: span(
+                &self.barrier.publisher,
+                &end.publisher,
+                &opened.publisher,
+                &closed.publisher,
+            ),
+            cpu_ns: between(opened.cpu_ns, closed.cpu_ns),
+            run_queue_delay_ns: between(opened.run_queue_delay_ns, closed.run_queue_delay_ns),
+            memory_bytes: self.memory_bytes,
+            window_ns: closed.at_ns - opened.at_ns,
+            interrupted,
+        })));
+    }
+
+    fn read(&self) -> Reading {
+        let pid = std::process::id();
+        Reading {
+            at_ns: monotonic_ns(),
+            subscriber: read_meter(&self.meters.subscriber),
+            publisher: read_meter(&self.meters.publisher),
+            cpu_ns: process::cpu_ns(pid),
+            run_queue_delay_ns: process::run_queue_delay_ns(pid),
+        }
+    }
+}
+
+fn options(spec: &CellSpec) -> Options {
+    Options {
+        keep_alive: spec.keep_alive,
+        hold: spec.hold_s.map(Duration::from_secs_f64),
+        ordered: spec.ordered,
+        max_retransmits: spec.max_retransmits,
+        peer_to_peer: spec.peer_to_peer,
+    }
+}
+
+fn read_meter(meter: &Meter) -> Wire {
+    Wire {
+        in_bytes: meter.wire_in_bytes.get(),
+        out_bytes: meter.wire_out_bytes.get(),
+        connections: meter.connections.get(),
+        exchanges: meter.exchanges.get(),
+        empty_exchanges: meter.empty_exchanges.get(),
+        exchange_in_bytes: meter.exchange_in_bytes.get(),
+        exchange_out_bytes: meter.exchange_out_bytes.get(),
+        datagrams_in: meter.datagrams_in.get(),
+        datagrams_out: meter.datagrams_out.get(),
+        exchanges_in_window: meter.exchanges.get(),
+        empty_exchanges_in_window: meter.empty_exchanges.get(),
+    }
+}
+
+/// What was counted from `from` to `to`, with the exchanges of the window from `opened` to `closed`.
+fn span(from: &Wire, to: &Wire, opened: &Wire, closed: &Wire) -> Wire {
+    let window = closed.zip(opened, u64::sub);
+    Wire {
+        exchanges_in_window: window.exchanges_in_window,
+        empty_exchanges_in_window: window.empty_exchanges_in_window,
+        ..to.zip(from, u64::sub)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a process costs and may hold, read from the outside.
+
+/// CPU time of a process with all its threads so far, in ns (schedstat: exact, where ticks are 10 ms coarse).
+#[cfg(target_os = "linux")]
+pub fn cpu_ns(pid: u32) -> Option<u64> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let mut total = 0;
+    for task in tasks.flatten() {
+        // A thread may end between the listing and the reading.
+        if let Ok(text) = std::fs::read_to_string(task.path().join("schedstat")) {
+            total += text.split_whitespace().next()?.parse::<u64>().ok()?;
+        }
+    }
+    Some(total)
+}
+
+/// Time that the threads of a process were runnable and had no core, in ns.
+#[cfg(target_os = "linux")]
+pub fn run_queue_delay_ns(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    text.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Private memory of a process in bytes: what would be free if it ended (Private_Dirty).
+#[cfg(target_os = "linux")]
+pub fn private_bytes(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find(|line| line.starts_with("Private_Dirty:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+/// Ties a process to one core; says whether that worked.
+#[cfg(target_os = "linux")]
+pub fn pin(pid: u32, core: usize) -> bool {
+    // SAFETY: the set is a plain bit mask, initialised before use, and its size is given.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(core, &mut set);
+        libc::sched_setaffinity(pid as libc::pid_t, size_of::<libc::cpu_set_t>(), &set) == 0
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub use absent::*;
+
+#[cfg(not(target_os = "linux"))]
+mod absent {
+    /// Not readable here.
+    pub fn cpu_ns(_pid: u32) -> Option<u64> {
+        None
+    }
+    /// Not readable here.
+    pub fn run_queue_delay_ns(_pid: u32) -> Option<u64> {
+        None
+    }
+    /// Not readable here.
+    pub fn private_bytes(_pid: u32) -> Option<u64> {
+        None
+    }
+    /// Not possible here.
+    pub fn pin(_pid: u32, _core: usize) -> bool {
+        false
+    }
+}
+
+/// How many descriptors a process may hold: raised to the hard limit first, where that is allowed.
+pub fn descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointers are to a live struct.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
+            return 1024;
+        }
+        let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raised) == 0 {
+            return raised.rlim_cur as u64;
+        }
+    }
+    limit.rlim_cur as u64
+}

@@ -1,0 +1,298 @@
+//! The recorder of one worker: every histogram and count of the hot path. One thread, so no lock, channel or atomic.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use reference_server::envelope::Envelope;
+use serde::{Deserialize, Serialize};
+
+use super::cell::{Counts, Distribution, FailureCount, Interval};
+use super::delivery::Arrival;
+use crate::protocol::Failure;
+
+/// Samples of one kind of time.
+pub struct Samples {
+    histogram: Histogram<u64>,
+    sum_s: f64,
+    sum_sq_s2: f64,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Samples { histogram: new_histogram(), sum_s: 0.0, sum_sq_s2: 0.0 }
+    }
+}
+
+/// 3 significant digits, growing as needed.
+fn new_histogram() -> Histogram<u64> {
+    Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"))
+}
+
+impl Samples {
+    /// Adds a time, in ns.
+    pub fn record(&mut self, ns: u64) {
+        self.histogram.saturating_record(ns);
+        let s = ns as f64 * 1e-9;
+        self.sum_s += s;
+        self.sum_sq_s2 += s * s;
+    }
+
+    /// Adds the samples of another worker, losslessly.
+    pub fn merge(&mut self, other: &Distribution) -> Result<(), BadHistogram> {
+        if other.count > 0 {
+            self.histogram.add(decode(&other.histogram)?).map_err(|_| BadHistogram)?;
+        }
+        self.sum_s += other.sum_s;
+        self.sum_sq_s2 += other.sum_sq_s2;
+        Ok(())
+    }
+
+    /// The record of these samples, which stem from `events` distinct events.
+    pub fn distribution(&self, events: u64) -> Distribution {
+        if self.histogram.is_empty() {
+            return Distribution::default();
+        }
+        Distribution {
+            count: self.histogram.len(),
+            events,
+            sum_s: self.sum_s,
+            sum_sq_s2: self.sum_sq_s2,
+            min_ns: self.histogram.min(),
+            max_ns: self.histogram.max(),
+            histogram: encode(&self.histogram),
+        }
+    }
+}
+
+/// A histogram that cannot be read.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a histogram in the results cannot be decoded")]
+pub struct BadHistogram;
+
+fn encode(histogram: &Histogram<u64>) -> String {
+    use base64::Engine;
+    let mut bytes = Vec::new();
+    // Writing to memory fails for no histogram that this program makes.
+    let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Reads a histogram as results carry it (V2, deflated, base64).
+///
+/// # Errors
+/// The text is not one.
+pub fn decode(text: &str) -> Result<Histogram<u64>, BadHistogram> {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| BadHistogram)?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|_| BadHistogram)
+}
+
+/// What one second of one worker gave; merged by the coordinator into `Interval`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Second {
+    /// Which second of the window, from 0.
+    pub index: u32,
+    /// Events sent.
+    pub published: u64,
+    /// Deliveries received.
+    pub delivered: u64,
+    /// Clients connected at its end.
+    pub connected: u64,
+    /// Failures.
+    pub failures: u64,
+    /// Response times.
+    pub response: Distribution,
+}
+
+impl Second {
+    /// The same second of all workers.
+    ///
+    /// # Errors
+    /// A histogram cannot be read.
+    pub fn merge(seconds: &[Second]) -> Result<Interval, BadHistogram> {
+        let mut merged = Interval::default();
+        let mut samples = Samples::default();
+        for second in seconds {
+            merged.at_s = f64::from(second.index + 1);
+            merged.published += second.published;
+            merged.delivered += second.delivered;
+            merged.connected += second.connected;
+            merged.failures += second.failures;
+            samples.merge(&second.response)?;
+        }
+        if !samples.histogram.is_empty() {
+            merged.p50_ns = Some(samples.histogram.value_at_quantile(0.5));
+            merged.p99_ns = Some(samples.histogram.value_at_quantile(0.99));
+            merged.max_ns = Some(samples.histogram.max());
+        }
+        Ok(merged)
+    }
+}
+
+/// Everything one worker measures on the hot path. Times are in ns from the run's start.
+pub struct Recorder {
+    window_ns: Range<u64>,
+    run: u32,
+    /// Counts so far.
+    pub counts: Counts,
+    response: Samples,
+    service: Samples,
+    send_lag: Samples,
+    second: Samples,
+    second_published: u64,
+    second_delivered: u64,
+    failures_before: u64,
+    failures: BTreeMap<(String, String), (u64, String)>,
+    schedule_digest: u64,
+}
+
+impl Recorder {
+    /// A recorder for messages of `run` with due times in `window_ns`.
+    pub fn new(run: u32, window_ns: Range<u64>) -> Recorder {
+        Recorder {
+            window_ns,
+            run,
+            counts: Counts::default(),
+            response: Samples::default(),
+            service: Samples::default(),
+            send_lag: Samples::default(),
+            second: Samples::default(),
+            second_published: 0,
+            second_delivered: 0,
+            failures_before: 0,
+            failures: BTreeMap::new(),
+            schedule_digest: 0,
+        }
+    }
+
+    /// Sets the window, which is known only when the run starts.
+    pub fn set_window(&mut self, window_ns: Range<u64>) {
+        self.window_ns = window_ns;
+    }
+
+    /// Whether an event of this due time is measured.
+    pub fn measures(&self, due_ns: u64) -> bool {
+        self.window_ns.contains(&due_ns)
+    }
+
+    /// Whether a payload belongs to this run.
+    pub fn owns(&self, envelope: &Envelope) -> bool {
+        envelope.run == self.run
+    }
+
+    /// An event was handed to its protocol.
+    pub fn sent(&mut self, envelope: &Envelope, bytes: usize) {
+        self.counts.published_all += 1;
+        self.counts.published_all_bytes += bytes as u64;
+        if self.measures(envelope.due_ns) {
+            self.counts.published += 1;
+            self.second_published += 1;
+            self.send_lag.record(envelope.sent_ns.saturating_sub(envelope.due_ns));
+            self.schedule_digest = self.schedule_digest.wrapping_add(event_digest(envelope));
+        }
+    }
+
+    /// A payload arrived whose kind the session's tracker has told; `None` for warm-up, which nobody tracks.
+    pub fn hit(&mut self, envelope: &Envelope, now_ns: u64, bytes: usize, arrival: Option<Arrival>) {
+        self.counts.delivered_all += 1;
+        self.counts.delivered_all_bytes += bytes as u64;
+        if self.window_ns.contains(&now_ns) {
+            self.counts.received_in_window += 1;
+        }
+        match arrival {
+            None => return,
+            Some(Arrival::Duplicate) => {
+                self.counts.duplicates += 1;
+                return;
+            }
+            Some(Arrival::Reordered) => self.counts.reordered += 1,
+            Some(Arrival::First) => {}
+        }
+        self.counts.delivered += 1;
+        self.second_delivered += 1;
+        if now_ns < envelope.due_ns || now_ns < envelope.sent_ns {
+            self.counts.negative += 1;
+        }
+        let response_ns = now_ns.saturating_sub(envelope.due_ns);
+        self.response.record(response_ns);
+        self.second.record(response_ns);
+        self.service.record(now_ns.saturating_sub(envelope.sent_ns));
+    }
+
+    /// Something went wrong with a client.
+    pub fn failure(&mut self, failure: &Failure) {
+        let key = (format!("{:?}", failure.phase).to_lowercase(), failure.kind.to_string());
+        let entry = self.failures.entry(key).or_insert_with(|| (0, failure.detail.clone()));
+        entry.0 += 1;
+    }
+
+    /// Failures so far.
+    pub fn failure_count(&self) -> u64 {
+        self.failures.values().map(|(count, _)| count).sum()
+    }
+
+    /// Ends a second.
+    pub fn tick(&mut self, index: u32, connected: u64) -> Second {
+        let failures = self.failure_count();
+        let second = Second {
+            index,
+            published: std::mem::take(&mut self.second_published),
+            delivered: std::mem::take(&mut self.second_delivered),
+            connected,
+            failures: failures - self.failures_before,
+            response: self.second.distribution(0),
+        };
+        self.failures_before = failures;
+        self.second = Samples::default();
+        second
+    }
+
+    /// The record so far.
+    pub fn report(&self) -> Recorded {
+        Recorded {
+            counts: self.counts.clone(),
+            response: self.response.distribution(0),
+            service: self.service.distribution(0),
+            send_lag: self.send_lag.distribution(0),
+            failures: self.failure_rows(),
+            schedule_digest: self.schedule_digest,
+        }
+    }
+
+    fn failure_rows(&self) -> Vec<FailureCount> {
+        let row = |((phase, kind), (count, example)): (&(String, String), &(u64, String))| FailureCount {
+            phase: phase.clone(),
+            kind: kind.clone(),
+            count: *count,
+            example: example.clone(),
+        };
+        self.failures.iter().map(row).collect()
+    }
+}
+
+/// What one worker recorded.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Its counts.
+    pub counts: Counts,
+    /// Receipt minus due time.
+    pub response: Distribution,
+    /// Receipt minus write.
+    pub service: Distribution,
+    /// Write minus due time.
+    pub send_lag: Distribution,
+    /// What went wrong.
+    pub failures: Vec<FailureCount>,
+    /// Sum of the digests of the window's events: independent of order and of the number of workers.
+    pub schedule_digest: u64,
+}
+
+fn event_digest(envelope: &Envelope) -> u64 {
+    let mut digest = u64::from(envelope.stream) << 32 | u64::from(envelope.sequence);
+    for part in [envelope.due_ns, 0x9E37_79B9_7F4A_7C15] {
+        digest = (digest ^ part).wrapping_mul(0xBF58_476D_1CE4_E5B9).rotate_left(29);
+    }
+    digest
+}

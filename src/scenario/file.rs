@@ -1,0 +1,212 @@
+//! The scenario file: what a person writes. Strict: an unknown or misspelt key is an error with its place.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use super::plan::{Pace, Pattern, PollMode};
+use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+
+/// A whole scenario file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows, for people; the first line is what `list` prints.
+    pub about: String,
+    /// Who connects, and who sends what how often.
+    pub load: Load,
+    /// HTTP requests of all protocols.
+    #[serde(default)]
+    pub http: Http,
+    /// Short polling.
+    #[serde(default)]
+    pub short_poll: ShortPoll,
+    /// Long polling.
+    #[serde(default)]
+    pub long_poll: LongPoll,
+    /// WebRTC data channels.
+    #[serde(default)]
+    pub webrtc: Webrtc,
+    /// How clients come and how long they are waited for.
+    #[serde(default)]
+    pub connect: Connect,
+    /// What must hold: metric -> conditions such as `p(95)<200ms`.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Vec<String>>")]
+    pub thresholds: BTreeMap<String, Vec<toml::Spanned<String>>>,
+}
+
+/// Who connects, and who sends what how often. Lists make one cell for each combination.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// Protocols to measure; without it, all of them.
+    #[serde(default)]
+    pub protocols: Option<OneOrMany<String>>,
+    /// `broadcast` (publishers -> topic -> subscribers) or `echo` (each client's own round trip).
+    #[serde(default = "defaults::pattern")]
+    pub pattern: Pattern,
+    /// Simulated users, publishers included.
+    pub clients: OneOrMany<Count>,
+    /// Clients of one topic; `clients` itself puts all on one. Not for echo.
+    #[serde(default)]
+    pub group: Option<Count>,
+    /// Publishers in each group.
+    #[serde(default = "defaults::publishers")]
+    pub publishers: Count,
+    /// Events of each publisher, e.g. `1/s`.
+    pub rate: OneOrMany<PerSecond>,
+    /// `constant` or `poisson`.
+    #[serde(default = "defaults::pace")]
+    pub pace: Pace,
+    /// Size of an event.
+    #[serde(default = "defaults::payload")]
+    pub payload: OneOrMany<Bytes>,
+    /// Send payloads as binary where the protocol can.
+    #[serde(default)]
+    pub binary: bool,
+    /// Own events a client of the echo pattern may have under way; without it, as many as are due.
+    #[serde(default)]
+    pub in_flight: Option<Count>,
+    /// Load before the measured window; discarded.
+    #[serde(default = "defaults::warmup")]
+    pub warmup: Seconds,
+    /// The measured window.
+    pub duration: Seconds,
+    /// Longest wait for what is still under way at the end.
+    #[serde(default = "defaults::drain")]
+    pub drain: Seconds,
+}
+
+/// HTTP requests of all protocols.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// What clients say of themselves with every request.
+    pub headers: Headers,
+    /// The lines of `headers = "custom"`, e.g. `["Cookie: a=b"]`.
+    pub custom: Vec<String>,
+}
+
+/// A set of request headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Headers {
+    /// What the protocol needs and nothing else.
+    Minimal,
+    /// What a current Chrome sends with such a request, a session cookie included.
+    #[default]
+    Browser,
+    /// The lines under `custom`.
+    Custom,
+}
+
+impl Headers {
+    /// The name that results carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Headers::Minimal => "minimal",
+            Headers::Browser => "browser",
+            Headers::Custom => "custom",
+        }
+    }
+}
+
+/// Short polling.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShortPoll {
+    /// Time between two polls.
+    pub interval: Seconds,
+    /// `fixed-rate` counts it from the last poll's scheduled start, `after-response` from its answer.
+    pub mode: PollMode,
+    /// Keep the connection from poll to poll, instead of a new one for each.
+    pub keep_alive: bool,
+}
+
+impl Default for ShortPoll {
+    fn default() -> Self {
+        ShortPoll { interval: Seconds(5.0), mode: PollMode::FixedRate, keep_alive: false }
+    }
+}
+
+/// Long polling.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LongPoll {
+    /// How long a request asks to be held; without it, as long as the server likes.
+    pub hold: Option<Seconds>,
+}
+
+/// WebRTC data channels.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webrtc {
+    /// Who is connected to whom.
+    pub topology: Topology,
+    /// Messages arrive in order.
+    pub ordered: bool,
+    /// Lost messages are sent again at most so often; without it, until they arrive.
+    pub max_retransmits: Option<u16>,
+}
+
+impl Default for Webrtc {
+    fn default() -> Self {
+        Webrtc { topology: Topology::Auto, ordered: true, max_retransmits: None }
+    }
+}
+
+/// Who is connected to whom by data channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    /// A mesh for broadcast in groups of up to 10, else the server.
+    Auto,
+    /// Each member of a group with each other.
+    Mesh,
+    /// Each client with the server.
+    Server,
+}
+
+/// How clients come and how long they are waited for.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connect {
+    /// Clients started per second.
+    pub ramp: PerSecond,
+    /// Time a client may take to be ready.
+    pub timeout: Seconds,
+    /// What a client does after its connection was cut in mid-run.
+    pub reconnect: Reconnect,
+}
+
+impl Default for Connect {
+    fn default() -> Self {
+        Connect { ramp: PerSecond(2000.0), timeout: Seconds(10.0), reconnect: Reconnect::Protocol }
+    }
+}
+
+pub use super::plan::Reconnect;
+
+mod defaults {
+    use super::*;
+
+    pub(super) fn pattern() -> Pattern {
+        Pattern::Broadcast
+    }
+    pub(super) fn publishers() -> Count {
+        Count(1)
+    }
+    pub(super) fn pace() -> Pace {
+        Pace::Constant
+    }
+    pub(super) fn payload() -> OneOrMany<Bytes> {
+        OneOrMany(vec![Bytes(100)])
+    }
+    pub(super) fn warmup() -> Seconds {
+        Seconds(1.0)
+    }
+    pub(super) fn drain() -> Seconds {
+        Seconds(5.0)
+    }
+}
