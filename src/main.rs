@@ -1,2 +1,28 @@
-//! x
-fn main() {}
+//! The program: parse, dispatch, turn errors into a message and an exit code.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use rtbench::cli::{Cli, Command};
+use rtbench::command;
+use rtbench::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        Command::Matrix(args) => command::matrix::run(args),
+        Command::Run(args) => command::run::run(args),
+        Command::Serve(args) => command::serve::run(args),
+        Command::List(args) => command::list::run(args),
+        Command::Report(args) => command::report::run(args),
+        Command::Completions { shell } => command::completions(*shell, Cli::command()),
+        Command::Man => command::man(Cli::command()),
+        Command::Worker => rtbench::fleet::worker::main().map(|()| Exit::Ok),
+    };
+    let exit = outcome.unwrap_or_else(|error| {
+        eprintln!("rtbench: {error:#}");
+        command::exit_of_error(&error)
+    });
+    exit.into()
+}

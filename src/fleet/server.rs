@@ -105,6 +105,19 @@ impl Server {
         Ok(request.send().await?.error_for_status()?.text().await?)
     }
 
+    /// Posts a body to the server.
+    ///
+    /// # Errors
+    /// It does not answer, or not with success.
+    pub async fn post(&self, path: &str, body: Vec<u8>) -> Result<()> {
+        let mut request = self.http.post(format!("http://{}{path}", self.address)).body(body);
+        if let Some(host) = &self.host {
+            request = request.header("Host", host);
+        }
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// The server's own counters; absent where it has none.
     pub async fn stats(&self) -> ServerStats {
         let text = self.get("/stats").await.unwrap_or_default();

@@ -54,6 +54,33 @@ pub struct Cell {
     pub probes: Vec<Probe>,
 }
 
+impl Cell {
+    /// A cell of which nothing has been measured yet.
+    pub fn empty(spec: CellSpec, started_unix_s: f64) -> Cell {
+        Cell {
+            schema_version: SCHEMA_VERSION,
+            spec,
+            status: Status::Finished,
+            started_unix_s,
+            measured_s: 0.0,
+            connect_s: 0.0,
+            counts: Counts::default(),
+            subscriber_wire: Wire::default(),
+            publisher_wire: Wire::default(),
+            response: Distribution::default(),
+            service: Distribution::default(),
+            send_lag: Distribution::default(),
+            server: None,
+            generator: GeneratorCost::default(),
+            failures: Vec::new(),
+            intervals: Vec::new(),
+            trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
+            schedule_digest: String::new(),
+            probes: Vec::new(),
+        }
+    }
+}
+
 /// How a cell ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 pub mod file;
+pub mod headers;
+pub mod matrix;
 pub mod plan;
 pub mod unit;
 

@@ -1,0 +1,224 @@
+//! The command line, and nothing else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::exit;
+use crate::scenario::file::Headers;
+use crate::scenario::unit::{Bytes, Count, PerSecond, Seconds};
+
+/// Load tester for real-time communication: polling, SSE, WebSocket and WebRTC data channels under one workload.
+///
+/// Measures latency, bytes on the wire, delivery, and what a client costs the server. Everything it measures is
+/// written to results/<time>-<name>/ as each cell ends.
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = exit::HELP)]
+#[command(after_long_help = const_format_help())]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Examples and exit codes.
+fn const_format_help() -> String {
+    format!(
+        "\
+Start here:
+  rtbench matrix                               measure the comparison matrix of the five protocols
+  rtbench matrix -c 10k --rate 1/min -p sse,websocket
+                                               the same for your own workload
+  rtbench run echo -c 500 -z 30s               one scenario; `rtbench list` shows them all
+  rtbench run ./mine.toml --target http://127.0.0.1:8080
+                                               your scenario on your own server
+  rtbench report latest                        show the last run again
+
+{}",
+        exit::HELP
+    )
+}
+
+/// The verbs.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Measure the guide's comparison matrix: claim, measured value and verdict side by side.
+    Matrix(MatrixArgs),
+    /// Run a scenario and check its thresholds.
+    Run(RunArgs),
+    /// Run the reference server in the foreground.
+    Serve(ServeArgs),
+    /// List protocols, scenarios, claims and metrics.
+    List(ListArgs),
+    /// Render a run again from its files.
+    Report(ReportArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page (roff).
+    Man,
+    /// Run a share of the clients; started by the other commands.
+    #[command(hide = true)]
+    Worker,
+}
+
+/// What changes a workload; each overrides the scenario's own value.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Workload")]
+pub struct WorkloadArgs {
+    /// Simulated clients, publishers included [e.g. 500, 10k]
+    #[arg(short, long, value_name = "N")]
+    pub clients: Option<Count>,
+    /// Events per second of each publisher [e.g. 5/s, 1/min]
+    #[arg(short = 'q', long, value_name = "RATE")]
+    pub rate: Option<PerSecond>,
+    /// Size of an event [e.g. 400B, 4KB]
+    #[arg(long, value_name = "SIZE")]
+    pub payload: Option<Bytes>,
+    /// Protocols to measure, separated by commas
+    #[arg(short, long, value_name = "NAMES", value_delimiter = ',')]
+    pub protocol: Vec<String>,
+    /// What clients send as HTTP request headers
+    #[arg(long, value_name = "SET")]
+    pub headers: Option<Headers>,
+    /// Seed of every random choice; without it, a new one for each run
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Where results go and what is shown.
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Directory for results; a new one is made in it for each run
+    #[arg(short, long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+    /// No progress, no report: only errors and the exit code
+    #[arg(long)]
+    pub quiet: bool,
+    /// Progress as plain lines, also on a terminal
+    #[arg(long)]
+    pub no_tui: bool,
+}
+
+/// `rtbench matrix`.
+#[derive(Args)]
+pub struct MatrixArgs {
+    /// Forty seconds: fewer events, wider intervals
+    #[arg(long, conflicts_with = "full")]
+    pub quick: bool,
+    /// Ten minutes: the same cells with longer windows and five memory points
+    #[arg(long)]
+    pub full: bool,
+    #[command(flatten)]
+    pub workload: WorkloadArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `rtbench run`.
+#[derive(Args)]
+pub struct RunArgs {
+    /// A built-in scenario's name, or a path (with a '/' or ending in .toml)
+    pub scenario: String,
+    /// Length of the measured window [e.g. 30s]
+    #[arg(short = 'z', long, value_name = "TIME")]
+    pub duration: Option<Seconds>,
+    /// Load this server instead of starting the reference server [e.g. http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+    /// Worker processes; without it, by cores and descriptors
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u32>,
+    #[command(flatten)]
+    pub workload: WorkloadArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `rtbench serve`.
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Address to listen on; port 0 takes a free one, and the Ready line tells it
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub bind: SocketAddr,
+    /// UDP sockets for data channels
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub rtc_sockets: usize,
+    /// How long a long poll is held when it asks for no time
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub hold: Seconds,
+    /// What SSE clients are told to wait before they reconnect
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub retry: Seconds,
+    /// Events kept for each topic
+    #[arg(long, value_name = "N", default_value = "1024")]
+    pub history: Count,
+    /// Events that a live subscriber may fall behind
+    #[arg(long, value_name = "N", default_value = "1024")]
+    pub queue: Count,
+    /// What happens to a subscriber that falls further behind
+    #[arg(long, value_enum, default_value_t = Slow::DropOldest)]
+    pub slow: Slow,
+    /// End when standard input ends, so that the server does not outlive whoever started it
+    #[arg(long)]
+    pub stdin_guard: bool,
+    /// A defect of known size, to prove that a measurement notices it; may be repeated
+    #[arg(long, value_name = "KIND=SIZE", value_parser = crate::command::serve::parse_fault,
+        long_help = crate::command::serve::FAULT_HELP)]
+    pub fault: Vec<crate::command::serve::Fault>,
+}
+
+/// What happens to a subscriber that cannot keep up.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Slow {
+    /// It loses the oldest events, which are counted.
+    DropOldest,
+    /// It is disconnected, which is counted.
+    Disconnect,
+}
+
+/// `rtbench list`.
+#[derive(Args)]
+pub struct ListArgs {
+    /// What to list; without it, everything
+    pub what: Option<Topic>,
+    /// Print a built-in scenario's file
+    #[arg(long, value_name = "SCENARIO")]
+    pub dump: Option<String>,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Topic {
+    /// The protocols and what they can do.
+    Protocols,
+    /// The scenarios that come with the program.
+    Scenarios,
+    /// The guide's claims.
+    Claims,
+    /// The metrics, their units and directions.
+    Metrics,
+    /// The report formats.
+    Formats,
+}
+
+/// `rtbench report`.
+#[derive(Args)]
+pub struct ReportArgs {
+    /// A run's directory, or `latest`
+    pub run: String,
+    /// Formats to render; without it, the terminal's [see `rtbench list formats`]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub format: Vec<String>,
+    /// Directory to write to, or `-` for standard output; without it, the run's own
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where `latest` looks
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+}

@@ -1,0 +1,126 @@
+//! What `run` and `matrix` share: measure cells in order, save each as it ends, show how far it is, obey Ctrl-C.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use tokio::sync::watch;
+
+use super::progress::Display;
+use crate::cli::OutputArgs;
+use crate::exit::Exit;
+use crate::fleet::coordinator::Fleet;
+use crate::fleet::server::ServerChoice;
+use crate::host::process;
+use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::run::{Run, RunFile, RunStatus};
+use crate::measure::store::Store;
+use crate::report;
+use crate::scenario::plan::CellSpec;
+
+/// Something that measures one cell; a lane is a list of them that run one after the other.
+pub struct Lane {
+    /// What to measure.
+    pub cells: Vec<CellSpec>,
+}
+
+/// A run about to begin.
+pub struct Campaign<'a> {
+    /// What `run.json` says of it.
+    pub file: RunFile,
+    /// Name of its directory.
+    pub name: &'a str,
+    /// Cells that may be measured side by side, in lanes.
+    pub lanes: Vec<Lane>,
+    /// Where it goes and what is shown.
+    pub output: &'a OutputArgs,
+}
+
+/// The reference server as a fresh process for each cell, started by this very program.
+///
+/// # Errors
+/// The system does not tell where this program lies.
+pub fn reference_server(args: &[&str]) -> Result<ServerChoice> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let args = ["serve", "--stdin-guard"].iter().chain(args).map(|arg| (*arg).to_owned()).collect();
+    Ok(ServerChoice::Start { program, args })
+}
+
+/// Turns true at Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.
+fn stop_signal() -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return sender.closed().await;
+        };
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+        eprintln!("stopping; what was measured is kept (once more to quit at once)");
+        let _ = sender.send(true);
+        interrupt.recv().await;
+        std::process::exit(Exit::Interrupted.code().into());
+    });
+    receiver
+}
+
+impl Campaign<'_> {
+    /// Measures every cell and writes every file. `fleet` makes the fleet of a cell.
+    ///
+    /// # Errors
+    /// The results cannot be written. What went wrong with a cell is in the cell.
+    pub fn measure(self, fleet: impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>) -> Result<Run> {
+        process::descriptor_limit();
+        let store = Rc::new(RefCell::new(Store::create(&self.output.out, self.name, self.file)?));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let total = self.lanes.iter().map(|lane| lane.cells.len()).sum();
+        let display = Display::new(self.output, total);
+        let interrupted = runtime.block_on(async {
+            let stop = stop_signal();
+            let number = std::cell::Cell::new(0);
+            let lanes = self.lanes.iter().map(|lane| measure_lane(lane, &fleet, &store, &display, &number, &stop));
+            futures_util::future::try_join_all(lanes).await?;
+            anyhow::Ok(*stop.borrow())
+        })?;
+        let store = Rc::into_inner(store).context("a lane is still being measured")?.into_inner();
+        let dir = store.dir().to_owned();
+        let run = store.finish(if interrupted { RunStatus::Interrupted } else { RunStatus::Finished })?;
+        report::save(&run, &dir)?;
+        Ok(run)
+    }
+}
+
+async fn measure_lane(
+    lane: &Lane,
+    fleet: &impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>,
+    store: &RefCell<Store>,
+    display: &Display,
+    number: &std::cell::Cell<usize>,
+    stop: &watch::Receiver<bool>,
+) -> Result<()> {
+    for spec in &lane.cells {
+        if *stop.borrow() {
+            return Ok(());
+        }
+        number.set(number.get() + 1);
+        let mut line = display.begin(number.get(), spec);
+        let fleet = fleet(spec, stop.clone())?;
+        let cell = fleet.measure(spec, &mut |progress| line.update(progress)).await;
+        line.end(&cell);
+        store.borrow_mut().append(&cell)?;
+    }
+    Ok(())
+}
+
+/// What the cells of a run alone say about how it ended.
+pub fn exit_of(run: &Run) -> Exit {
+    let of_cell = |cell: &Cell| match (&cell.status, cell.trust.level) {
+        (Status::Interrupted, _) => Exit::Interrupted,
+        (Status::Failed(_), _) => Exit::Broken,
+        (Status::Finished, TrustLevel::Invalid) => Exit::Inconclusive,
+        (Status::Finished, _) => Exit::Ok,
+    };
+    let of_run = if run.file.status == RunStatus::Interrupted { Exit::Interrupted } else { Exit::Ok };
+    run.cells.iter().map(of_cell).fold(of_run, Exit::max)
+}

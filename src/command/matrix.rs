@@ -1,0 +1,56 @@
+//! `rtbench matrix`: the guide's comparison matrix, measured.
+
+use anyhow::Result;
+
+use super::campaign::{self, Campaign, Lane};
+use super::run::fresh_seed;
+use crate::cli::MatrixArgs;
+use crate::exit::Exit;
+use crate::fleet::coordinator::Fleet;
+use crate::measure::run::{RunFile, RunKind, ScenarioText};
+use crate::report;
+use crate::scenario::file::{Headers, Http};
+use crate::scenario::headers;
+use crate::scenario::matrix::{self, Effort, Workload};
+
+/// Measures it.
+///
+/// # Errors
+/// `PlanError` for a workload that cannot be measured; else what the surroundings refused.
+pub fn run(args: &MatrixArgs) -> Result<Exit> {
+    let effort = match (args.quick, args.full) {
+        (true, _) => Effort::Quick,
+        (_, true) => Effort::Full,
+        _ => Effort::Default,
+    };
+    let user = Workload {
+        clients: args.workload.clients,
+        rate: args.workload.rate,
+        payload: args.workload.payload,
+        protocols: args.workload.protocol.clone(),
+        headers: args.workload.headers,
+    };
+    let seed = args.workload.seed.unwrap_or_else(fresh_seed);
+    let plan = matrix::plan(effort, &user, seed)?;
+    let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
+    let campaign = Campaign {
+        file: RunFile::begin(RunKind::Matrix, std::env::args().collect(), seed, text),
+        name: "matrix",
+        lanes: vec![Lane { cells: plan.waiting }, Lane { cells: plan.working }],
+        output: &args.output,
+    };
+    let run = campaign.measure(|spec, stop| {
+        let set = if spec.headers == Headers::Minimal.name() { Headers::Minimal } else { Headers::Browser };
+        Ok(Fleet {
+            program: std::env::current_exe()?,
+            server: campaign::reference_server(&[])?,
+            workers: None,
+            headers: headers::lines(&Http { headers: set, custom: Vec::new() }),
+            stop,
+        })
+    })?;
+    if !args.output.quiet {
+        report::print(&run)?;
+    }
+    Ok(campaign::exit_of(&run))
+}

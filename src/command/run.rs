@@ -1,0 +1,126 @@
+//! `rtbench run SCENARIO`.
+
+use std::net::ToSocketAddrs;
+
+use anyhow::{Context, Result};
+
+use super::campaign::{self, Campaign, Lane};
+use crate::cli::{RunArgs, WorkloadArgs};
+use crate::exit::Exit;
+use crate::fleet::coordinator::Fleet;
+use crate::fleet::server::ServerChoice;
+use crate::measure::run::{RunFile, RunKind, ScenarioText, ThresholdText};
+use crate::measure::threshold::{Place, Threshold};
+use crate::report;
+use crate::scenario::unit::OneOrMany;
+use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
+
+/// Runs it.
+///
+/// # Errors
+/// `ScenarioError` or `PlanError` for what the user wrote; else what the surroundings refused.
+pub fn run(args: &RunArgs) -> Result<Exit> {
+    let source = scenario::locate(&args.scenario)?;
+    let mut scenario = source.parse()?;
+    override_workload(&mut scenario, &args.workload);
+    if let Some(duration) = args.duration {
+        scenario.load.duration = duration;
+    }
+    for line in &scenario.http.custom {
+        headers::check(line).map_err(ScenarioError::Invalid)?;
+    }
+    let thresholds = thresholds(&source, &scenario)?;
+    let seed = args.workload.seed.unwrap_or_else(fresh_seed);
+    let cells = plan::cells(&scenario, seed)?;
+    let server = match &args.target {
+        Some(url) => standing_server(url)?,
+        None => campaign::reference_server(&[])?,
+    };
+    let header_lines = headers::lines(&scenario.http);
+    let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
+    let mut file = RunFile::begin(RunKind::Scenario, std::env::args().collect(), seed, text);
+    file.thresholds = threshold_texts(&scenario);
+    let campaign =
+        Campaign { file, name: &source.name, lanes: vec![Lane { cells }], output: &args.output };
+    let run = campaign.measure(|_, stop| {
+        Ok(Fleet {
+            program: std::env::current_exe()?,
+            server: server.clone(),
+            workers: args.workers,
+            headers: header_lines.clone(),
+            stop,
+        })
+    })?;
+    if !args.output.quiet {
+        report::print(&run)?;
+    }
+    let failed = run.cells.iter().any(|cell| thresholds.iter().any(|t| t.evaluate(cell).passed != Some(true)));
+    Ok(campaign::exit_of(&run).max(if failed { Exit::Failed } else { Exit::Ok }))
+}
+
+/// A number from the clock and the process, for people who name none; it is kept in the results.
+pub fn fresh_seed() -> u64 {
+    // Small enough to be exact in JSON and to be typed again.
+    (crate::host::clock::monotonic_ns() / 1000 + u64::from(std::process::id())) % 1_000_000_000
+}
+
+fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
+    let load = &mut scenario.load;
+    if let Some(clients) = args.clients {
+        // A group that was everybody stays everybody.
+        if load.group.is_some_and(|group| load.clients.0.contains(&group)) {
+            load.group = Some(clients);
+        }
+        load.clients = OneOrMany(vec![clients]);
+    }
+    if let Some(rate) = args.rate {
+        load.rate = OneOrMany(vec![rate]);
+    }
+    if let Some(payload) = args.payload {
+        load.payload = OneOrMany(vec![payload]);
+    }
+    if !args.protocol.is_empty() {
+        load.protocols = Some(OneOrMany(args.protocol.clone()));
+    }
+    if let Some(headers) = args.headers {
+        scenario.http.headers = headers;
+    }
+}
+
+fn standing_server(url: &str) -> Result<ServerChoice> {
+    let wrong = || ScenarioError::Invalid(format!("'{url}' is not a target such as http://127.0.0.1:8080"));
+    let host = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
+    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+    let mut addresses = with_port.to_socket_addrs().with_context(|| format!("cannot find the host of {url}"))?;
+    let address = addresses.next().ok_or_else(wrong)?;
+    Ok(ServerChoice::Standing { address, host: host.to_owned() })
+}
+
+/// The scenario's thresholds; what is wrong with one is shown in the file.
+fn thresholds(source: &Source, scenario: &Scenario) -> Result<Vec<Threshold>, ScenarioError> {
+    let each = scenario.thresholds.iter().flat_map(|(subject, conditions)| {
+        conditions.iter().map(move |condition| (subject, condition))
+    });
+    each.map(|(subject, condition)| {
+        Threshold::parse(subject, condition.get_ref()).map_err(|error| {
+            // The text begins behind the quote.
+            let start = condition.span().start + 1;
+            let span = match error.place {
+                Place::Expression => start + error.span.start..start + error.span.end,
+                Place::Subject => condition.span(),
+            };
+            source.invalid(&error.to_string(), Some(span))
+        })
+    })
+    .collect()
+}
+
+fn threshold_texts(scenario: &Scenario) -> Vec<ThresholdText> {
+    let each = scenario.thresholds.iter().flat_map(|(subject, conditions)| {
+        conditions.iter().map(move |condition| ThresholdText {
+            subject: subject.clone(),
+            expression: condition.get_ref().clone(),
+        })
+    });
+    each.collect()
+}

@@ -1,0 +1,157 @@
+//! `rtbench serve`: the reference server in this process.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use reference_server::hub::{Limits, SlowPolicy};
+use reference_server::{Config, Faults, Listeners};
+
+use crate::cli::{ServeArgs, Slow};
+use crate::exit::Exit;
+use crate::host::process;
+use crate::scenario::unit::{Bytes, Count, Seconds};
+
+/// The kinds of faults, for `--help`.
+pub const FAULT_HELP: &str = "\
+A defect of known size, to prove that a measurement notices it; may be repeated:
+  framing=N        N more bytes of framing for each delivered message
+  delay=TIME       each event is held this long before it is delivered
+  ballast=SIZE     each connection holds this much more memory
+  drop=N           one in N events vanishes
+  duplicate=N      one in N events is sent twice
+  swap=N           one in N events changes places with the next of its topic
+  spin=TIME        this much CPU is burnt for each delivered message
+  refuse-binary=1  binary messages are refused";
+
+/// One `--fault`.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// More bytes of framing.
+    Framing(usize),
+    /// Held before delivery.
+    Delay(Duration),
+    /// Memory of each connection, in bytes.
+    Ballast(usize),
+    /// One in so many vanishes.
+    Drop(u64),
+    /// One in so many is doubled.
+    Duplicate(u64),
+    /// One in so many changes places.
+    Swap(u64),
+    /// CPU time of each delivery.
+    Spin(Duration),
+    /// Binary is refused.
+    RefuseBinary,
+}
+
+/// Reads `KIND=SIZE`.
+///
+/// # Errors
+/// It is none, in words.
+pub fn parse_fault(text: &str) -> Result<Fault, String> {
+    let (kind, size) = text.split_once('=').ok_or("a fault is written KIND=SIZE, e.g. delay=10ms")?;
+    let count = || size.parse::<Count>().map(|count| count.0).map_err(|error| error.to_string());
+    let bytes = || size.parse::<Bytes>().map(|bytes| bytes.0 as usize).map_err(|error| error.to_string());
+    let time = || {
+        let seconds = size.parse::<Seconds>().map_err(|error| error.to_string())?;
+        Ok::<_, String>(Duration::from_secs_f64(seconds.0))
+    };
+    Ok(match kind {
+        "framing" => Fault::Framing(bytes()?),
+        "delay" => Fault::Delay(time()?),
+        "ballast" => Fault::Ballast(bytes()?),
+        "drop" => Fault::Drop(count()?.into()),
+        "duplicate" => Fault::Duplicate(count()?.into()),
+        "swap" => Fault::Swap(count()?.into()),
+        "spin" => Fault::Spin(time()?),
+        "refuse-binary" => Fault::RefuseBinary,
+        _ => return Err(format!("there is no fault '{kind}'; see --help")),
+    })
+}
+
+fn faults(list: &[Fault]) -> Faults {
+    let mut faults = Faults::default();
+    for fault in list {
+        match *fault {
+            Fault::Framing(bytes) => faults.framing_bytes = bytes,
+            Fault::Delay(delay) => faults.delay = delay,
+            Fault::Ballast(bytes) => faults.ballast_bytes = bytes,
+            Fault::Drop(n) => faults.drop_one_in = Some(n),
+            Fault::Duplicate(n) => faults.duplicate_one_in = Some(n),
+            Fault::Swap(n) => faults.swap_one_in = Some(n),
+            Fault::Spin(time) => faults.spin = time,
+            Fault::RefuseBinary => faults.refuse_binary = true,
+        }
+    }
+    faults
+}
+
+fn config(args: &ServeArgs) -> Config {
+    Config {
+        limits: Limits {
+            history_events: args.history.0 as usize,
+            queue_events: args.queue.0 as usize,
+            slow: match args.slow {
+                Slow::DropOldest => SlowPolicy::DropOldest,
+                Slow::Disconnect => SlowPolicy::Disconnect,
+            },
+        },
+        hold: Duration::from_secs_f64(args.hold.0),
+        retry: Duration::from_secs_f64(args.retry.0),
+        faults: faults(&args.fault),
+        ..Config::default()
+    }
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// The address cannot be bound, or the system refuses what a server needs.
+pub fn run(args: &ServeArgs) -> Result<Exit> {
+    process::descriptor_limit();
+    let listeners = Listeners::bind(args.bind, args.rtc_sockets)
+        .with_context(|| format!("cannot listen on {}; choose another port, or 0 for a free one", args.bind))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        say_ready(&listeners)?;
+        reference_server::run(config(args), listeners, shutdown(args.stdin_guard)).await?;
+        Ok(Exit::Ok)
+    })
+}
+
+fn say_ready(listeners: &Listeners) -> Result<()> {
+    let rtc: Vec<_> = listeners.rtc.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+    let ready = serde_json::json!({
+        "ready": { "http": listeners.http.local_addr()?, "rtc": rtc, "pid": std::process::id() }
+    });
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{ready}")?;
+    Ok(out.flush()?)
+}
+
+/// SIGTERM, SIGINT, or the end of standard input where that is asked for.
+async fn shutdown(stdin_guard: bool) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signalled = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => signal.recv().await.unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = signalled(SignalKind::terminate()) => {}
+        () = signalled(SignalKind::interrupt()) => {}
+        () = input_ended(), if stdin_guard => {}
+    }
+}
+
+/// A thread of its own waits, since a blocked read of standard input would keep a runtime from ending.
+async fn input_ended() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = sender.send(());
+    });
+    let _ = receiver.await;
+}

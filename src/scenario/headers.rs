@@ -1,0 +1,38 @@
+//! The sets of request headers that a scenario may choose: lines that end in CRLF, put behind `Host`.
+
+use super::file::{Headers, Http};
+
+/// What Chrome sends with a `fetch()` to its own origin, beyond what the client itself adds, and a session cookie.
+/// Captured from Chromium; the versions in it age, the sizes hardly.
+const BROWSER: &[&str] = &[
+    "sec-ch-ua-platform: \"Windows\"",
+    "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "sec-ch-ua: \"Chromium\";v=\"142\", \"Google Chrome\";v=\"142\", \"Not_A Brand\";v=\"99\"",
+    "sec-ch-ua-mobile: ?0",
+    "Sec-Fetch-Site: same-origin",
+    "Sec-Fetch-Mode: cors",
+    "Sec-Fetch-Dest: empty",
+    "Referer: http://app.example.com/room/4711",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: en-GB,en;q=0.9,de;q=0.8",
+    "Cookie: session=s%3AhKx2Vn5QyF8tUe0aJ3mWcR7pLbD1gZ6s.Tq4oXi9EwNv2YkHj5CfAuM8rGzB0dPlS",
+];
+
+/// The header lines of a scenario's choice.
+pub fn lines(http: &Http) -> String {
+    let lines: Vec<&str> = match http.headers {
+        Headers::Minimal => Vec::new(),
+        Headers::Browser => BROWSER.to_vec(),
+        Headers::Custom => http.custom.iter().map(String::as_str).collect(),
+    };
+    lines.iter().map(|line| format!("{line}\r\n")).collect()
+}
+
+/// Why a custom header line cannot be sent, if it cannot.
+pub fn check(line: &str) -> Result<(), String> {
+    let valid_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    match line.split_once(':') {
+        Some((name, value)) if valid_name(name) && !value.bytes().any(|b| b.is_ascii_control()) => Ok(()),
+        _ => Err(format!("'{line}' is not a header line such as 'Cookie: a=b'")),
+    }
+}

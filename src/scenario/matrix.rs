@@ -1,0 +1,194 @@
+//! The cells of the comparison matrix: the guide's conditions, or the user's. Pure.
+//!
+//! | cell | what for |
+//! |---|---|
+//! | `workload/P` | the same workload for every protocol: groups of 10, one publishes, nine receive |
+//! | `minimal/P` | the same with minimal headers, where headers make the difference |
+//! | `poll-latency/short-poll` | short polling as the guide describes it: a topic for each user, rare Poisson events, a poll every 5 s |
+//! | `memory/P/N` | N connected clients and no traffic: their slope is the memory of one |
+
+use super::file::{Headers, Http, Load, LongPoll, Scenario, ShortPoll, Webrtc};
+use super::plan::{self, CellSpec, Pace, Pattern, PlanError};
+use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+
+/// How long a matrix may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// 40 s.
+    Quick,
+    /// 90 s.
+    Default,
+    /// 10 min.
+    Full,
+}
+
+/// The workload, where the user's differs from the guide's.
+#[derive(Clone, Debug, Default)]
+pub struct Workload {
+    /// Simulated users of `workload/P`.
+    pub clients: Option<Count>,
+    /// Events per second of each publisher.
+    pub rate: Option<PerSecond>,
+    /// Size of an event.
+    pub payload: Option<Bytes>,
+    /// Protocols; empty for all.
+    pub protocols: Vec<String>,
+    /// Request headers of `workload/P`.
+    pub headers: Option<Headers>,
+}
+
+/// Cells in two lanes that are measured side by side: those that mostly wait for the poll interval, and the others.
+#[derive(Clone, Debug)]
+pub struct MatrixPlan {
+    /// Short polling: a few hundred requests a second at most.
+    pub waiting: Vec<CellSpec>,
+    /// Everything else.
+    pub working: Vec<CellSpec>,
+}
+
+/// Lengths of the windows of one effort, in seconds, and the points of the memory slope.
+struct Sizes {
+    poll_latency_s: f64,
+    poll_workload_s: f64,
+    workload_s: f64,
+    minimal_s: f64,
+    memory_points: &'static [u32],
+}
+
+impl Effort {
+    fn sizes(self) -> Sizes {
+        match self {
+            Effort::Quick => Sizes {
+                poll_latency_s: 10.0,
+                poll_workload_s: 5.0,
+                workload_s: 3.0,
+                minimal_s: 1.0,
+                memory_points: &[50, 200],
+            },
+            Effort::Default => Sizes {
+                poll_latency_s: 35.0,
+                poll_workload_s: 10.0,
+                workload_s: 7.0,
+                minimal_s: 2.0,
+                memory_points: &[100, 400, 1000],
+            },
+            Effort::Full => Sizes {
+                poll_latency_s: 120.0,
+                poll_workload_s: 40.0,
+                workload_s: 30.0,
+                minimal_s: 10.0,
+                memory_points: &[100, 250, 500, 1000, 2000],
+            },
+        }
+    }
+}
+
+/// Interval of the guide's short poll, in seconds.
+const POLL_INTERVAL_S: f64 = 5.0;
+
+/// The scenario all five protocols share, for result files and for `list --dump`.
+fn workload(user: &Workload, window_s: f64, headers: Headers) -> Scenario {
+    Scenario {
+        about: "The workload of the comparison matrix".to_owned(),
+        load: Load {
+            protocols: None,
+            pattern: Pattern::Broadcast,
+            clients: OneOrMany(vec![user.clients.unwrap_or(Count(200))]),
+            group: Some(Count(10)),
+            publishers: Count(1),
+            rate: OneOrMany(vec![user.rate.unwrap_or(PerSecond(8.0))]),
+            pace: Pace::Poisson,
+            payload: OneOrMany(vec![user.payload.unwrap_or(Bytes(100))]),
+            binary: false,
+            in_flight: None,
+            warmup: Seconds(1.0),
+            duration: Seconds(window_s),
+            drain: Seconds(POLL_INTERVAL_S + 1.0),
+        },
+        http: Http { headers, custom: Vec::new() },
+        short_poll: ShortPoll { interval: Seconds(POLL_INTERVAL_S), ..ShortPoll::default() },
+        long_poll: LongPoll::default(),
+        webrtc: Webrtc::default(),
+        connect: Default::default(),
+        thresholds: Default::default(),
+    }
+}
+
+/// The cells of a matrix.
+///
+/// # Errors
+/// The user's workload cannot be measured, in words.
+pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, PlanError> {
+    let sizes = effort.sizes();
+    let headers = user.headers.unwrap_or_default();
+    let mut plan = MatrixPlan { waiting: Vec::new(), working: Vec::new() };
+    let mut names: Vec<&str> = user.protocols.iter().map(String::as_str).collect();
+    if names.is_empty() {
+        names = crate::protocol::ALL.iter().map(|protocol| protocol.name).collect();
+    }
+    for name in &names {
+        let waits = *name == "short-poll";
+        let window_s = if waits { sizes.poll_workload_s } else { sizes.workload_s };
+        let lane = if waits { &mut plan.waiting } else { &mut plan.working };
+        if waits {
+            lane.push(poll_latency(user, sizes.poll_latency_s, seed)?);
+        }
+        lane.push(cell(workload(user, window_s, headers), name, format!("workload/{name}"), seed)?);
+        if headers != Headers::Minimal && matches!(*name, "short-poll" | "long-poll" | "sse") {
+            let window_s = if waits { POLL_INTERVAL_S } else { sizes.minimal_s };
+            let scenario = workload(user, window_s, Headers::Minimal);
+            lane.push(cell(scenario, name, format!("minimal/{name}"), seed)?);
+        }
+    }
+    for name in &names {
+        for &clients in sizes.memory_points {
+            plan.working.push(memory(name, clients, seed)?);
+        }
+    }
+    Ok(plan)
+}
+
+fn cell(mut scenario: Scenario, protocol: &str, name: String, seed: u64) -> Result<CellSpec, PlanError> {
+    scenario.load.protocols = Some(OneOrMany(vec![protocol.to_owned()]));
+    let mut cells = plan::cells(&scenario, seed)?;
+    let mut cell = cells.remove(0);
+    cell.name = name;
+    Ok(cell)
+}
+
+/// The guide's short poll: 1,000 users, a topic each, an event every 50 s.
+fn poll_latency(user: &Workload, window_s: f64, seed: u64) -> Result<CellSpec, PlanError> {
+    let mut scenario = workload(user, window_s, user.headers.unwrap_or_default());
+    scenario.load.pattern = Pattern::Echo;
+    scenario.load.clients = OneOrMany(vec![Count(1000)]);
+    scenario.load.rate = OneOrMany(vec![PerSecond(1.0 / 50.0)]);
+    cell(scenario, "short-poll", "poll-latency/short-poll".to_owned(), seed)
+}
+
+/// Connected clients and silence. A mesh of data channels is costly to build and holds nothing on the server.
+fn memory(protocol: &str, clients: u32, seed: u64) -> Result<CellSpec, PlanError> {
+    let mut scenario = workload(&Workload::default(), 0.1, Headers::Minimal);
+    let clients = if protocol == "webrtc" { (clients / 5).max(10) } else { clients };
+    scenario.load.clients = OneOrMany(vec![Count(clients)]);
+    scenario.load.rate = OneOrMany(vec![PerSecond(0.0)]);
+    scenario.load.warmup = Seconds(0.1);
+    scenario.load.drain = Seconds(0.0);
+    cell(scenario, protocol, format!("memory/{protocol}/{clients}"), seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_protocols_carry_the_same_workload() {
+        let plan = plan(Effort::Default, &Workload::default(), 1).unwrap();
+        let cells = plan.waiting.iter().chain(&plan.working);
+        let loads: Vec<_> = cells
+            .filter(|cell| cell.name.starts_with("workload/"))
+            .map(|cell| (cell.clients, cell.group, cell.publishers, cell.rate_per_s, cell.payload_bytes, cell.seed))
+            .collect();
+        assert_eq!(loads.len(), crate::protocol::ALL.len());
+        assert!(loads.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}
