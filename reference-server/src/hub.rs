@@ -215,14 +215,14 @@ impl Hub {
 
     /// Starts a live subscription to `topics` behind `cursor`, or from now on.
     pub fn subscribe(self: &Arc<Self>, topics: &[impl AsRef<str>], cursor: Option<Cursor>) -> Subscription {
+        let after = cursor.unwrap_or_else(|| self.now());
         let mut subscription = Subscription {
             hub: self.clone(),
             signal: Arc::default(),
             seats: Vec::with_capacity(topics.len()),
-            after: 0,
+            after: self.own(after),
             missed: 0,
         };
-        subscription.after = self.lock().last_id;
         for topic in topics {
             subscription.add(topic.as_ref(), cursor);
         }
@@ -273,8 +273,13 @@ impl Subscription {
             return;
         }
         let mut state = self.hub.lock();
+        let last_id = state.last_id;
         let topic = topic_entry(&mut state.topics, name);
-        let next = match cursor.map(|cursor| self.hub.own(cursor)) {
+        let start = cursor.map(|cursor| self.hub.own(cursor));
+        if self.seats.is_empty() {
+            self.after = start.unwrap_or(last_id);
+        }
+        let next = match start {
             None => topic.published,
             Some(after) => {
                 self.missed += u64::from(after > 0 && topic.evicted_id > after);

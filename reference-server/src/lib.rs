@@ -9,8 +9,11 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+mod app;
 pub mod envelope;
 pub mod hub;
+mod protocol;
+mod request;
 pub mod stats;
 
 /// How a server behaves. `Default` is what the contract states.

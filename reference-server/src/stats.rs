@@ -42,6 +42,10 @@ pub struct Stats {
     pub delivered: Counter,
     /// Payload bytes of those.
     pub delivered_bytes: Counter,
+    /// Messages sent back to their senders.
+    pub echoed: Counter,
+    /// Payload bytes of those.
+    pub echoed_bytes: Counter,
     /// Look-ups into the message store (one per poll, answered or not).
     pub lookups: Counter,
     /// Events that slow subscribers lost.

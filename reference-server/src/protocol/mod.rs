@@ -1,0 +1,3 @@
+//! The protocols: one file each, and one table.
+
+pub(crate) mod channel;
