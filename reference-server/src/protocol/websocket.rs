@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt, Stream};
+use futures_util::stream::FusedStream;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -212,14 +213,19 @@ impl Socket {
         stream.start_send(Message::Frame(Frame::message(message.payload, OpCode::Data(kind), true)))
     }
 
-    /// Sends what is left to send, then waits until the peer has closed, too: closing a socket on which something
-    /// is unread would reset it, and the peer might never read why.
+    /// Sends what is left to send, and waits for the peer's half of the closing handshake.
     async fn end(&mut self, end: End) -> Result<(), Error> {
         match end {
             End::Drop => return Ok(()),
-            End::Answer => self.stream.flush().await?,
+            End::Answer => return self.stream.flush().await,
             End::Close(frame) => self.stream.close(Some(frame)).await?,
         }
+        if !self.stream.is_terminated() {
+            while self.stream.next().await.is_some_and(|read| read.is_ok()) {}
+            return Ok(());
+        }
+        // The peer broke the protocol, so what it sends cannot be told apart any more. It is read nevertheless: closing
+        // a socket on which something is unread would reset it, and the peer might never read why.
         let raw = self.stream.get_mut();
         raw.shutdown().await?;
         let mut scratch = [0; 512];
