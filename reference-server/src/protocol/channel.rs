@@ -102,7 +102,7 @@ impl Conversation {
         }
         match &self.outlet {
             Outlet::Nowhere => Err(Refusal::NoOutlet),
-            Outlet::Topic(topic) => self.app.publish(topic, payload, binary),
+            Outlet::Topic(topic) => self.app.publish(topic, &payload, binary),
             Outlet::Echo => {
                 self.app.admit(payload.len(), binary)?;
                 self.app.count_echo(&payload);
