@@ -1,0 +1,186 @@
+//! The conversation on a two-way message channel. WebSocket and data channels differ only in how they frame it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Refusal};
+use crate::hub::{SlowPolicy, Subscription, TooSlow};
+use crate::request::{self, BadRequest, Subscribe};
+
+/// Events taken from the hub in one go. Small enough that thousands of subscribers take turns, large enough that
+/// one that lags catches up.
+const BATCH_EVENTS: usize = 32;
+
+/// What a text message begins with if it is a command.
+const COMMAND_PREFIX: &[u8] = b"{\"op\":";
+
+/// One message for the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// The message, without any framing. UTF-8 unless `binary`.
+    pub(crate) payload: Bytes,
+    /// Whether it goes as a binary message.
+    pub(crate) binary: bool,
+}
+
+/// Where a client's messages go.
+enum Outlet {
+    Nowhere,
+    Topic(Box<str>),
+    Echo,
+}
+
+/// One client's conversation with the hub. The transport feeds it what arrives and sends what it gives.
+pub(crate) struct Conversation {
+    app: Arc<App>,
+    subscription: Subscription,
+    outlet: Outlet,
+    /// Answers to commands, and echoes; at most `Limits::queue_events`, like the events of a topic.
+    replies: VecDeque<Outgoing>,
+    /// Replies that fell out of the queue and that the client was not told of yet.
+    replies_missed: u64,
+    /// The queue overflowed and the policy is to disconnect.
+    too_slow: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Command {
+    Subscribe { topics: Vec<String>, after: Option<String> },
+    Publish { topic: String },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Answer<'a> {
+    Subscribe { cursor: String },
+    Publish { topic: &'a str },
+    Missed { count: u64 },
+    Error { reason: String },
+}
+
+impl Answer<'_> {
+    fn encode(&self) -> Outgoing {
+        let text =
+            serde_json::to_vec(self).unwrap_or_else(|_| unreachable!("strings and numbers are always JSON"));
+        Outgoing { payload: text.into(), binary: false }
+    }
+}
+
+impl Conversation {
+    /// Begins a conversation; the subscription it asks for is in force when this returns.
+    pub(crate) fn new(app: &Arc<App>, request: Subscribe) -> Conversation {
+        let outlet = match request.publish {
+            Some(topic) => Outlet::Topic(topic),
+            None if request.echo => Outlet::Echo,
+            None => Outlet::Nowhere,
+        };
+        Conversation {
+            subscription: app.hub.subscribe(&request.topics, request.after),
+            app: app.clone(),
+            outlet,
+            replies: VecDeque::new(),
+            replies_missed: 0,
+            too_slow: false,
+        }
+    }
+
+    /// Takes one message from the client: publishes it, queues its echo or obeys the command in it. Call
+    /// `poll_outgoing` afterwards; what this queues wakes nobody.
+    ///
+    /// # Errors
+    /// Why the channel must be closed.
+    pub(crate) fn incoming(&mut self, payload: Bytes, binary: bool) -> Result<(), Refusal> {
+        if !binary && payload.starts_with(COMMAND_PREFIX) {
+            let answer = self.obey(&payload);
+            self.reply(answer);
+            return Ok(());
+        }
+        match &self.outlet {
+            Outlet::Nowhere => Err(Refusal::NoOutlet),
+            Outlet::Topic(topic) => self.app.publish(topic, payload, binary),
+            Outlet::Echo => {
+                self.app.admit(payload.len(), binary)?;
+                self.app.count_echo(&payload);
+                self.reply(Outgoing { payload, binary });
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes messages for the client, a bounded number, in order: replies first, then events. Call again once they are
+    /// sent; the hub keeps the rest, and counts what a slow client loses.
+    ///
+    /// # Errors
+    /// `TooSlow` if the policy is to disconnect such a client.
+    pub(crate) fn poll_outgoing(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Vec<Outgoing>,
+    ) -> Poll<Result<(), TooSlow>> {
+        if self.too_slow {
+            return Poll::Ready(Err(TooSlow));
+        }
+        let before = out.len();
+        if self.replies_missed > 0 {
+            out.push(Answer::Missed { count: std::mem::take(&mut self.replies_missed) }.encode());
+        }
+        out.extend(self.replies.drain(..self.replies.len().min(BATCH_EVENTS)));
+        if let Poll::Ready(batch) = self.subscription.poll_take(cx, BATCH_EVENTS) {
+            let batch = batch?;
+            self.app.delivering(&batch);
+            if batch.missed > 0 {
+                out.push(Answer::Missed { count: batch.missed }.encode());
+            }
+            let events = batch.events.iter();
+            out.extend(events.map(|event| Outgoing { payload: event.payload.clone(), binary: event.binary }));
+        }
+        if out.len() > before { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Ready once the policy disconnects this client. For transports that cannot take because they cannot write.
+    pub(crate) fn poll_too_slow(&self, cx: &mut Context<'_>) -> Poll<TooSlow> {
+        if self.too_slow { Poll::Ready(TooSlow) } else { self.subscription.signal().poll_too_slow(cx) }
+    }
+
+    fn obey(&mut self, text: &[u8]) -> Outgoing {
+        let answer = match serde_json::from_slice(text) {
+            Ok(Command::Subscribe { topics, after }) => self.follow(&topics, after.as_deref()),
+            Ok(Command::Publish { topic }) => request::topic(&topic).map(|name| {
+                self.outlet = Outlet::Topic(name);
+                Answer::Publish { topic: &topic }.encode()
+            }),
+            Err(error) => Ok(Answer::Error { reason: error.to_string() }.encode()),
+        };
+        answer.unwrap_or_else(|bad| Answer::Error { reason: bad.to_string() }.encode())
+    }
+
+    fn follow(&mut self, topics: &[String], after: Option<&str>) -> Result<Outgoing, BadRequest> {
+        let after = after.map(request::cursor).transpose()?;
+        // All are checked before the first is followed: a command is obeyed as a whole or not at all.
+        let topics = topics.iter().map(|name| request::topic(name)).collect::<Result<Vec<_>, _>>()?;
+        for topic in &topics {
+            self.subscription.add(topic, after);
+        }
+        Ok(Answer::Subscribe { cursor: self.subscription.cursor().to_string() }.encode())
+    }
+
+    fn reply(&mut self, reply: Outgoing) {
+        let limits = &self.app.config.limits;
+        if self.replies.len() >= limits.queue_events.max(1) {
+            self.app.stats.dropped.add(1);
+            if limits.slow == SlowPolicy::Disconnect {
+                self.app.stats.slow_disconnects.add(u64::from(!self.too_slow));
+                self.too_slow = true;
+                return;
+            }
+            self.replies.pop_front();
+            self.replies_missed += 1;
+        }
+        self.replies.push_back(reply);
+    }
+}
