@@ -11,7 +11,17 @@ use std::time::Duration;
 
 use crate::transport::meter::Meter;
 
+mod contract;
 mod failure;
+mod long_poll;
+mod poll;
+mod publish;
+mod short_poll;
+mod sse;
+mod websocket;
+
+/// Every protocol, in the order of help texts and reports.
+pub static ALL: &[Protocol] = &[short_poll::SHORT_POLL, long_poll::LONG_POLL, sse::SSE, websocket::WEBSOCKET];
 
 pub use failure::{Failure, Kind, Phase};
 

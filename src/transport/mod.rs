@@ -1,3 +1,14 @@
 //! What lies under a protocol: counted sockets, source addresses, and a small HTTP/1.1 client.
+//!
+//! ```text
+//! protocol -> Stream -> Counted -> socket
+//! ```
+//!
+//! Protocols hold a [`stream::Stream`] and never a socket, so that what is put between the two (TLS, an emulated
+//! link) is a matter of this directory alone.
 
+mod counted;
+pub mod http;
 pub mod meter;
+mod scratch;
+pub mod stream;

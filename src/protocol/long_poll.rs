@@ -1,0 +1,13 @@
+//! Long polling: ask, be held until there is something, ask again at once.
+
+use super::poll::{Mode, PollClient};
+use super::{Protocol, Traits};
+
+/// Always on one kept connection.
+pub(super) const LONG_POLL: Protocol = Protocol {
+    name: "long-poll",
+    title: "Long polling",
+    about: "asks, and is held until there is something new or the hold time is over; then asks again at once",
+    traits: Traits { polls: false, resumes: true, reconnects: true, binary: true, peer_to_peer: false },
+    open: |seat| Box::new(PollClient::open(Mode::Long, &seat)),
+};

@@ -1,0 +1,192 @@
+//! Polling: short and long are one exchange, and the mode is a value.
+
+use std::task::{Context, Poll, ready};
+
+use super::publish::{self, Publisher};
+use super::{Client, Failure, Inbox, Message, Pause, Phase, Seat, Step, contract};
+use crate::transport::http::{Answer, Head, Http, Request, Template, common_fields, connection_field};
+use crate::transport::stream::Dialer;
+
+/// Most bytes of events that one poll may bring.
+const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// What a client does between two polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The server answers at once, and the client pauses.
+    Short,
+    /// The server holds the request until there is something, and the client asks again at once.
+    Long,
+}
+
+/// A client that polls.
+pub(super) struct PollClient {
+    mode: Mode,
+    http: Http,
+    request: Template,
+    /// What stands behind the cursor in the path.
+    wait: Box<str>,
+    /// Nothing to poll for: a client that only publishes.
+    silent: bool,
+    answer: PollAnswer,
+    next: Next,
+    publisher: Option<Publisher>,
+}
+
+/// What the next call of `poll_recv` is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The first poll, which brings the cursor.
+    Cursor,
+    Poll,
+    /// Ends the connection if need be, then pauses.
+    Pause,
+    /// A silent client has said that it is ready.
+    Nothing,
+}
+
+impl PollClient {
+    pub(super) fn open(mode: Mode, seat: &Seat) -> PollClient {
+        let topics = contract::topics(seat);
+        let keep_alive = seat.options.keep_alive || mode == Mode::Long;
+        let after = format!("{}{}\r\n", common_fields(&seat.target), connection_field(keep_alive));
+        PollClient {
+            mode,
+            http: Http::new(Dialer::receiving(seat), keep_alive),
+            request: Template::new(&format!("GET {}", contract::poll_path(&topics)), &after),
+            wait: match mode {
+                Mode::Short => Box::default(),
+                Mode::Long => contract::poll_wait(seat.options.hold).into(),
+            },
+            silent: topics.is_empty(),
+            answer: PollAnswer::default(),
+            next: Next::Cursor,
+            publisher: Publisher::new(seat),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        if self.next == Next::Cursor { Phase::Subscribe } else { Phase::Receive }
+    }
+
+    /// One poll: ready when its answer is complete and taken.
+    fn poll_once(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<usize, Failure>> {
+        let phase = self.phase();
+        self.answer.phase = phase;
+        let request = Request { head: self.request.bytes(), body: &[], phase };
+        let polled = ready!(self.http.poll_exchange(cx, &request, &mut self.answer));
+        let answer = std::mem::take(&mut self.answer);
+        polled?;
+        let events = answer.deliver(inbox)?;
+        self.request.fill(&[contract::POLL_AFTER, &answer.cursor, &self.wait]);
+        if events == 0 {
+            self.http.meter().empty_exchanges.add(1);
+        }
+        Poll::Ready(Ok(events))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>> {
+        if self.silent {
+            let said = self.next == Next::Nothing;
+            self.next = Next::Nothing;
+            return if said { Poll::Pending } else { Poll::Ready(Ok(Step::Ready)) };
+        }
+        if self.next == Next::Pause {
+            ready!(self.http.poll_release(cx, Phase::Receive))?;
+            self.next = Next::Poll;
+            return Poll::Ready(Ok(Step::Pause(Pause::PollInterval)));
+        }
+        let events = ready!(self.poll_once(cx, inbox))?;
+        let first = self.next == Next::Cursor;
+        self.next = if self.mode == Mode::Short { Next::Pause } else { Next::Poll };
+        match events {
+            _ if first => Poll::Ready(Ok(Step::Ready)),
+            0 if self.mode == Mode::Short => self.poll_next(cx, inbox),
+            _ => Poll::Ready(Ok(Step::Received)),
+        }
+    }
+}
+
+impl Client for PollClient {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>> {
+        let step = ready!(self.poll_next(cx, inbox));
+        if step.is_err() && self.next == Next::Pause {
+            self.next = Next::Poll;
+        }
+        Poll::Ready(step)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<(), Failure>> {
+        match &mut self.publisher {
+            Some(publisher) => publisher.poll_send(cx, message),
+            None => Poll::Ready(Err(publish::no_topic())),
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        ready!(self.http.poll_end(cx, Phase::Close))?;
+        self.publisher.as_mut().map_or(Poll::Ready(Ok(())), |publisher| publisher.poll_close(cx))
+    }
+}
+
+/// The answer to a poll, kept until it is whole: half of it is worth nothing without the cursor behind all of it, since
+/// the next poll would bring the same events again.
+struct PollAnswer {
+    phase: Phase,
+    cursor: Box<str>,
+    missed: u64,
+    body: Vec<u8>,
+}
+
+impl Default for PollAnswer {
+    fn default() -> Self {
+        PollAnswer { phase: Phase::Receive, cursor: Box::default(), missed: 0, body: Vec::new() }
+    }
+}
+
+impl PollAnswer {
+    /// Hands the events on and says how many there were.
+    fn deliver(&self, inbox: &mut dyn Inbox) -> Result<usize, Failure> {
+        // Looked through before anything is handed on, for the same reason.
+        let (mut rest, mut events) = (self.body.as_slice(), 0);
+        while !rest.is_empty() {
+            contract::take_netstring(&mut rest)
+                .ok_or_else(|| Failure::protocol(self.phase, "the body is not a sequence of netstrings"))?;
+            events += 1;
+        }
+        if self.missed > 0 {
+            inbox.missed(self.missed);
+        }
+        let mut rest = self.body.as_slice();
+        while let Some(payload) = contract::take_netstring(&mut rest) {
+            inbox.push(payload);
+        }
+        Ok(events)
+    }
+}
+
+impl Answer for PollAnswer {
+    fn head(&mut self, head: &Head<'_>) -> Result<(), Failure> {
+        if !matches!(head.status, 200 | 204) {
+            return Err(head.refusal(self.phase));
+        }
+        let bad =
+            |what: &str| Failure::protocol(self.phase, format!("a poll's answer without a good {what}"));
+        let cursor = head.field(contract::CURSOR_FIELD).filter(|token| contract::is_cursor(token));
+        self.cursor = cursor.ok_or_else(|| bad(contract::CURSOR_FIELD))?.into();
+        let missed = head.field(contract::MISSED_FIELD).map_or(Ok(0), str::parse);
+        self.missed = missed.map_err(|_| bad(contract::MISSED_FIELD))?;
+        Ok(())
+    }
+
+    fn body(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        if self.body.len() + piece.len() > MAX_BODY_BYTES {
+            return Err(Failure::protocol(
+                self.phase,
+                format!("more than {MAX_BODY_BYTES} bytes in one answer"),
+            ));
+        }
+        self.body.extend_from_slice(piece);
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! Short polling: ask, get what is there, pause, ask again.
+
+use super::poll::{Mode, PollClient};
+use super::{Protocol, Traits};
+
+/// A fresh connection for every poll unless the options keep it; how long the pause is, is the session's business.
+pub(super) const SHORT_POLL: Protocol = Protocol {
+    name: "short-poll",
+    title: "Short polling",
+    about: "asks at an interval for what is new; a fresh connection for every poll unless kept alive",
+    traits: Traits { polls: true, resumes: true, reconnects: true, binary: true, peer_to_peer: false },
+    open: |seat| Box::new(PollClient::open(Mode::Short, &seat)),
+};

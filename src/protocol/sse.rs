@@ -1,0 +1,216 @@
+//! Server-sent events: one answer that does not end, and a reconnect where it was cut.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use eventsource_stream::Event;
+
+use super::publish::{self, Publisher};
+use super::{Client, Failure, Inbox, Kind, Message, Pause, Phase, Protocol, Seat, Step, Traits, contract};
+use crate::transport::http::{Answer, Connection, Head, Progress, Request, Template, common_fields};
+use crate::transport::stream::Dialer;
+use events::{EventError, Events};
+
+mod events;
+mod text;
+
+/// Pause before a reconnect where the server named none; browsers take a few seconds.
+const DEFAULT_RETRY: Duration = Duration::from_secs(3);
+
+/// Goes on behind the last event it saw, by `Last-Event-ID`; publishes by POST.
+pub(super) const SSE: Protocol = Protocol {
+    name: "sse",
+    title: "Server-sent events",
+    about: "one HTTP answer that does not end; reconnects by itself behind the last event; publishes by POST",
+    traits: Traits { polls: false, resumes: true, reconnects: true, binary: true, peer_to_peer: false },
+    open: |seat| Box::new(SseClient::open(&seat)),
+};
+
+struct SseClient {
+    dialer: Dialer,
+    request: Template,
+    live: Option<Box<Live>>,
+    last_id: String,
+    retry: Duration,
+    /// Nothing to listen to: a client that only publishes. `Some(true)` once it has said that it is ready.
+    silent: Option<bool>,
+    publisher: Option<Publisher>,
+}
+
+/// One connection.
+struct Live {
+    connection: Connection,
+    answer: StreamAnswer,
+    /// The subscription is acknowledged.
+    ready: bool,
+    /// How it ended; told when all that came before has been handed on.
+    ended: Option<Failure>,
+}
+
+impl SseClient {
+    fn open(seat: &Seat) -> SseClient {
+        let topics = contract::topics(seat);
+        let before = format!(
+            "GET {}{}Accept: text/event-stream\r\n",
+            contract::sse_path(&topics),
+            common_fields(&seat.target)
+        );
+        SseClient {
+            dialer: Dialer::receiving(seat),
+            request: Template::new(&before, "\r\n"),
+            live: None,
+            last_id: String::new(),
+            retry: DEFAULT_RETRY,
+            silent: topics.is_empty().then_some(false),
+            publisher: Publisher::new(seat),
+        }
+    }
+
+    fn dial(&mut self) -> Result<Box<Live>, Failure> {
+        if !self.last_id.is_empty() {
+            self.request.fill(&["Last-Event-ID: ", &self.last_id, "\r\n"]);
+        }
+        let answer = StreamAnswer { events: Events::new(), phase: Phase::Subscribe };
+        Ok(Box::new(Live { connection: Connection::dial(&self.dialer)?, answer, ready: false, ended: None }))
+    }
+
+    /// Reads until there is something to tell.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        live: &mut Live,
+        inbox: &mut dyn Inbox,
+    ) -> Poll<Result<Step, Failure>> {
+        loop {
+            if let Some(step) = self.deliver(live, inbox)? {
+                return Poll::Ready(Ok(step));
+            }
+            if let Some(mut failure) = live.ended.take() {
+                if failure.phase == Phase::Subscribe {
+                    failure.phase = live.answer.phase;
+                }
+                return Poll::Ready(Err(failure));
+            }
+            let request = Request { head: self.request.bytes(), body: &[], phase: live.answer.phase };
+            match ready!(live.connection.poll_step(cx, &request, &mut live.answer)) {
+                Ok(Progress::Partial) => {}
+                Ok(Progress::Complete) => {
+                    live.ended = Some(Failure::new(live.answer.phase, Kind::Eof, "the event stream ended"));
+                }
+                Err(failure) => live.ended = Some(failure),
+            }
+        }
+    }
+
+    /// Hands on what has arrived. `None` if that was nothing.
+    fn deliver(&mut self, live: &mut Live, inbox: &mut dyn Inbox) -> Result<Option<Step>, Failure> {
+        let broken = |e: EventError| Failure::protocol(live.answer.phase, e.to_string());
+        let (mut delivered, mut binary) = (false, Vec::new());
+        while let Some(block) = live.answer.events.next().map_err(broken)? {
+            self.retry = block.event.retry.unwrap_or(self.retry);
+            if block.has_data {
+                hand_on(&block.event, inbox, &mut binary)?;
+                delivered = true;
+            }
+            let has_id = !block.event.id.is_empty();
+            // On a new connection the id of the old one stays in force until there is another.
+            if has_id || live.ready {
+                self.last_id = block.event.id;
+            }
+            if has_id && !live.ready {
+                live.ready = true;
+                live.answer.phase = Phase::Receive;
+                return Ok(Some(Step::Ready));
+            }
+        }
+        Ok(delivered.then_some(Step::Received))
+    }
+
+    /// What a failed connection comes to: one that was cut is made anew, by the rules of event streams.
+    fn after_failure(&self, live: &Live, failure: Failure) -> Result<Step, Failure> {
+        match failure.kind {
+            Kind::Eof | Kind::Reset | Kind::TimedOut if live.ready => {
+                Ok(Step::Pause(Pause::Reconnect(self.retry, failure.kind)))
+            }
+            _ => Err(failure),
+        }
+    }
+}
+
+impl Client for SseClient {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>> {
+        if let Some(said) = &mut self.silent {
+            return if std::mem::replace(said, true) { Poll::Pending } else { Poll::Ready(Ok(Step::Ready)) };
+        }
+        let mut live = match self.live.take() {
+            Some(live) => live,
+            None => self.dial()?,
+        };
+        match self.poll_read(cx, &mut live, inbox) {
+            // A failure takes the connection with it.
+            Poll::Ready(Err(failure)) => Poll::Ready(self.after_failure(&live, failure)),
+            step => {
+                self.live = Some(live);
+                step
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<(), Failure>> {
+        match &mut self.publisher {
+            Some(publisher) => publisher.poll_send(cx, message),
+            None => Poll::Ready(Err(publish::no_topic())),
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if let Some(live) = &mut self.live {
+            let ended = ready!(live.connection.poll_end(cx, Phase::Close));
+            self.live = None;
+            ended?;
+        }
+        self.publisher.as_mut().map_or(Poll::Ready(Ok(())), |publisher| publisher.poll_close(cx))
+    }
+}
+
+/// Gives the inbox what an event means; types that the contract does not know mean nothing.
+fn hand_on(event: &Event, inbox: &mut dyn Inbox, binary: &mut Vec<u8>) -> Result<(), Failure> {
+    let bad = |what: String| Failure::protocol(Phase::Receive, format!("event: {}: {what}", event.event));
+    match event.event.as_str() {
+        "message" => inbox.push(event.data.as_bytes()),
+        contract::SSE_BINARY => {
+            binary.clear();
+            BASE64_STANDARD.decode_vec(&event.data, binary).map_err(|e| bad(e.to_string()))?;
+            inbox.push(binary);
+        }
+        contract::SSE_MISSED => inbox.missed(event.data.parse().map_err(|_| bad("no number".to_owned()))?),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The answer that is a stream.
+struct StreamAnswer {
+    events: Events,
+    phase: Phase,
+}
+
+impl Answer for StreamAnswer {
+    fn head(&mut self, head: &Head<'_>) -> Result<(), Failure> {
+        // 204 is the standard's way to say: do not come back. It is no cut, so it is no reason to reconnect.
+        if head.status != 200 {
+            return Err(head.refusal(self.phase));
+        }
+        let media = head.field("content-type").and_then(|value| value.split(';').next()).unwrap_or_default();
+        if !media.trim().eq_ignore_ascii_case("text/event-stream") {
+            return Err(Failure::protocol(self.phase, format!("not an event stream but {media:?}")));
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        self.events.feed(piece).map_err(|e| Failure::protocol(self.phase, e.to_string()))
+    }
+}

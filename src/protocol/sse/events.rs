@@ -1,0 +1,251 @@
+//! The crate `eventsource-stream` behind what it needs to be safe and complete.
+//!
+//! It is given whole blocks (the lines up to an empty one) of valid text, one at a time, because by itself it
+//! panics at a leading byte order mark, wedges at a byte that is not UTF-8, holds lines of any length, and copies
+//! all it holds for every line. It also says nothing about blocks without data, though `id:` and
+//! `retry:` are in force there too; such blocks are given a data line, and marked.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use eventsource_stream::{Event, EventStream};
+use futures_util::Stream;
+
+use super::text::TextDecoder;
+
+/// Longest event that is accepted, in bytes.
+pub(super) const MAX_EVENT_BYTES: usize = 16 << 20;
+
+/// The events of one connection.
+pub(super) struct Events {
+    blocks: Rc<RefCell<Blocks>>,
+    parser: EventStream<Source>,
+}
+
+/// One block of the stream.
+#[derive(Debug, PartialEq)]
+pub(super) struct Block {
+    /// Its fields; `id` also if an earlier block said it.
+    pub(super) event: Event,
+    /// It carried data, so it is an event and not only an `id` or a `retry`.
+    pub(super) has_data: bool,
+}
+
+/// The stream breaks the rules, or our limits.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum EventError {
+    #[error("an event of more than {MAX_EVENT_BYTES} bytes")]
+    TooLong,
+    #[error("not an event stream: {0}")]
+    Syntax(String),
+}
+
+impl Events {
+    pub(super) fn new() -> Events {
+        let blocks = Rc::<RefCell<Blocks>>::default();
+        Events { parser: EventStream::new(Source(blocks.clone())), blocks }
+    }
+
+    /// Takes bytes of the stream as they arrive.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), EventError> {
+        self.blocks.borrow_mut().feed(bytes)
+    }
+
+    /// The next block that is complete and says something.
+    pub(super) fn next(&mut self) -> Result<Option<Block>, EventError> {
+        // Nothing is waited for: the source has a block or has none.
+        let mut cx = Context::from_waker(Waker::noop());
+        match Pin::new(&mut self.parser).poll_next(&mut cx) {
+            Poll::Ready(Some(Ok(event))) => {
+                Ok(Some(Block { event, has_data: self.blocks.borrow().last_has_data }))
+            }
+            Poll::Ready(Some(Err(error))) => Err(EventError::Syntax(error.to_string())),
+            Poll::Ready(None) | Poll::Pending => Ok(None),
+        }
+    }
+}
+
+/// Text that has arrived, cut into blocks.
+#[derive(Debug, Default)]
+struct Blocks {
+    decoder: TextDecoder,
+    text: String,
+    /// Where the next block begins.
+    start: usize,
+    /// No end of the next block lies before this.
+    searched: usize,
+    last_has_data: bool,
+    /// The parser has been given something.
+    begun: bool,
+}
+
+impl Blocks {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), EventError> {
+        self.text.drain(..self.start);
+        self.searched = self.searched.saturating_sub(self.start);
+        self.start = 0;
+        self.decoder.feed(bytes, &mut self.text);
+        if self.text.len() > MAX_EVENT_BYTES && self.end().is_none() {
+            return Err(EventError::TooLong);
+        }
+        Ok(())
+    }
+
+    /// Where the next block ends, behind its empty line.
+    fn end(&mut self) -> Option<usize> {
+        while self.text[self.start..].starts_with('\n') {
+            self.start += 1;
+        }
+        let from = self.searched.max(self.start);
+        match empty_line(&self.text.as_bytes()[from..]) {
+            Some(at) => Some(from + at + 2),
+            None => {
+                self.searched = self.text.len().saturating_sub(1);
+                None
+            }
+        }
+    }
+
+    /// The next block that carries fields of use.
+    fn take(&mut self) -> Option<String> {
+        if !std::mem::replace(&mut self.begun, true) {
+            // The parser looks for a byte order mark in what it gets first, and has no business finding one.
+            return Some("\n".to_owned());
+        }
+        while let Some(end) = self.end() {
+            let lines = self.text[self.start..end].lines();
+            let (mut data, mut other) = (false, false);
+            for line in lines {
+                match line.split_once(':').map_or(line, |(name, _)| name) {
+                    "data" => data = true,
+                    "id" | "retry" => other = true,
+                    _ => {}
+                }
+            }
+            self.last_has_data = data;
+            let block = self.cut(end);
+            if data {
+                return Some(block);
+            }
+            if other {
+                return Some(["data\n", &block].concat());
+            }
+        }
+        None
+    }
+
+    /// Takes the text up to `end`.
+    fn cut(&mut self, end: usize) -> String {
+        if self.start == 0 && end == self.text.len() {
+            self.searched = 0;
+            return std::mem::take(&mut self.text);
+        }
+        let block = self.text[self.start..end].to_owned();
+        self.start = end;
+        block
+    }
+}
+
+/// Where an empty line is, and the end of the line before it.
+fn empty_line(text: &[u8]) -> Option<usize> {
+    text.windows(2).position(|pair| pair == b"\n\n")
+}
+
+/// What the parser reads from.
+struct Source(Rc<RefCell<Blocks>>);
+
+impl Stream for Source {
+    type Item = Result<String, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.borrow_mut().take().map_or(Poll::Pending, |block| Poll::Ready(Some(Ok(block))))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Type, data and id of every block, and whether it has data.
+    type Seen = (String, String, String, bool);
+
+    fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Seen> {
+        let mut events = Events::new();
+        let mut seen = Vec::new();
+        for piece in pieces {
+            events.feed(piece).unwrap();
+            while let Some(Block { event, has_data }) = events.next().unwrap() {
+                seen.push((event.event, event.data, event.id, has_data));
+            }
+        }
+        seen
+    }
+
+    fn message(data: &str, id: &str) -> Seen {
+        ("message".into(), data.into(), id.into(), true)
+    }
+
+    #[test]
+    fn ids_without_data_are_seen_and_marked() {
+        let seen = parse([b"retry: 5\nid: a\n\nid: b\nevent: message\ndata: x\n\n".as_slice()]);
+        assert_eq!(seen, [("message".into(), String::new(), "a".into(), false), message("x", "b")]);
+    }
+
+    #[test]
+    fn retry_without_data_is_seen() {
+        let mut events = Events::new();
+        events.feed(b"retry: 1500\nid: a\n\n").unwrap();
+        let block = events.next().unwrap().unwrap();
+        assert_eq!(block.event.retry, Some(std::time::Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_broken_text_do_no_harm() {
+        let seen = parse([b"\xef\xbb\xbfdata: a\n\ndata: b\xffc\n\ndata: d\n\n".as_slice()]);
+        assert_eq!(seen, [message("a", ""), message("b\u{fffd}c", ""), message("d", "")]);
+    }
+
+    #[test]
+    fn all_line_ends_are_line_ends_and_are_not_waited_behind() {
+        for end in ["\n", "\r", "\r\n"] {
+            let input = ["data: a", "data: b", "", "data:c", ""].join(end) + end;
+            assert_eq!(parse([input.as_bytes()]), [message("a\nb", ""), message("c", "")], "{end:?}");
+            assert_eq!(parse(input.as_bytes().chunks(1)), [message("a\nb", ""), message("c", "")], "{end:?}");
+        }
+    }
+
+    #[test]
+    fn comments_empty_lines_and_unknown_fields_are_nothing() {
+        assert_eq!(
+            parse([b":\n\n\n\n: x\nfoo: bar\n\nevent: alone\n\ndata: a\n\n".as_slice()]),
+            [message("a", "")]
+        );
+    }
+
+    #[test]
+    fn an_event_without_end_is_refused() {
+        let mut events = Events::new();
+        let mebibyte = [b'x'; 1 << 20];
+        let fed = (0..=MAX_EVENT_BYTES >> 20).find_map(|_| events.feed(&mebibyte).err());
+        assert_eq!(fed, Some(EventError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same(
+            words in proptest::collection::vec(prop_oneof![
+                Just("data: x"), Just("data"), Just("\n"), Just("\n\n"), Just("\r\n"), Just("\r"), Just("id: 7"), Just(":"),
+                Just("retry: 3"), Just("event: missed"), Just("\u{feff}"), Just("\u{1f44d}")
+            ], 0..30),
+            size in 1usize..20,
+        ) {
+            let input = words.concat();
+            prop_assert_eq!(parse(input.as_bytes().chunks(size)), parse([input.as_bytes()]));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What several tests need: a client that is driven by hand, and servers that do exactly as told.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
+
+pub mod driver;
+pub mod script;
