@@ -39,7 +39,7 @@ const READ_BUFFER_BYTES: usize = 2048;
 const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Rounds of reading and writing in one turn, before other connections get theirs.
-const ROUNDS: usize = 64;
+const ROUNDS: usize = 16;
 
 /// How long a peer has to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
