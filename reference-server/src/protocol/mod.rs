@@ -16,10 +16,13 @@ mod short_poll;
 mod sse;
 mod websocket;
 
+/// Routes that still lack their server.
+pub(crate) type Routes = Router<Arc<App>>;
+
 /// One way to subscribe.
 pub(crate) struct Protocol {
     /// Puts its routes on the router and starts what it needs in the background.
-    pub(crate) mount: fn(Router<Arc<App>>, &mut Start<'_>) -> io::Result<Router<Arc<App>>>,
+    pub(crate) mount: fn(Routes, &mut Start<'_>) -> io::Result<Routes>,
 }
 
 #[expect(dead_code, reason = "only data channels need more than the router")]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::stream::FusedStream;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use super::channel::{Conversation, Outgoing};
-use super::{Id, Start};
+use super::{Id, Routes, Start};
 use crate::app::{App, Rejection};
 use crate::connection::{Connection, Order};
 use crate::fault;
@@ -39,13 +39,13 @@ const READ_BUFFER_BYTES: usize = 2048;
 const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Rounds of reading and writing in one turn, before other connections get theirs.
-const ROUNDS: usize = 64;
+const ROUNDS: usize = 16;
 
 /// How long a peer has to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 
-pub(super) fn mount(router: Router<Arc<App>>, _: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
-    Ok(router.route("/ws", get(upgrade)))
+pub(super) fn mount(routes: Routes, _: &mut Start<'_>) -> io::Result<Routes> {
+    Ok(routes.route("/ws", get(upgrade)))
 }
 
 async fn upgrade(
@@ -157,13 +157,8 @@ impl Socket {
     /// much cannot wait for each other.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         let refused = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-            // Copied, because it is a piece of the read buffer, and would keep all of that alive in the history.
-            Some(Ok(Message::Text(text))) => {
-                self.conversation.incoming(Bytes::copy_from_slice(text.as_bytes()), false)
-            }
-            Some(Ok(Message::Binary(bytes))) => {
-                self.conversation.incoming(Bytes::copy_from_slice(&bytes), true)
-            }
+            Some(Ok(Message::Text(text))) => self.conversation.incoming(text.into(), false),
+            Some(Ok(Message::Binary(bytes))) => self.conversation.incoming(bytes, true),
             Some(Ok(Message::Close(_))) => return Poll::Ready(Err(End::Answer)),
             // Pings are answered by the library.
             Some(Ok(_)) => Ok(()),

@@ -105,3 +105,12 @@ async fn an_event_stream_is_ended_where_that_is_the_policy() {
     let rest = client.rest().await;
     assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "it is broken off, not ended");
 }
+
+#[tokio::test]
+async fn a_websocket_that_never_reads_again_is_ended_all_the_same() {
+    let server = server(SlowPolicy::Disconnect);
+    let mut client = server.connect_narrow().await;
+    client.websocket("topic=t").await;
+    publish_until(&server, "slow_disconnects").await;
+    soon(async { while server.stat("subscribers.websocket").await > 0 {} }).await;
+}
