@@ -165,6 +165,20 @@ fn a_kept_connection_is_used_again_until_the_server_closes_it() {
 }
 
 #[test]
+fn a_connection_is_ended_even_if_the_server_would_keep_it() {
+    run(async {
+        let yes = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let connection = || vec![Act::Request, write(yes), Act::AwaitEnd];
+        let script = Script::start(vec![connection(), connection()]).await;
+        let mut user = User::new(script.address, false);
+        user.exchange(FRESH).await.unwrap();
+        user.exchange(FRESH).await.unwrap();
+        user.end().await.unwrap();
+        assert_eq!((script.requests().await.len(), user.meter.connections.get()), (2, 2));
+    });
+}
+
+#[test]
 fn a_stale_connection_is_replaced_once_and_only_for_a_get() {
     run(async {
         let yes = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";

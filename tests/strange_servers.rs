@@ -164,6 +164,31 @@ fn an_event_stream_is_followed_byte_by_byte_and_resumed() {
 }
 
 #[test]
+fn an_event_id_stays_in_force_until_the_server_takes_it_back() {
+    run(async {
+        let without_id = [STREAM, &chunk("retry: 1\n\n"), &chunk("data: x\n\n"), "0\r\n\r\n"].concat();
+        let taken_back = [STREAM, &chunk("id: c\n\n"), &chunk("id\ndata: y\n\n"), "0\r\n\r\n"].concat();
+        let first = [STREAM, &chunk("id: b\n\n"), "0\r\n\r\n"].concat();
+        let connection = |answer| vec![Act::Request, write(answer)];
+        let script = Script::start(
+            [first, without_id, taken_back, String::new()].into_iter().map(connection).collect(),
+        )
+        .await;
+        let mut driver = Driver::new(named("sse"), seat(script.address, &["t"], None));
+        // The second fails before it is ready, and so does the last.
+        let mut failures = 0;
+        while failures < 2 {
+            failures += usize::from(driver.step().await.is_err());
+        }
+        assert_eq!(driver.received.payloads, [b"x", b"y"]);
+        let requests = script.requests().await;
+        let id = |request| str::lines(request).find_map(|line| line.strip_prefix("Last-Event-ID: "));
+        let ids: Vec<_> = requests.iter().map(|request| id(request)).collect();
+        assert_eq!(ids, [None, Some("b"), Some("b"), None]);
+    });
+}
+
+#[test]
 fn event_streams_that_are_none_are_refused() {
     run(async {
         let plain = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\nid: a\n\n";
@@ -205,7 +230,7 @@ fn a_websocket_upgrade_is_checked_and_what_comes_behind_it_is_not_lost() {
                 .concat()
         };
         let script = Script::start(vec![
-            vec![Act::Request, Act::Answer(Box::new(good)), Act::AwaitEnd],
+            vec![Act::Request, Act::Answer(good), Act::AwaitEnd],
             vec![Act::Request, write(upgraded("AAAA"))],
             vec![Act::Request, write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")],
             vec![Act::Request, write(format!("HTTP/1.1 101 X\r\nA: {}", "x".repeat(MAX_HEAD_BYTES)))],
@@ -335,7 +360,9 @@ fn nobody_there_is_a_refusal_in_every_protocol() {
     run(async {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for protocol in ALL.iter().filter(|protocol| !protocol.traits.peer_to_peer) {
-            let failure = Driver::new(protocol, seat(gone, &["t"], None)).step().await.unwrap_err();
+            let mut driver = Driver::new(protocol, seat(gone, &["t"], None));
+            let failure = driver.step().await.unwrap_err();
+            assert_eq!(driver.meter.connections.get(), 0);
             assert_eq!((failure.phase, failure.kind), (Phase::Connect, Kind::Refused), "{}", protocol.name);
         }
     });

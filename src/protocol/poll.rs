@@ -30,7 +30,7 @@ pub(super) struct PollClient {
     silent: bool,
     answer: PollAnswer,
     next: Next,
-    publisher: Option<Publisher>,
+    publisher: Option<Box<Publisher>>,
 }
 
 /// What the next call of `poll_recv` is for.
@@ -61,7 +61,7 @@ impl PollClient {
             silent: topics.is_empty(),
             answer: PollAnswer::default(),
             next: Next::Cursor,
-            publisher: Publisher::new(seat),
+            publisher: Publisher::new(seat).map(Box::new),
         }
     }
 

@@ -36,7 +36,7 @@ struct SseClient {
     retry: Duration,
     /// Nothing to listen to: a client that only publishes. `Some(true)` once it has said that it is ready.
     silent: Option<bool>,
-    publisher: Option<Publisher>,
+    publisher: Option<Box<Publisher>>,
 }
 
 /// One connection.
@@ -64,13 +64,14 @@ impl SseClient {
             last_id: String::new(),
             retry: DEFAULT_RETRY,
             silent: topics.is_empty().then_some(false),
-            publisher: Publisher::new(seat),
+            publisher: Publisher::new(seat).map(Box::new),
         }
     }
 
     fn dial(&mut self) -> Result<Box<Live>, Failure> {
-        if !self.last_id.is_empty() {
-            self.request.fill(&["Last-Event-ID: ", &self.last_id, "\r\n"]);
+        match self.last_id.as_str() {
+            "" => self.request.fill(&[]),
+            id => self.request.fill(&["Last-Event-ID: ", id, "\r\n"]),
         }
         let answer = StreamAnswer { events: Events::new(), phase: Phase::Subscribe };
         Ok(Box::new(Live { connection: Connection::dial(&self.dialer)?, answer, ready: false, ended: None }))

@@ -16,10 +16,14 @@ pub struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    /// Counts `inner` into `meter`, as one more connection.
+    /// Counts `inner` into `meter`.
     pub(super) fn new(inner: S, meter: Rc<Meter>) -> Counted<S> {
-        meter.connections.add(1);
         Counted { inner, meter }
+    }
+
+    /// Counts it as a connection that was made.
+    pub(super) fn opened(&self) {
+        self.meter.connections.add(1);
     }
 
     pub(super) fn inner(&self) -> &S {

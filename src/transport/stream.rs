@@ -103,17 +103,20 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Ready when bytes can flow.
+    /// Ready, once, when bytes can flow.
     ///
     /// # Errors
     /// Of phase `Connect`.
     pub fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let socket = self.socket();
+        let Stream::Plain(stream) = self;
+        let socket = stream.inner();
         let ready = ready!(socket.poll_write_ready(cx)).and_then(|()| socket.take_error());
-        Poll::Ready(match ready {
-            Ok(None) => Ok(()),
-            Ok(Some(e)) | Err(e) => Err(Failure::io(Phase::Connect, &e)),
-        })
+        if let Some(error) = ready.transpose() {
+            let error = error.unwrap_or_else(|e| e);
+            return Poll::Ready(Err(Failure::io(Phase::Connect, &error)));
+        }
+        stream.opened();
+        Poll::Ready(Ok(()))
     }
 
     /// Says FIN and waits for the peer's; what still arrives before that is counted and thrown away.
@@ -132,12 +135,6 @@ impl Stream {
                 }
             }
         })
-    }
-
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Stream::Plain(stream) => stream.inner(),
-        }
     }
 }
 

@@ -88,6 +88,15 @@ impl Driver {
         soon(poll_fn(|cx| self.client.poll_recv(cx, &mut self.received))).await
     }
 
+    /// Goes as far with the next step as it can without waiting.
+    pub async fn begin_step(&mut self) {
+        poll_fn(|cx| {
+            let _ = self.client.poll_recv(cx, &mut self.received);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     /// Steps until `enough`, and pauses where it must.
     pub async fn until(&mut self, enough: impl Fn(&Received, Step) -> bool) -> Result<(), Failure> {
         soon(async {

@@ -16,7 +16,7 @@ pub enum Act {
     /// Writes all at once.
     Write(Vec<u8>),
     /// Writes what depends on the last request.
-    Answer(Box<dyn FnOnce(&str) -> Vec<u8>>),
+    Answer(fn(&str) -> Vec<u8>),
     /// Writes byte by byte, each in a packet of its own as far as the system lets it.
     Trickle(Vec<u8>),
     /// Waits until the test says so.
