@@ -1,6 +1,9 @@
 //! rtbench: a load tester for real-time communication.
 #![allow(missing_docs)]
+pub mod cli;
 pub mod client;
+pub mod command;
+pub mod exit;
 pub mod fleet;
 pub mod host;
 pub mod measure;

@@ -20,8 +20,8 @@ mod short_poll;
 mod sse;
 mod websocket;
 
-/// Every protocol, in the order of help texts and reports.
-pub static ALL: &[Protocol] = &[short_poll::SHORT_POLL, long_poll::LONG_POLL, sse::SSE, websocket::WEBSOCKET];
+/// Every protocol, in the order of the guide's matrix, which is that of help texts and reports.
+pub static ALL: &[Protocol] = &[short_poll::SHORT_POLL, long_poll::LONG_POLL, websocket::WEBSOCKET, sse::SSE];
 
 pub use failure::{Failure, Kind, Phase};
 
@@ -172,9 +172,6 @@ pub struct Traits {
     /// In the broadcast pattern its clients connect to each other.
     pub peer_to_peer: bool,
 }
-
-/// Every protocol, in the guide's order.
-pub static ALL: &[Protocol] = &[];
 
 /// The protocol of this name.
 pub fn find(name: &str) -> Option<&'static Protocol> {

@@ -11,8 +11,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::{Sink, Stream as _};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand_pcg::Pcg64Mcg;
+use rand_pcg::rand_core::{Rng, SeedableRng};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -89,7 +89,7 @@ impl WebSocketClient {
 
     fn dial(&mut self) -> Result<Box<Upgrade>, Failure> {
         let mut nonce = [0; 16];
-        ChaCha8Rng::seed_from_u64(self.seed).fill_bytes(&mut nonce);
+        Pcg64Mcg::seed_from_u64(self.seed).fill_bytes(&mut nonce);
         self.seed = self.seed.wrapping_add(1);
         let key = BASE64_STANDARD.encode(nonce);
         self.request.fill(&[&key]);
