@@ -1,6 +1,10 @@
 //! rtbench: a load tester for real-time communication.
 #![allow(missing_docs)]
+pub mod claim;
+pub mod host;
 pub mod measure;
 pub mod protocol;
+pub mod report;
 pub mod scenario;
+pub mod stats;
 pub mod transport;

@@ -1,0 +1,3 @@
+//! Everything that only Linux has.
+
+pub mod facts;
