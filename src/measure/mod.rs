@@ -6,3 +6,4 @@ mod distribution;
 pub mod metric;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod threshold;
