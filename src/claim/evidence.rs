@@ -48,9 +48,14 @@ impl<'a> Evidence<'a> {
     /// # Errors
     /// It was not run.
     pub(super) fn probe(&self, protocol: &str, name: &str) -> Result<&'a Probe, Verdict> {
-        let cell = self.cell(&format!("probe/{protocol}"))?;
-        let probe = cell.probes.iter().find(|probe| probe.name == name);
-        probe.ok_or_else(|| unmeasured(format!("the probe {name} of {protocol}")))
+        let cell = self.cell(&format!("probe/{protocol}"));
+        let probe = cell.as_ref().ok().and_then(|cell| cell.probes.iter().find(|probe| probe.name == name));
+        match (probe, name) {
+            (Some(probe), _) => Ok(probe),
+            (None, "browser") => Err(unmeasured("a real browser that runs it against the server")),
+            (None, "firewall") => Err(unmeasured("real proxies and firewalls between client and server")),
+            (None, name) => Err(cell.err().unwrap_or_else(|| unmeasured(format!("the probe {name} of {protocol}")))),
+        }
     }
 
     /// Memory of the idle server over connected clients, in bytes per client.

@@ -83,6 +83,8 @@ pub struct MatrixRow {
     pub feature: &'static str,
     /// Five cells, in the order of [`COLUMNS`].
     pub cells: Vec<MatrixCell>,
+    /// What the verdicts of all five rest on, e.g. the measured order; empty for most rows.
+    pub note: String,
 }
 
 /// What the guide claims of one feature of one protocol, and what the run says about it.
@@ -128,8 +130,15 @@ impl Matrix {
 impl Feature {
     fn row(&self, evidence: &Evidence<'_>) -> MatrixRow {
         let asked: Vec<Question<'_>> = COLUMNS.iter().filter_map(|column| self.question(column)).collect();
-        let cells = (0..asked.len()).map(|i| self.cell(evidence, &asked, i)).collect();
-        MatrixRow { feature: self.title, cells }
+        let mut row = MatrixRow { feature: self.title, cells: Vec::new(), note: String::new() };
+        for i in 0..asked.len() {
+            let (cell, shared) = self.cell(evidence, &asked, i);
+            row.cells.push(cell);
+            if row.note.is_empty() {
+                row.note = shared;
+            }
+        }
+        row
     }
 
     fn question(&self, column: &'static Column) -> Option<Question<'static>> {
@@ -147,7 +156,7 @@ impl Feature {
         Some(Question { column, claim, claimed: plain(claimed, claim) })
     }
 
-    fn cell(&self, evidence: &Evidence<'_>, asked: &[Question<'_>], i: usize) -> MatrixCell {
+    fn cell(&self, evidence: &Evidence<'_>, asked: &[Question<'_>], i: usize) -> (MatrixCell, String) {
         let finding = match self.judge {
             Judge::Probe(name) => row::probe(evidence, &asked[i], name),
             Judge::Number(judge) => judge(evidence, &asked[i]),
@@ -155,7 +164,7 @@ impl Feature {
         };
         let parts = [finding.verdict.condition(), finding.note];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        MatrixCell {
+        let cell = MatrixCell {
             feature: self.title,
             protocol: asked[i].column.protocol,
             claimed: asked[i].claimed.to_owned(),
@@ -165,7 +174,8 @@ impl Feature {
             verdict: finding.verdict,
             condition: parts.join("; "),
             evidence: finding.evidence,
-        }
+        };
+        (cell, finding.shared)
     }
 }
 

@@ -25,13 +25,23 @@ pub(super) struct Finding {
     pub(super) verdict: Verdict,
     /// Further figures; empty if the verdict says it all.
     pub(super) note: String,
+    /// What is the same for the whole row, e.g. the order of all protocols.
+    pub(super) shared: String,
     pub(super) evidence: String,
 }
 
 impl From<Verdict> for Finding {
     fn from(verdict: Verdict) -> Finding {
         let empty = String::new;
-        Finding { measured: empty(), value: None, unit: "", verdict, note: empty(), evidence: empty() }
+        Finding {
+            measured: empty(),
+            value: None,
+            unit: "",
+            verdict,
+            note: empty(),
+            shared: empty(),
+            evidence: empty(),
+        }
     }
 }
 
@@ -61,6 +71,7 @@ pub(super) fn probe(evidence: &Evidence<'_>, question: &Question<'_>, name: &str
         unit: "",
         verdict,
         note: probe.detail.clone(),
+        shared: String::new(),
         evidence: format!("probe {name} in probe/{protocol}"),
     }
 }
@@ -83,6 +94,7 @@ fn interval_latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Finding
         unit: "ms",
         verdict,
         note: poll_note(cell, mean.bounds),
+        shared: String::new(),
         evidence: evidence_of("response_mean_ms", cell),
     }
 }
@@ -130,6 +142,7 @@ fn network_latency(evidence: &Evidence<'_>, question: &Question<'_>, protocol: &
         unit: "ms",
         verdict,
         note: p99.map_or(String::new(), |ms| format!("p99 {} {link}", time(ms))),
+        shared: String::new(),
         evidence: evidence_of("response_p50_ms", cell),
     }
 }
@@ -201,6 +214,7 @@ pub(super) fn overhead(evidence: &Evidence<'_>, question: &Question<'_>) -> Find
         verdict: judge_views(question.claim, &views, &all),
         // A verdict that depends has named the figures already.
         note: if differing(question.claim, &views).is_empty() { all } else { String::new() },
+        shared: String::new(),
         evidence: evidence_of(name, cell),
     }
 }
@@ -268,6 +282,7 @@ fn peer_overhead(evidence: &Evidence<'_>, workload: &str) -> Finding {
         unit: "B",
         verdict: unmeasured("WebSocket over TLS with its ACKs and TCP/IP headers, to compare with"),
         note: "DTLS, SCTP, UDP and IP, acknowledgements counted".into(),
+        shared: String::new(),
         evidence: format!("{name} of {workload}"),
     }
 }

@@ -77,14 +77,14 @@ impl Ranking {
         };
         let sums: Vec<String> =
             positions.iter().enumerate().map(|(j, sum)| format!("{} {}", name(j), short(*sum))).collect();
-        let order = format!("sums of ranks ({}): {}", self.criteria, sums.join(", "));
-        let note = if own.note.is_empty() { order } else { format!("{}; {order}", own.note) };
+        let shared = format!("sums of ranks ({}): {}", self.criteria, sums.join(", "));
         Finding {
             measured: own.measured,
             value: Some(own.value),
             unit: self.unit,
             verdict,
-            note,
+            note: own.note,
+            shared,
             evidence: own.evidence,
         }
     }
@@ -105,6 +105,7 @@ fn no_server_needed(evidence: &Evidence<'_>, column: &Column) -> Finding {
         unit: "%",
         verdict: verdict.unwrap_or_else(|| unmeasured("the payload that the server carried")),
         note: "N/A holds if the server carries signalling only: at most 1% of the payload".into(),
+        shared: String::new(),
         evidence: format!("server_payload_percent of {workload}"),
     }
 }
@@ -152,7 +153,7 @@ fn server_load(evidence: &Evidence<'_>, column: &'static Column) -> Result<Stand
     let coarse = if memory.coarse { format!(" (coarse: {} points)", memory.points) } else { String::new() };
     Ok(Standing {
         criteria: vec![about(cpu_us), memory.bounds],
-        measured: format!("{} us/msg, {} KB/client", short(cpu_us), short(kb)),
+        measured: format!("{} us, {} KB/client", short(cpu_us), short(kb)),
         value: cpu_us,
         note: format!(
             "memory {} to {} KB per client{coarse}",

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, SCHEMA_VERSION};
+use super::threshold::{Outcome, Threshold};
 use crate::host::facts::HostFacts;
 
 /// A run and its cells, as reports get them.
@@ -19,7 +20,25 @@ pub struct Run {
     pub warnings: Vec<String>,
 }
 
+/// What came of one threshold in one cell of a run.
+#[derive(Clone, Debug)]
+pub struct CellOutcome {
+    /// Name of the cell.
+    pub cell: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
 impl Run {
+    /// Every threshold of the run in every cell of it.
+    pub fn outcomes(&self) -> Vec<CellOutcome> {
+        let of = |cell: &Cell, threshold: &ThresholdText| CellOutcome {
+            cell: cell.spec.name.clone(),
+            outcome: threshold.evaluate(cell),
+        };
+        self.file.thresholds.iter().flat_map(|t| self.cells.iter().map(move |cell| of(cell, t))).collect()
+    }
+
     /// The cell of this name.
     pub fn cell(&self, name: &str) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.spec.name == name)
@@ -98,6 +117,23 @@ pub struct ThresholdText {
     pub subject: String,
     /// What must hold, e.g. `p(95)<200ms`.
     pub expression: String,
+}
+
+impl ThresholdText {
+    /// Holds the threshold against a cell. A text that this version cannot read holds nowhere.
+    pub fn evaluate(&self, cell: &Cell) -> Outcome {
+        match Threshold::parse(&self.subject, &self.expression) {
+            Ok(threshold) => threshold.evaluate(cell),
+            Err(error) => Outcome {
+                subject: self.subject.clone(),
+                expression: self.expression.clone(),
+                measured: None,
+                unit: "",
+                passed: None,
+                why: Some(error.message),
+            },
+        }
+    }
 }
 
 /// How a run ended.
