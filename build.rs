@@ -1,11 +1,10 @@
 //! Two facts about the source that the program reports: the size of each protocol's modules, and the commit.
 //! Reads files only, and starts no process.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-#[path = "src/claim/count_lines.rs"]
+#[path = "src/measure/count_lines.rs"]
 mod count_lines;
 
 /// The modules of each protocol: at the client, at the server. A module is a file, or a file and the directory of
@@ -26,33 +25,36 @@ fn main() {
     println!("cargo::rerun-if-changed={CLIENT}");
     println!("cargo::rerun-if-changed={SERVER}");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    fs::write(out.join("source_counts.rs"), source_counts()).expect("cargo's OUT_DIR can be written");
+    fs::write(out.join("source_counts.json"), source_counts()).expect("cargo's OUT_DIR can be written");
     println!("cargo::rerun-if-env-changed=RTBENCH_REVISION");
     if let Some(revision) = env::var("RTBENCH_REVISION").ok().or_else(revision) {
         println!("cargo::rustc-env=RTBENCH_REVISION={revision}");
     }
 }
 
-/// Rust source of the table that `src/claim/source.rs` includes.
+/// The table that `src/measure/source.rs` includes, as JSON.
 fn source_counts() -> String {
     let mut crates = dependencies("Cargo.toml");
     crates.extend(dependencies("reference-server/Cargo.toml"));
     crates.sort();
     crates.dedup();
+    // The server is the other end, not something a protocol needs.
+    crates.retain(|name| name != "reference_server");
     let crates: Vec<&str> = crates.iter().map(String::as_str).collect();
-    let mut table = String::from("&[\n");
+    let mut rows = Vec::new();
     for (protocol, client, server) in MODULES {
         let client = sources(CLIENT, client);
         let server = sources(SERVER, server);
-        let lines = |sources: &[String]| sources.iter().map(|source| count_lines::lines(source)).sum::<usize>();
+        let lines =
+            |sources: &[String]| sources.iter().map(|source| count_lines::lines(source)).sum::<usize>();
         let named = count_lines::crates_used(&[&client[..], &server[..]].concat().join("\n"), &crates);
         let (client, server) = (lines(&client), lines(&server));
-        let _ = writeln!(
-            table,
-            "    SourceCount {{ protocol: {protocol:?}, client_lines: {client}, server_lines: {server}, dependencies: &{named:?} }},",
-        );
+        // Names of protocols and crates need no escaping, so Rust's debug form is JSON.
+        rows.push(format!(
+            r#"{{"protocol": {protocol:?}, "client_lines": {client}, "server_lines": {server}, "dependencies": {named:?}}}"#
+        ));
     }
-    table + "]\n"
+    format!("[\n{}\n]\n", rows.join(",\n"))
 }
 
 /// The text of every file of the modules; one that does not exist has none.
@@ -88,7 +90,10 @@ fn dependencies(manifest: &str) -> Vec<String> {
     let section = text.lines().skip_while(|line| *line != "[dependencies]").skip(1);
     let entries = section.take_while(|line| !line.starts_with('['));
     let names = entries.filter_map(|line| line.split(['.', ' ', '=']).next());
-    names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(|name| name.replace('-', "_")).collect()
+    names
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .map(|name| name.replace('-', "_"))
+        .collect()
 }
 
 /// The commit that is checked out, from git's own files; `None` outside of a repository.
@@ -99,12 +104,15 @@ fn revision() -> Option<String> {
         git = PathBuf::from(fs::read_to_string(&git).ok()?.strip_prefix("gitdir:")?.trim());
     }
     let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).ok()?;
+        // Only of files that exist: cargo would run this again at every build for one that does not.
         println!("cargo::rerun-if-changed={}", path.display());
-        fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+        Some(text.trim().to_owned())
     };
     let head = read(git.join("HEAD"))?;
     let Some(name) = head.strip_prefix("ref: ") else { return Some(head) };
-    let common = fs::read_to_string(git.join("commondir")).map_or(git.clone(), |common| git.join(common.trim()));
+    let common =
+        fs::read_to_string(git.join("commondir")).map_or(git.clone(), |common| git.join(common.trim()));
     if common.join(name).is_file() {
         return read(common.join(name));
     }

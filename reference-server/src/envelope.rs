@@ -104,10 +104,7 @@ impl Envelope {
         out.resize(size_bytes - 2, b'.');
         out.extend_from_slice(b"\"]");
         let mut digits = [0; 8];
-        hex_digits(
-            checksum(&out[..crc_at], &out[crc_at + 8..]),
-            &mut digits,
-        );
+        hex_digits(checksum(&out[..crc_at], &out[crc_at + 8..]), &mut digits);
         out[crc_at..crc_at + 8].copy_from_slice(&digits);
     }
 
@@ -147,11 +144,7 @@ struct Unverified {
 
 impl Unverified {
     fn verified(self) -> Result<Envelope, DecodeError> {
-        if self.claimed == self.computed {
-            Ok(self.envelope)
-        } else {
-            Err(DecodeError::Checksum)
-        }
+        if self.claimed == self.computed { Ok(self.envelope) } else { Err(DecodeError::Checksum) }
     }
 }
 
@@ -305,7 +298,8 @@ mod tests {
 
     #[test]
     fn the_longest_text_header_fits_the_stated_minimum() {
-        let e = Envelope { run: u32::MAX, stream: u32::MAX, sequence: u32::MAX, due_ns: MAX_NS, sent_ns: MAX_NS };
+        let e =
+            Envelope { run: u32::MAX, stream: u32::MAX, sequence: u32::MAX, due_ns: MAX_NS, sent_ns: MAX_NS };
         let mut out = Vec::new();
         e.encode(Form::Text, 0, &mut out);
         assert_eq!(out.len(), MIN_TEXT_BYTES);

@@ -2,7 +2,6 @@
 
 use super::evidence::Evidence;
 use super::matrix::COLUMNS;
-use super::source;
 use super::verdict::short;
 use crate::measure::cell::Cell;
 
@@ -29,7 +28,7 @@ pub struct UserCost {
 
 /// The cost for each protocol whose workload was measured.
 pub fn of(cells: &[Cell]) -> Vec<UserCost> {
-    let evidence = Evidence::new(cells, source::COUNTS);
+    let evidence = Evidence::new(cells, &[]);
     COLUMNS.iter().filter_map(|column| one(&evidence, column.protocol)).collect()
 }
 
@@ -38,7 +37,8 @@ fn one(evidence: &Evidence<'_>, protocol: &'static str) -> Option<UserCost> {
     let cell = evidence.cell(&workload).ok()?;
     let metric = |name: &str| evidence.metric(&workload, name).ok();
     let messages_per_s = metric("delivered_per_s")? / f64::from(cell.spec.clients.max(1));
-    let mut cost = UserCost { protocol, cores: None, memory_bytes: None, gb_per_month: None, arithmetic: Vec::new() };
+    let mut cost =
+        UserCost { protocol, cores: None, memory_bytes: None, gb_per_month: None, arithmetic: Vec::new() };
     let users = short(USERS);
     if let Some(us) = metric("server_cpu_us_per_delivery") {
         let cores = USERS * messages_per_s * us / 1e6;
@@ -78,6 +78,8 @@ fn one(evidence: &Evidence<'_>, protocol: &'static str) -> Option<UserCost> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::measure::sample;
 

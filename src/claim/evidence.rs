@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::source::SourceCount;
 use super::verdict::Verdict;
 use crate::measure::cell::{Cell, Probe, Status, TrustLevel};
 use crate::measure::metric;
+use crate::measure::source::SourceCount;
 use crate::stats::slope::{Slope, theil_sen};
 
 /// What verdicts may lean on.
@@ -39,7 +39,9 @@ impl<'a> Evidence<'a> {
         let value = metric::find(name).and_then(|metric| metric.value(self.cell(cell).ok()?));
         match value {
             Some(value) => Ok(value),
-            None => Err(self.cell(cell).err().unwrap_or_else(|| unmeasured(format!("{name} of the cell {cell}")))),
+            None => {
+                Err(self.cell(cell).err().unwrap_or_else(|| unmeasured(format!("{name} of the cell {cell}"))))
+            }
         }
     }
 
@@ -54,7 +56,9 @@ impl<'a> Evidence<'a> {
             (Some(probe), _) => Ok(probe),
             (None, "browser") => Err(unmeasured("a real browser that runs it against the server")),
             (None, "firewall") => Err(unmeasured("real proxies and firewalls between client and server")),
-            (None, name) => Err(cell.err().unwrap_or_else(|| unmeasured(format!("the probe {name} of {protocol}")))),
+            (None, name) => {
+                Err(cell.err().unwrap_or_else(|| unmeasured(format!("the probe {name} of {protocol}"))))
+            }
         }
     }
 
@@ -64,7 +68,8 @@ impl<'a> Evidence<'a> {
     /// There are not two client counts with a server whose memory could be read.
     pub(super) fn memory_slope(&self, protocol: &str) -> Result<Slope, Verdict> {
         let prefix = format!("memory/{protocol}/");
-        let cells = self.cells.iter().filter(|(name, cell)| name.starts_with(&prefix) && usable(cell).is_ok());
+        let cells =
+            self.cells.iter().filter(|(name, cell)| name.starts_with(&prefix) && usable(cell).is_ok());
         let points: Vec<(f64, f64)> = cells
             .filter_map(|(_, cell)| {
                 let memory = metric::find("server_memory_idle_bytes")?.value(cell)?;

@@ -1,8 +1,7 @@
 //! Claims outside of the matrix that its cells happen to answer.
 
 use super::evidence::{Evidence, events_per_subscriber_per_s, unmeasured};
-use super::source;
-use super::verdict::{Estimate, Verdict, judge, short};
+use super::verdict::{Estimate, Verdict, judge, short, with_unit};
 use super::{Claim, find};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
@@ -78,7 +77,7 @@ fn peers(cell: &Cell) -> Result<(), &'static str> {
 
 /// The claims that the cells of a matrix answer, in the guide's order.
 pub fn answers(cells: &[Cell]) -> Vec<Answer> {
-    let evidence = Evidence::new(cells, source::COUNTS);
+    let evidence = Evidence::new(cells, &[]);
     SOURCES.iter().filter_map(|source| Some(source.answer(find(source.claim)?, &evidence))).collect()
 }
 
@@ -113,7 +112,7 @@ impl Source {
         let parts = [verdict.condition(), interval];
         Answer {
             claim,
-            measured: format!("{} {}", short(value), claim.unit),
+            measured: with_unit(value, &claim.unit),
             value: Some(value),
             condition: parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "),
             verdict,

@@ -2,11 +2,12 @@
 
 use super::evidence::Evidence;
 use super::row::{self, Finding, Question};
-use super::source::{self, SourceCount};
 use super::standing::{self, Ranking};
 use super::verdict::Verdict;
 use super::{Claim, find};
 use crate::measure::cell::Cell;
+use crate::measure::run::Run;
+use crate::measure::source::SourceCount;
 
 /// A column of the matrix.
 #[derive(Debug)]
@@ -111,12 +112,12 @@ pub struct MatrixCell {
 }
 
 impl Matrix {
-    /// Derives the matrix from the cells of a run. Cells that are missing, failed or not to be trusted leave `not measured` behind.
-    pub fn of(cells: &[Cell]) -> Matrix {
-        Matrix::with_source(cells, source::COUNTS)
+    /// Derives the matrix from a run. Cells that are missing, failed or not to be trusted leave `not measured` behind.
+    pub fn of(run: &Run) -> Matrix {
+        Matrix::from_parts(&run.cells, &run.file.source)
     }
 
-    pub(crate) fn with_source(cells: &[Cell], source: &[SourceCount]) -> Matrix {
+    pub(super) fn from_parts(cells: &[Cell], source: &[SourceCount]) -> Matrix {
         let evidence = Evidence::new(cells, source);
         Matrix { rows: FEATURES.iter().map(|feature| feature.row(&evidence)).collect() }
     }

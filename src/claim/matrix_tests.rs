@@ -1,22 +1,32 @@
 //! The rules of the matrix, on hand-made cells.
+#![allow(clippy::unwrap_used)]
 
 use super::further::answers;
 use super::matrix::{COLUMNS, Matrix, MatrixCell};
-use super::source::SourceCount;
 use super::verdict::Verdict;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::sample;
+use crate::measure::source::SourceCount;
 
-const SOURCE: &[SourceCount] = &[
-    SourceCount { protocol: "short-poll", client_lines: 100, server_lines: 100, dependencies: &["http"] },
-    SourceCount { protocol: "long-poll", client_lines: 150, server_lines: 100, dependencies: &["http", "tokio"] },
-    SourceCount { protocol: "websocket", client_lines: 300, server_lines: 200, dependencies: &["http", "tokio", "tungstenite"] },
-    SourceCount { protocol: "sse", client_lines: 200, server_lines: 0, dependencies: &["http"] },
-    SourceCount { protocol: "webrtc", client_lines: 900, server_lines: 700, dependencies: &["a", "b", "c", "d"] },
-];
+/// Sizes in the order that the guide claims; of SSE's server nothing could be counted.
+fn source() -> Vec<SourceCount> {
+    let count = |protocol: &str, client_lines, server_lines, crates: usize| SourceCount {
+        protocol: protocol.into(),
+        client_lines,
+        server_lines,
+        dependencies: ["a", "b", "c", "d"][..crates].iter().map(|&name| name.into()).collect(),
+    };
+    vec![
+        count("short-poll", 100, 100, 1),
+        count("long-poll", 150, 100, 2),
+        count("websocket", 300, 200, 3),
+        count("sse", 200, 0, 1),
+        count("webrtc", 900, 700, 4),
+    ]
+}
 
 fn matrix(cells: &[Cell]) -> Matrix {
-    Matrix::with_source(cells, SOURCE)
+    Matrix::from_parts(cells, &source())
 }
 
 fn find<'a>(matrix: &'a Matrix, feature: &str, protocol: &str) -> &'a MatrixCell {
@@ -25,11 +35,14 @@ fn find<'a>(matrix: &'a Matrix, feature: &str, protocol: &str) -> &'a MatrixCell
 
 #[test]
 fn without_cells_nothing_is_measured_and_nothing_is_missing() {
-    let matrix = Matrix::with_source(&[], &[]);
+    let matrix = Matrix::from_parts(&[], &[]);
     assert_eq!(matrix.rows.len(), 11);
     assert!(matrix.rows.iter().all(|row| row.cells.len() == 5));
     for cell in matrix.cells() {
-        assert!(matches!(&cell.verdict, Verdict::NotMeasured { what_would } if !what_would.is_empty()), "{cell:?}");
+        assert!(
+            matches!(&cell.verdict, Verdict::NotMeasured { what_would } if !what_would.is_empty()),
+            "{cell:?}"
+        );
         assert!(cell.value.is_none() && cell.measured.is_empty() && !cell.claimed.is_empty(), "{cell:?}");
     }
 }
@@ -37,7 +50,9 @@ fn without_cells_nothing_is_measured_and_nothing_is_missing() {
 #[test]
 fn claims_are_the_guides_words() {
     let matrix = matrix(&[]);
-    let row = |feature: &str| COLUMNS.iter().map(|c| find(&matrix, feature, c.protocol).claimed.as_str()).collect::<Vec<_>>();
+    let row = |feature: &str| {
+        COLUMNS.iter().map(|c| find(&matrix, feature, c.protocol).claimed.as_str()).collect::<Vec<_>>()
+    };
     assert_eq!(row("Connection"), ["new each", "held open", "persistent", "held open", "P2P"]);
     assert_eq!(row("Latency"), ["2-10 s", "<1 s", "<50 ms", "<200 ms", "<30 ms"]);
     assert_eq!(row("Overhead/Msg"), ["500 B or more", "500 B or more", "2-6 B", "20 B or more", "minimal"]);
@@ -47,13 +62,19 @@ fn claims_are_the_guides_words() {
 
 #[test]
 fn a_probe_is_compared_with_the_guides_word() {
-    let cell = sample::cell("probe/sse").probe("binary", "no", "text only").probe("reconnect", "no", "3 lost").build();
+    let cell = sample::cell("probe/sse")
+        .probe("binary", "no", "text only")
+        .probe("reconnect", "no", "3 lost")
+        .build();
     let matrix = matrix(&[cell]);
     let binary = find(&matrix, "Binary Data", "sse");
     assert_eq!((binary.verdict.word(), binary.measured.as_str()), ("reproduced", "no"));
     assert_eq!(binary.evidence, "probe binary in probe/sse");
     let reconnect = find(&matrix, "Auto-Reconnect", "sse");
-    assert_eq!((reconnect.verdict.word(), reconnect.condition.as_str()), ("not reproduced", "found no; 3 lost"));
+    assert_eq!(
+        (reconnect.verdict.word(), reconnect.condition.as_str()),
+        ("not reproduced", "found no; 3 lost")
+    );
     assert_eq!(find(&matrix, "Direction", "sse").condition, "needs the probe direction of sse");
 }
 
@@ -83,7 +104,7 @@ fn latency_on_loopback_leaves_the_rest_to_the_network() {
     let fast = find(&matrix(&[cell(1.0).build()]), "Latency", "websocket").clone();
     assert_eq!(fast.verdict.word(), "depends");
     assert!(fast.condition.contains("server and protocol take 0.3 ms of the 50 ms"), "{}", fast.condition);
-    assert!(fast.condition.contains("network adds less than 49.7 ms"), "{}", fast.condition);
+    assert!(fast.condition.contains("network adds less than 49.69 ms"), "{}", fast.condition);
     // Too slow without any network is too slow with one.
     let slow = find(&matrix(&[cell(1_000.0).build()]), "Latency", "websocket").clone();
     assert!(slow.condition.starts_with("6") && slow.verdict.word() == "not reproduced", "{}", slow.condition);
@@ -102,11 +123,12 @@ fn short_polls_are_judged_by_the_interval_of_their_mean() {
     let matrix = matrix(&[polled()]);
     let latency = find(&matrix, "Latency", "short-poll");
     assert_eq!((latency.verdict.word(), latency.measured.as_str()), ("reproduced", "mean 2.5 s"));
-    for part in ["5 s interval", "largest 5 s", "90% of polls wasted", "predicts 90.5% at one event in 50 s"] {
+    for part in ["5 s interval", "largest 5 s", "90% of polls wasted", "predicts 90.5% at one event in 50 s"]
+    {
         assert!(latency.condition.contains(part), "{part} in {}", latency.condition);
     }
     let once = sample::cell("poll-latency/short-poll").latency_ms(&[2_500.0; 9], 1).build();
-    let once = find(&Matrix::with_source(&[once], &[]), "Latency", "short-poll").clone();
+    let once = find(&Matrix::from_parts(&[once], &[]), "Latency", "short-poll").clone();
     assert_eq!((once.verdict.word(), once.value), ("not measured", None));
     assert!(once.condition.contains("had 1, too few"), "{}", once.condition);
 }
@@ -116,7 +138,7 @@ fn wasted_polls_depend_on_the_event_rate() {
     let answers = answers(&[polled()]);
     let of = |id: &str| answers.iter().find(|answer| answer.claim.id == id).unwrap();
     let wasted = of("sp-wasted");
-    assert_eq!((wasted.verdict.word(), wasted.measured.as_str()), ("depends", "90 %"));
+    assert_eq!((wasted.verdict.word(), wasted.measured.as_str()), ("depends", "90%"));
     assert!(wasted.condition.contains("90% needs fewer than one event in 47.5 s"), "{}", wasted.condition);
     assert_eq!(of("sp-requests").verdict.word(), "reproduced");
     assert_eq!(of("lp-requests").condition, "needs the cell workload/long-poll");
@@ -132,7 +154,8 @@ fn overhead_of_polls_depends_on_headers_where_the_verdict_does() {
         cell.with(|cell| cell.spec.headers = headers).build()
     };
     let verdict = |browser, minimal| {
-        let cells = [polls("workload/long-poll", browser, "browser"), polls("minimal/long-poll", minimal, "minimal")];
+        let cells =
+            [polls("workload/long-poll", browser, "browser"), polls("minimal/long-poll", minimal, "minimal")];
         find(&matrix(&cells), "Overhead/Msg", "long-poll").clone()
     };
     let both = verdict(900, 600);
@@ -141,7 +164,9 @@ fn overhead_of_polls_depends_on_headers_where_the_verdict_does() {
     let differ = verdict(900, 250);
     assert_eq!(differ.verdict.word(), "depends");
     assert!(differ.condition.starts_with("depends on headers"), "{}", differ.condition);
-    assert!(differ.condition.contains("900 B per message with browser headers, 250 B per message with minimal"));
+    assert!(
+        differ.condition.contains("900 B per message with browser headers, 250 B per message with minimal")
+    );
     assert_eq!(verdict(300, 250).verdict.word(), "not reproduced");
 }
 
@@ -154,7 +179,11 @@ fn websocket_framing_is_judged_in_both_directions() {
     assert_eq!(framing(2.0, 6.0).verdict.word(), "reproduced");
     let large = framing(4.0, 8.0);
     assert_eq!((large.verdict.word(), large.value), ("depends", Some(4.0)));
-    assert!(large.condition.starts_with("depends on the direction: 4 B server to client"), "{}", large.condition);
+    assert!(
+        large.condition.starts_with("depends on the direction: 4 B server to client"),
+        "{}",
+        large.condition
+    );
     assert_eq!(framing(7.0, 9.0).verdict.word(), "not reproduced");
 }
 
@@ -184,11 +213,18 @@ fn server_load_is_an_order() {
     let load = find(&agreed, "Server Load", "websocket");
     assert_eq!((load.measured.as_str(), load.value), ("30 us, 10 KB/client", Some(30.0)));
     assert!(load.condition.contains("coarse: 3 points"), "{}", load.condition);
-    assert!(agreed.rows[5].note.contains("Short polling 10, Long polling 8, WebSocket 4"), "{}", agreed.rows[5].note);
+    assert!(
+        agreed.rows[5].note.contains("Short polling 10, Long polling 8, WebSocket 4"),
+        "{}",
+        agreed.rows[5].note
+    );
     // Peers that cost the server as much as a WebSocket are not low.
     let heavy = matrix(&loaded([90, 50, 30, 40, 30], [40, 30, 10, 20, 10]));
-    assert_eq!(words(&heavy, "Server Load"), ["reproduced", "reproduced", "not reproduced", "reproduced", "not reproduced"]);
-    assert!(find(&heavy, "Server Load", "webrtc").condition.contains("the order to WebSocket is another"));
+    assert_eq!(
+        words(&heavy, "Server Load"),
+        ["reproduced", "reproduced", "not reproduced", "reproduced", "not reproduced"]
+    );
+    assert!(find(&heavy, "Server Load", "webrtc").condition.contains("out of order with WebSocket"));
 }
 
 #[test]
@@ -202,7 +238,10 @@ fn an_order_needs_somebody_else() {
 #[test]
 fn implementation_is_counted_or_not_measured() {
     let matrix = matrix(&[]);
-    assert_eq!(words(&matrix, "Implementation"), ["reproduced", "reproduced", "reproduced", "not measured", "reproduced"]);
+    assert_eq!(
+        words(&matrix, "Implementation"),
+        ["reproduced", "reproduced", "reproduced", "not measured", "reproduced"]
+    );
     let websocket = find(&matrix, "Implementation", "websocket");
     assert_eq!((websocket.measured.as_str(), websocket.value), ("500 lines, 3 crates", Some(500.0)));
 }
@@ -223,7 +262,8 @@ fn scalability_needs_all_three_criteria_and_peers_need_no_server() {
     assert_eq!(words(&before, "Scalability")[0], "not measured", "the reconnect probe is missing");
     assert_eq!(find(&before, "Scalability", "webrtc").measured, "server carries 0%");
     assert_eq!(words(&before, "Scalability")[4], "reproduced");
-    for (protocol, found) in [("short-poll", "yes"), ("long-poll", "no"), ("websocket", "no"), ("sse", "yes")] {
+    for (protocol, found) in [("short-poll", "yes"), ("long-poll", "no"), ("websocket", "no"), ("sse", "yes")]
+    {
         cells.push(sample::cell(&format!("probe/{protocol}")).probe("reconnect", found, "").build());
     }
     let after = matrix(&cells);
@@ -240,5 +280,8 @@ fn a_data_channels_overhead_has_a_figure_before_it_has_a_verdict() {
     let cell = sample::cell("workload/webrtc").datagrams(31_500, 16_000).build();
     let overhead = find(&matrix(&[cell]), "Overhead/Msg", "webrtc").clone();
     assert_eq!(overhead.verdict.word(), "not measured");
-    assert!(overhead.value.unwrap() > 100.0 && overhead.condition.contains("WebSocket over TLS"), "{overhead:?}");
+    assert!(
+        overhead.value.unwrap() > 100.0 && overhead.condition.contains("WebSocket over TLS"),
+        "{overhead:?}"
+    );
 }

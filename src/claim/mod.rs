@@ -12,7 +12,6 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 pub mod cost;
-mod count_lines;
 mod evidence;
 pub mod further;
 pub mod matrix;
@@ -20,7 +19,6 @@ pub mod matrix;
 mod matrix_tests;
 mod rank;
 mod row;
-pub mod source;
 mod standing;
 pub mod verdict;
 

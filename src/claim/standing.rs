@@ -32,7 +32,7 @@ struct Standing {
 }
 
 pub(super) static SCALABILITY: Ranking = Ranking {
-    criteria: "a client can be served by another server at its next message, server CPU per client, recovers from a cut by itself",
+    criteria: "a client can be served by another server at its next message, server CPU per client, recovers from a cut by itself; with one server, what a lost one takes along is inferred from the cut",
     unit: "clients/core",
     stand: scalability,
 };
@@ -72,7 +72,9 @@ impl Ranking {
             let against = place.map_or(Vec::new(), |place| rank::contradictions(&levels, &positions, place));
             match &against[..] {
                 [] => Verdict::Reproduced,
-                against => Verdict::NotReproduced { by: format!("the order to {} is another", join(against, name)) },
+                against => {
+                    Verdict::NotReproduced { by: format!("out of order with {}", join(against, name)) }
+                }
             }
         };
         let sums: Vec<String> =
@@ -137,7 +139,7 @@ fn scalability(evidence: &Evidence<'_>, column: &'static Column) -> Result<Stand
         measured: format!("{} clients/core", short(per_core)),
         value: per_core,
         note: format!(
-            "next message at another server: {}, recovers from a cut: {}; one server stood here, several would show what a lost one takes along",
+            "next message at another server: {}, recovers from a cut: {}",
             yes_no(moves),
             yes_no(recovers)
         ),

@@ -154,6 +154,12 @@ pub fn short(value: f64) -> String {
     group_thousands(text)
 }
 
+/// A number and its unit, as people write them: `90%`, `2 B`, `7`.
+pub fn with_unit(value: f64, unit: &str) -> String {
+    let space = if unit.is_empty() || unit.starts_with('%') { "" } else { " " };
+    format!("{}{space}{unit}", short(value))
+}
+
 fn group_thousands(text: &str) -> String {
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(w, f)| (w, Some(f)));
@@ -194,7 +200,8 @@ mod tests {
 
     fn word(op: Op, low: Option<f64>, high: Option<f64>, from: f64, to: f64) -> &'static str {
         let bounds = Bounds { low: from, high: to };
-        judge(&claim(op, low, high), Estimate { value: (from + to) / 2.0, bounds }).map_or("none", |v| v.word())
+        judge(&claim(op, low, high), Estimate { value: (from + to) / 2.0, bounds })
+            .map_or("none", |v| v.word())
     }
 
     #[test]
@@ -252,7 +259,13 @@ mod tests {
     }
 
     fn any_op() -> impl Strategy<Value = Op> {
-        prop_oneof![Just(Op::About), Just(Op::In), Just(Op::Less), Just(Op::LessOrEqual), Just(Op::GreaterOrEqual)]
+        prop_oneof![
+            Just(Op::About),
+            Just(Op::In),
+            Just(Op::Less),
+            Just(Op::LessOrEqual),
+            Just(Op::GreaterOrEqual)
+        ]
     }
 
     proptest! {

@@ -60,7 +60,8 @@ impl HostFacts {
             port_first: ports.next().flatten(),
             port_last: ports.next().flatten(),
             governor: text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-            virtualised: field(&cpuinfo, "flags").map(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
+            virtualised: field(&cpuinfo, "flags")
+                .map(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
             steal_s: steal_s(&text("/proc/stat").unwrap_or_default()),
         }
     }
@@ -84,7 +85,10 @@ fn text(path: impl AsRef<Path>) -> Option<String> {
 
 /// The value of the first line `key : value`.
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines().filter_map(|line| line.split_once(':')).find(|(k, _)| k.trim() == key).map(|(_, value)| value.trim())
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(k, _)| k.trim() == key)
+        .map(|(_, value)| value.trim())
 }
 
 fn memory_bytes(meminfo: &str) -> Option<u64> {
@@ -124,14 +128,20 @@ mod tests {
     #[test]
     fn another_system_has_no_facts_rather_than_wrong_ones() {
         assert_eq!((memory_bytes(""), open_files(""), steal_s("")), (None, (None, None), None));
-        assert_eq!(HostFacts { os: "macos".into(), architecture: "aarch64".into(), ..Default::default() }.summary(), "macos aarch64");
+        assert_eq!(
+            HostFacts { os: "macos".into(), architecture: "aarch64".into(), ..Default::default() }.summary(),
+            "macos aarch64"
+        );
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn this_machine_has_them() {
         let facts = HostFacts::read();
-        assert!(facts.kernel.is_some() && facts.cores >= Some(1) && facts.memory_bytes > Some(1 << 20), "{facts:?}");
+        assert!(
+            facts.kernel.is_some() && facts.cores >= Some(1) && facts.memory_bytes > Some(1 << 20),
+            "{facts:?}"
+        );
         assert!(facts.port_first < facts.port_last && facts.nofile_soft <= facts.nofile_hard, "{facts:?}");
     }
 }

@@ -1,3 +1,4 @@
 //! Everything that only Linux has.
 
 pub mod facts;
+pub mod terminal;

@@ -35,8 +35,11 @@ fn payload_sent_in_band(cell: &Cell) -> u64 {
 /// Bytes of payload that publishers wrote: in a mesh, one copy for each subscriber.
 fn payload_published(cell: &Cell) -> f64 {
     let counts = &cell.counts;
-    let copies =
-        if cell.spec.peer_to_peer { per(counts.expected as f64, counts.published).unwrap_or(1.0) } else { 1.0 };
+    let copies = if cell.spec.peer_to_peer {
+        per(counts.expected as f64, counts.published).unwrap_or(1.0)
+    } else {
+        1.0
+    };
     counts.published_all_bytes as f64 * copies
 }
 

@@ -95,11 +95,23 @@ pub fn find(name: &str) -> Option<&'static Metric> {
 
 type Value = fn(&Cell) -> Option<f64>;
 
-const fn exact(name: &'static str, unit: &'static str, better: Better, about: &'static str, value: Value) -> Metric {
+const fn exact(
+    name: &'static str,
+    unit: &'static str,
+    better: Better,
+    about: &'static str,
+    value: Value,
+) -> Metric {
     Metric { name, unit, better, tier: Tier::Exact, about, value, bounds: None }
 }
 
-const fn noisy(name: &'static str, unit: &'static str, better: Better, about: &'static str, value: Value) -> Metric {
+const fn noisy(
+    name: &'static str,
+    unit: &'static str,
+    better: Better,
+    about: &'static str,
+    value: Value,
+) -> Metric {
     Metric { name, unit, better, tier: Tier::Noisy, about, value, bounds: None }
 }
 
@@ -241,6 +253,8 @@ fn server_payload_percent(cell: &Cell) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::measure::sample;
 
@@ -313,9 +327,16 @@ mod tests {
         cell.publisher_wire.out_bytes = counts.published_all_bytes * copies + 70 * counts.published_all;
         assert_eq!(value(&cell, "publish_overhead_bytes_per_event"), Some(70.0));
         let plain = value(&cell, "overhead_bytes_per_delivery").unwrap();
-        assert_eq!(value(&cell, "framing_in_bytes_per_delivery"), None, "datagrams carry acknowledgements, too");
+        assert_eq!(
+            value(&cell, "framing_in_bytes_per_delivery"),
+            None,
+            "datagrams carry acknowledgements, too"
+        );
         let per_delivery = 150.0 / cell.counts.delivered_all as f64;
-        assert!((value(&cell, "overhead_udp_ip_bytes_per_delivery").unwrap() - plain - 28.0 * per_delivery).abs() < 1e-9);
+        assert!(
+            (value(&cell, "overhead_udp_ip_bytes_per_delivery").unwrap() - plain - 28.0 * per_delivery).abs()
+                < 1e-9
+        );
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 mod bytes;
 pub mod cell;
+mod count_lines;
 mod distribution;
 pub mod metric;
 pub mod run;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod source;
 pub mod store;
 pub mod threshold;

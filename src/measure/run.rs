@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, SCHEMA_VERSION};
+use super::source::{self, SourceCount};
 use super::threshold::{Outcome, Threshold};
 use crate::host::facts::HostFacts;
 
@@ -68,6 +69,8 @@ pub struct RunFile {
     pub scenario: ScenarioText,
     /// What must hold in each cell.
     pub thresholds: Vec<ThresholdText>,
+    /// The size of each protocol's modules in the program that measured it.
+    pub source: Vec<SourceCount>,
     /// How it ended.
     pub status: RunStatus,
 }
@@ -164,6 +167,7 @@ impl RunFile {
             host: HostFacts::read(),
             scenario,
             thresholds: Vec::new(),
+            source: source::counts(),
             status: RunStatus::Running,
         }
     }

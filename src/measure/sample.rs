@@ -45,7 +45,12 @@ pub(crate) fn cell(name: &str) -> Sample {
             connections: 1_000,
             ..ServerCost::default()
         }),
-        generator: GeneratorCost { workers: 2, cpu_ns: 810_000_000, busiest_share: 0.02, memory_bytes: 60_000_000 },
+        generator: GeneratorCost {
+            workers: 2,
+            cpu_ns: 810_000_000,
+            busiest_share: 0.02,
+            memory_bytes: 60_000_000,
+        },
         failures: Vec::new(),
         intervals: Vec::new(),
         trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
@@ -107,7 +112,8 @@ impl Sample {
             let counts = &cell.counts;
             let beyond = |bytes: u64, framing: f64, n: u64| bytes + (framing * n as f64) as u64;
             cell.subscriber_wire.in_bytes = beyond(counts.delivered_all_bytes, framing, counts.delivered_all);
-            cell.publisher_wire.out_bytes = beyond(counts.published_all_bytes, publish_framing, counts.published_all);
+            cell.publisher_wire.out_bytes =
+                beyond(counts.published_all_bytes, publish_framing, counts.published_all);
         })
     }
 
@@ -174,8 +180,12 @@ impl Sample {
 
     /// An answer of a probe.
     pub(crate) fn probe(self, name: &str, found: &str, detail: &str) -> Sample {
-        let probe =
-            Probe { name: name.into(), found: found.into(), evidence: Default::default(), detail: detail.into() };
+        let probe = Probe {
+            name: name.into(),
+            found: found.into(),
+            evidence: Default::default(),
+            detail: detail.into(),
+        };
         self.with(|cell| cell.probes.push(probe))
     }
 }

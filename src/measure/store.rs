@@ -101,14 +101,23 @@ impl Store {
     /// Keeps a cell: one line, one write, on the disk when this returns.
     ///
     /// # Errors
-    /// `Write`; a torn line may be left at the end, which readers skip.
+    /// `Write`; the cells before it are intact.
     pub fn append(&mut self, cell: &Cell) -> Result<(), StoreError> {
-        let path = || self.dir.join(CELLS_FILE);
-        let mut line =
-            serde_json::to_vec(cell).map_err(|e| StoreError::Write { path: path(), source: e.into() })?;
+        self.append_line(cell).map_err(|source| StoreError::Write { path: self.dir.join(CELLS_FILE), source })
+    }
+
+    fn append_line(&mut self, cell: &Cell) -> io::Result<()> {
+        let mut line = serde_json::to_vec(cell)?;
+        // A number that is not finite is written as null and would make the whole file unreadable.
+        serde_json::from_slice::<Cell>(&line)?;
         line.push(b'\n');
+        let before = self.cells.metadata()?.len();
         let written = self.cells.write_all(&line).and_then(|()| self.cells.sync_data());
-        written.map_err(|source| StoreError::Write { path: path(), source })
+        if written.is_err() {
+            // Half a line must not stand before the next cell.
+            let _ = self.cells.set_len(before);
+        }
+        written
     }
 
     /// Writes how the run ended, and reads the whole of it back for the reports (`report::save` writes those).
@@ -156,7 +165,9 @@ fn new_directory(parent: &Path, name: &str) -> Result<PathBuf, StoreError> {
     for again in 2.. {
         match fs::create_dir(&path) {
             Ok(()) => break,
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => path = parent.join(format!("{name}-{again}")),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                path = parent.join(format!("{name}-{again}"))
+            }
             Err(source) => return Err(StoreError::Create { path, source }),
         }
     }
@@ -196,7 +207,12 @@ pub fn read_cells(path: &Path) -> Result<(Vec<Cell>, Option<String>), StoreError
             Ok(cell) => cells.push(cell),
             Err(StoreError::Malformed { .. }) if !line.ends_with('\n') => {
                 let place = format!("{}:{}", path.display(), index + 1);
-                return Ok((cells, Some(format!("{place}: the last line is torn and was skipped; the run was killed while writing it"))));
+                return Ok((
+                    cells,
+                    Some(format!(
+                        "{place}: the last line is torn and was skipped; the run was killed while writing it"
+                    )),
+                ));
             }
             Err(error) => return Err(error),
         }
@@ -253,6 +269,8 @@ fn is_stamped(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::measure::run::{RunKind, ScenarioText};
     use crate::measure::sample;
@@ -271,7 +289,8 @@ mod tests {
     fn a_run_comes_back_as_it_was() {
         let parent = tempfile::tempdir().unwrap();
         let mut store = store(&parent.path().join("results"));
-        let cells = ["workload/sse", "workload/websocket"].map(|name| sample::cell(name).stream(2.0, 6.0).build());
+        let cells =
+            ["workload/sse", "workload/websocket"].map(|name| sample::cell(name).stream(2.0, 6.0).build());
         for cell in &cells {
             store.append(cell).unwrap();
         }
@@ -346,8 +365,21 @@ mod tests {
         let mut store = store(parent.path());
         store.cells = OpenOptions::new().append(true).open("/dev/full").unwrap();
         let error = store.append(&sample::cell("workload/sse").build()).unwrap_err();
-        assert!(matches!(&error, StoreError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull));
+        assert!(
+            matches!(&error, StoreError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+        );
         assert!(error.to_string().contains("cells.jsonl"), "{error}");
+    }
+
+    #[test]
+    fn a_cell_that_could_not_be_read_back_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut store = store(parent.path());
+        let error =
+            store.append(&sample::cell("workload/sse").with(|cell| cell.connect_s = f64::NAN).build());
+        assert!(matches!(error, Err(StoreError::Write { .. })), "{error:?}");
+        store.append(&sample::cell("workload/sse").build()).unwrap();
+        assert_eq!(store.finish(RunStatus::Finished).unwrap().cells.len(), 1);
     }
 
     #[test]

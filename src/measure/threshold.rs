@@ -16,6 +16,10 @@ use super::cell::{Cell, Counts, Distribution, Status, TrustLevel};
 use super::metric::{self, Metric};
 use crate::stats::quantile::events_needed;
 
+mod parse;
+
+use parse::Part;
+
 /// Something that must hold in a cell.
 #[derive(Clone, Debug)]
 pub struct Threshold {
@@ -69,9 +73,9 @@ pub enum Place {
 
 #[derive(Clone, Copy, Debug)]
 enum Measure {
-    Time(fn(&Cell) -> &Distribution, Statistic),
-    Share(fn(&Counts) -> u64, fn(&Counts) -> u64),
-    Count(fn(&Counts) -> u64),
+    Time(Time, Statistic),
+    Share(Count, Count),
+    Count(Count),
     Metric(&'static Metric),
 }
 
@@ -93,18 +97,10 @@ enum Operator {
     NotEqual,
 }
 
-/// Longer spellings first, so that `<` does not eat the beginning of `<=`.
-const OPERATORS: &[(&str, Operator)] = &[
-    ("<=", Operator::LessOrEqual),
-    (">=", Operator::GreaterOrEqual),
-    ("==", Operator::Equal),
-    ("!=", Operator::NotEqual),
-    ("<", Operator::Less),
-    (">", Operator::Greater),
-];
+type Time = fn(&Cell) -> &Distribution;
 
 /// Times that a threshold can be about.
-const TIMES: &[(&str, fn(&Cell) -> &Distribution)] =
+const TIMES: &[(&str, Time)] =
     &[("latency", |c| &c.response), ("service", |c| &c.service), ("send_lag", |c| &c.send_lag)];
 
 type Count = fn(&Counts) -> u64;
@@ -119,45 +115,17 @@ const COUNTS: &[(&str, Count, Count)] = &[
     ("shed", |c| c.shed, |c| c.published + c.shed),
 ];
 
-/// Units and what one of them is, in the smallest of its kind.
-const UNITS: &[(&str, Kind, f64)] = &[
-    ("ns", Kind::Time, 1.0),
-    ("us", Kind::Time, 1e3),
-    ("µs", Kind::Time, 1e3),
-    ("ms", Kind::Time, 1e6),
-    ("s", Kind::Time, 1e9),
-    ("min", Kind::Time, 60e9),
-    ("B", Kind::Size, 1.0),
-    ("KB", Kind::Size, 1e3),
-    ("MB", Kind::Size, 1e6),
-    ("GB", Kind::Size, 1e9),
-    ("KiB", Kind::Size, 1024.0),
-    ("MiB", Kind::Size, 1048576.0),
-    ("GiB", Kind::Size, 1073741824.0),
-    ("%", Kind::Share, 1.0),
-    ("1/s", Kind::Frequency, 1.0),
-    ("/s", Kind::Frequency, 1.0),
-];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Time,
-    Size,
-    Share,
-    Frequency,
-}
-
 impl Threshold {
     /// Reads a threshold.
     ///
     /// # Errors
     /// Where it is wrong, and what would be right.
     pub fn parse(subject: &str, expression: &str) -> Result<Threshold, ThresholdError> {
-        let (at, spelling, operator) = find_operator(expression)?;
+        let (at, spelling, operator) = parse::find_operator(expression)?;
         let statistic = Part::of(expression, 0..at);
         let limit = Part::of(expression, at + spelling.len()..expression.len());
         let measure = Measure::parse(subject, &statistic)?;
-        let limit = parse_limit(&limit, &measure)?;
+        let limit = parse::limit(&limit, &measure)?;
         Ok(Threshold { subject: subject.into(), expression: expression.into(), measure, operator, limit })
     }
 
@@ -202,7 +170,7 @@ impl Operator {
 impl Measure {
     fn parse(subject: &str, statistic: &Part<'_>) -> Result<Measure, ThresholdError> {
         if let Some(&(_, time)) = TIMES.iter().find(|(name, _)| *name == subject) {
-            return Ok(Measure::Time(time, parse_statistic(statistic)?));
+            return Ok(Measure::Time(time, parse::statistic(statistic)?));
         }
         if let Some(&(_, part, whole)) = COUNTS.iter().find(|(name, ..)| *name == subject) {
             return match statistic.text {
@@ -215,7 +183,10 @@ impl Measure {
             Some(metric) if statistic.text == "value" => Ok(Measure::Metric(metric)),
             Some(_) => Err(statistic.wrong("'value', which is all that a metric has")),
             None => Err(ThresholdError {
-                message: format!("'{subject}' is no metric; `rtbench list metrics` names them, and there are {}", subjects()),
+                message: format!(
+                    "'{subject}' is no metric; `rtbench list metrics` names them, and there are {}",
+                    subjects()
+                ),
                 place: Place::Subject,
                 span: 0..subject.len(),
             }),
@@ -269,84 +240,6 @@ impl Statistic {
     }
 }
 
-/// A piece of the expression without the white space around it.
-struct Part<'a> {
-    text: &'a str,
-    span: Range<usize>,
-}
-
-impl<'a> Part<'a> {
-    fn of(expression: &'a str, range: Range<usize>) -> Part<'a> {
-        let raw = &expression[range.clone()];
-        let start = range.start + (raw.len() - raw.trim_start().len());
-        let text = raw.trim();
-        Part { text, span: start..start + text.len() }
-    }
-
-    fn wrong(&self, expected: &str) -> ThresholdError {
-        let message = match self.text {
-            "" => format!("expected {expected}"),
-            text => format!("'{text}' does not belong here: expected {expected}"),
-        };
-        ThresholdError { message, place: Place::Expression, span: self.span.clone() }
-    }
-}
-
-fn find_operator(expression: &str) -> Result<(usize, &'static str, Operator), ThresholdError> {
-    let position = expression.find(['<', '>', '=', '!']);
-    let found = position.and_then(|at| {
-        let (spelling, operator) = OPERATORS.iter().find(|(spelling, _)| expression[at..].starts_with(spelling))?;
-        Some((at, *spelling, *operator))
-    });
-    found.ok_or_else(|| ThresholdError {
-        message: "a threshold compares, as in 'p(95)<200ms': expected one of < <= > >= == !=".into(),
-        place: Place::Expression,
-        span: position.map_or(0..expression.len(), |at| at..at + 1),
-    })
-}
-
-fn parse_statistic(part: &Part<'_>) -> Result<Statistic, ThresholdError> {
-    let expected = "'avg', 'med', 'max' or 'p(N)' with N above 0 and below 100";
-    match part.text {
-        "avg" => Ok(Statistic::Mean),
-        "max" => Ok(Statistic::Max),
-        "med" => Ok(Statistic::Quantile(0.5)),
-        text => text
-            .strip_prefix("p(")
-            .and_then(|rest| rest.strip_suffix(')'))
-            .and_then(|number| number.trim().parse::<f64>().ok())
-            .filter(|percent| 0.0 < *percent && *percent < 100.0)
-            .map(|percent| Statistic::Quantile(percent / 100.0))
-            .ok_or_else(|| part.wrong(expected)),
-    }
-}
-
-fn parse_limit(part: &Part<'_>, measure: &Measure) -> Result<f64, ThresholdError> {
-    let end = part.text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(part.text.len());
-    let (number, suffix) = part.text.split_at(end);
-    let own = measure.unit();
-    let number: f64 = number.replace('_', "").parse().map_err(|_| part.wrong(&expected_limit(own)))?;
-    let suffix = suffix.trim();
-    if suffix.is_empty() {
-        // As in k6, a bare rate is a share: 0.01 is one percent.
-        return Ok(if matches!(measure, Measure::Share(..)) { number * 100.0 } else { number });
-    }
-    let unit = |name: &str| UNITS.iter().find(|(unit, ..)| *unit == name).map(|&(_, kind, size)| (kind, size));
-    match (unit(suffix), unit(own)) {
-        (Some((kind, size)), Some((own_kind, own_size))) if kind == own_kind => Ok(number * size / own_size),
-        _ => Err(part.wrong(&expected_limit(own))),
-    }
-}
-
-fn expected_limit(unit: &str) -> String {
-    match unit {
-        "" => "a number".into(),
-        "ms" => "a time such as 200ms or 2s".into(),
-        "%" => "a share such as 0.1% or 0.001".into(),
-        unit => format!("a number, of {unit} or in a unit of the same kind"),
-    }
-}
-
 fn subjects() -> String {
     let names = TIMES.iter().map(|(name, _)| *name).chain(COUNTS.iter().map(|(name, ..)| *name));
     names.collect::<Vec<_>>().join(", ")
@@ -360,6 +253,8 @@ impl fmt::Display for Threshold {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::measure::sample;
     use proptest::prelude::*;
@@ -397,9 +292,13 @@ mod tests {
     fn counts_are_rates_or_counts() {
         let mut cell = thousand();
         cell.counts.lost = 27; // of 27,000: 0.1%
-        for (expression, passed) in
-            [("rate<0.2%", true), ("rate<0.1%", false), ("rate<=0.001", true), ("count<28", true), ("value!=27", false)]
-        {
+        for (expression, passed) in [
+            ("rate<0.2%", true),
+            ("rate<0.1%", false),
+            ("rate<=0.001", true),
+            ("count<28", true),
+            ("value!=27", false),
+        ] {
             assert_eq!(outcome("lost", expression, &cell).passed, Some(passed), "{expression}");
         }
     }

@@ -20,9 +20,11 @@ pub(super) struct Matrix;
 /// Metrics that stand first, because they say whether the rest may be looked at.
 const FIRST: [&str; 6] = ["clients", "connected", "delivered", "lost", "duplicates", "reordered"];
 
+type Asked = fn(&Cell) -> String;
+
 /// What was asked of a cell, behind the name: what distinguishes the rows of a run.
 #[rustfmt::skip]
-const ASKED: &[(&str, fn(&Cell) -> String)] = &[
+const ASKED: &[(&str, Asked)] = &[
     ("status", |c| match c.status {
         Status::Finished => "finished".into(),
         Status::Interrupted => "interrupted".into(),
@@ -51,11 +53,12 @@ fn field(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-fn trust(level: TrustLevel) -> &'static str {
-    match level {
-        TrustLevel::Ok => "ok",
-        TrustLevel::Degraded => "degraded",
-        TrustLevel::Invalid => "invalid",
+/// A cell that failed measured nothing, whatever was written about it until then.
+fn trust(cell: &Cell) -> &'static str {
+    match (&cell.status, cell.trust.level) {
+        (Status::Failed(_), _) | (_, TrustLevel::Invalid) => "invalid",
+        (_, TrustLevel::Degraded) => "degraded",
+        (_, TrustLevel::Ok) => "ok",
     }
 }
 
@@ -75,7 +78,11 @@ impl Format for Cells {
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let mut rows = csv::Writer::from_writer(out);
         let head = ["cell", "protocol"].into_iter().chain(first_metrics().map(|m| m.name)).chain(["trust"]);
-        let rest = ASKED.iter().map(|(name, _)| *name).chain(other_metrics().map(|m| m.name)).chain(["trust_reasons"]);
+        let rest = ASKED
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(other_metrics().map(|m| m.name))
+            .chain(["trust_reasons"]);
         rows.write_record(head.chain(rest))?;
         for cell in &run.cells {
             let mut row = vec![cell.spec.name.clone(), cell.spec.protocol.clone()];
@@ -84,7 +91,7 @@ impl Format for Cells {
                 "clients" => cell.spec.clients.to_string(),
                 _ => field(metric.value(cell)),
             }));
-            row.push(trust(cell.trust.level).into());
+            row.push(trust(cell).into());
             row.extend(ASKED.iter().map(|(_, value)| value(cell)));
             row.extend(other_metrics().map(|metric| field(metric.value(cell))));
             row.push(reasons(cell));
@@ -130,7 +137,9 @@ impl Format for Intervals {
             "response_max_ms",
         ])?;
         let ms = |ns: Option<u64>| field(ns.map(|ns| ns as f64 / 1e6));
-        for (cell, interval) in run.cells.iter().flat_map(|cell| cell.intervals.iter().map(move |i| (cell, i))) {
+        for (cell, interval) in
+            run.cells.iter().flat_map(|cell| cell.intervals.iter().map(move |i| (cell, i)))
+        {
             rows.write_record([
                 cell.spec.name.clone(),
                 cell.spec.protocol.clone(),
@@ -169,7 +178,7 @@ impl Format for Matrix {
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let mut rows = csv::Writer::from_writer(out);
         rows.write_record(["feature", "protocol", "claimed", "measured", "unit", "verdict", "condition"])?;
-        for row in &matrix::Matrix::of(&run.cells).rows {
+        for row in &matrix::Matrix::of(run).rows {
             for cell in &row.cells {
                 let measured = cell.value.map_or_else(|| cell.measured.clone(), |value| value.to_string());
                 let condition = join([cell.condition.as_str(), &row.note], "; ");

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::{Format, command_line, is_matrix, join};
 use crate::claim::matrix::{COLUMNS, MatrixCell};
-use crate::claim::{cost, further, matrix};
 use crate::claim::verdict::short;
+use crate::claim::{cost, further, matrix};
 use crate::measure::run::Run;
 
 /// The matrix with all its conditions.
@@ -29,8 +29,11 @@ impl Format for Matrix {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let matrix = matrix::Matrix::of(&run.cells);
-        writeln!(out, "# Comparison matrix\n\nGuide → measured. ✓ reproduced, ✗ not reproduced, ≈ depends, · not measured.\n")?;
+        let matrix = matrix::Matrix::of(run);
+        writeln!(
+            out,
+            "# Comparison matrix\n\nGuide → measured. ✓ reproduced, ✗ not reproduced, ≈ depends, · not measured.\n"
+        )?;
         table(&matrix, out)?;
         conditions(&matrix, out)?;
         claims(run, out)?;
@@ -56,7 +59,10 @@ fn claim_and_measured(cell: &MatrixCell) -> String {
 }
 
 fn conditions(matrix: &matrix::Matrix, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n## What each verdict rests on\n\n| Feature | Protocol | Verdict | Condition | Evidence |\n|---|---|---|---|---|")?;
+    writeln!(
+        out,
+        "\n## What each verdict rests on\n\n| Feature | Protocol | Verdict | Condition | Evidence |\n|---|---|---|---|---|"
+    )?;
     for row in &matrix.rows {
         for cell in &row.cells {
             let verdict = format!("{} {}", cell.verdict.mark(), cell.verdict.word());
@@ -71,7 +77,10 @@ fn conditions(matrix: &matrix::Matrix, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn claims(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n## Further claims that this run answers\n\n| Claim | Measured | Verdict | Condition |\n|---|---|---|---|")?;
+    writeln!(
+        out,
+        "\n## Further claims that this run answers\n\n| Claim | Measured | Verdict | Condition |\n|---|---|---|---|"
+    )?;
     for answer in further::answers(&run.cells) {
         let claim = format!("{}: {}", answer.claim.subject, answer.claim.claim);
         let verdict = format!("{} {}", answer.verdict.mark(), answer.verdict.word());
@@ -87,7 +96,10 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "\n## What {} such users cost\n", short(cost::USERS))?;
-    writeln!(out, "| Protocol | Server cores | Server memory (MB) | GB a month | How |\n|---|---|---|---|---|")?;
+    writeln!(
+        out,
+        "| Protocol | Server cores | Server memory (MB) | GB a month | How |\n|---|---|---|---|---|"
+    )?;
     for cost in costs {
         let number = |value: Option<f64>| value.map_or(String::new(), short);
         let memory_mb = cost.memory_bytes.map(|bytes| bytes / 1e6);

@@ -83,7 +83,8 @@ fn join<'a>(parts: impl IntoIterator<Item = &'a str>, separator: &str) -> String
 
 /// The command line as it was typed, as far as its words tell.
 fn command_line(run: &Run) -> String {
-    let quoted = |word: &String| match word.chars().any(|c| c.is_whitespace() || "'\"$&|;<>()*?".contains(c)) {
+    let quoted = |word: &String| match word.chars().any(|c| c.is_whitespace() || "'\"$&|;<>()*?".contains(c))
+    {
         true => format!("'{}'", word.replace('\'', r"'\''")),
         false => word.clone(),
     };

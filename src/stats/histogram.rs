@@ -80,6 +80,8 @@ fn at_rank(histogram: &Histogram<u64>, rank: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn one_to(n: u64) -> Histogram<u64> {

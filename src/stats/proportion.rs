@@ -19,6 +19,8 @@ pub fn wilson(successes: u64, trials: u64) -> Option<Bounds> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use proptest::prelude::*;
 
@@ -34,7 +36,10 @@ mod tests {
             (3, 100_000, 1.0202758544517341e-05, 8.82080492517673e-05),
         ] {
             let bounds = wilson(k, n).unwrap();
-            assert!((bounds.low - low).abs() < 1e-12 && (bounds.high - high).abs() < 1e-12, "{k}/{n}: {bounds:?}");
+            assert!(
+                (bounds.low - low).abs() < 1e-12 && (bounds.high - high).abs() < 1e-12,
+                "{k}/{n}: {bounds:?}"
+            );
         }
         assert_eq!(wilson(0, 0), None);
     }

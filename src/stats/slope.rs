@@ -45,7 +45,11 @@ fn sen_bounds(points: &[(f64, f64)], slopes: &[f64]) -> Bounds {
     let ties = |of: fn(&(f64, f64)) -> f64| -> f64 {
         let mut values: Vec<f64> = points.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
-        values.chunk_by(|a, b| a == b).map(|run| run.len() as f64).map(|k| k * (k - 1.0) * (2.0 * k + 5.0)).sum()
+        values
+            .chunk_by(|a, b| a == b)
+            .map(|run| run.len() as f64)
+            .map(|k| k * (k - 1.0) * (2.0 * k + 5.0))
+            .sum()
     };
     let variance = (n * (n - 1.0) * (2.0 * n + 5.0) - ties(|p| p.0) - ties(|p| p.1)) / 18.0;
     let (count, spread) = (slopes.len() as f64, Z_95 * variance.max(0.0).sqrt());
@@ -57,6 +61,8 @@ fn sen_bounds(points: &[(f64, f64)], slopes: &[f64]) -> Bounds {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use proptest::prelude::*;
 
@@ -78,12 +84,11 @@ mod tests {
         ];
         let ten: Vec<(f64, f64)> =
             (1..).map(f64::from).zip([2.1, 3.9, 6.2, 8.1, 9.7, 12.4, 13.8, 16.5, 17.7, 40.0]).collect();
-        let tied = [(0.0, 1.0), (0.0, 2.0), (1.0, 3.0), (1.0, 3.0), (2.0, 5.0), (2.0, 4.0), (3.0, 8.0), (3.0, 6.0)];
-        for (points, slope, low, high) in [
-            (&seven[..], 8.3725, 7.85, 9.25),
-            (&ten[..], 2.05, 1.92, 2.3),
-            (&tied[..], 11.0 / 6.0, 1.0, 2.5),
-        ] {
+        let tied =
+            [(0.0, 1.0), (0.0, 2.0), (1.0, 3.0), (1.0, 3.0), (2.0, 5.0), (2.0, 4.0), (3.0, 8.0), (3.0, 6.0)];
+        for (points, slope, low, high) in
+            [(&seven[..], 8.3725, 7.85, 9.25), (&ten[..], 2.05, 1.92, 2.3), (&tied[..], 11.0 / 6.0, 1.0, 2.5)]
+        {
             let fit = theil_sen(points).unwrap();
             assert!(near(fit.value, slope), "{fit:?}");
             assert!(near(fit.bounds.low, low) && near(fit.bounds.high, high), "{fit:?}");
@@ -94,7 +99,10 @@ mod tests {
     #[test]
     fn three_points_are_coarse_and_give_the_range() {
         let fit = theil_sen(&[(0.0, 0.0), (100.0, 900.0), (300.0, 3300.0)]).unwrap();
-        assert_eq!(fit, Slope { value: 11.0, bounds: Bounds { low: 9.0, high: 12.0 }, coarse: true, points: 3 });
+        assert_eq!(
+            fit,
+            Slope { value: 11.0, bounds: Bounds { low: 9.0, high: 12.0 }, coarse: true, points: 3 }
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The comparison matrix: a table where there is room for five columns, else a block for each row.
 
-use comfy_table::{ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle, Width};
+use comfy_table::{
+    ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle, Width,
+};
 use owo_colors::OwoColorize;
 
 use super::{bytes, doubts, faint, heading, pad, strong, style_of, wrap};
@@ -18,23 +20,28 @@ const FEATURE_WIDTH: usize = 17;
 
 /// The matrix of a run with everything below it, at most `width` characters wide.
 pub fn matrix(run: &Run, width: usize) -> String {
-    let matrix = Matrix::of(&run.cells);
+    let matrix = Matrix::of(run);
     let mut notes = Notes::default();
-    let mut out = format!("\n{}\n", "Comparison matrix: what the guide claims → what was measured".style(strong()));
+    let mut out =
+        format!("\n{}\n", "Comparison matrix: what the guide claims → what was measured".style(strong()));
     out += &legend();
-    out += &if width >= TABLE_WIDTH { table(&matrix, width, &mut notes) } else { blocks(&matrix, &mut notes) };
+    out +=
+        &if width >= TABLE_WIDTH { table(&matrix, width, &mut notes) } else { blocks(&matrix, &mut notes) };
     out += &tally(&matrix);
     out += &notes.render(width);
     out += &claims(run, width);
     out += &costs(run, width);
     out += &doubts(run, width);
     out += "\n";
-    out += &wrap("", &format!("{} · {}", command_line(run), run.file.host.summary()), width).style(faint()).to_string();
+    out += &wrap("", &format!("{} · {}", command_line(run), run.file.host.summary()), width)
+        .style(faint())
+        .to_string();
     out
 }
 
 fn legend() -> String {
-    let words = [('✓', "reproduced"), ('✗', "not reproduced"), ('≈', "depends, see the note"), ('·', "not measured")];
+    let words =
+        [('✓', "reproduced"), ('✗', "not reproduced"), ('≈', "depends, see the note"), ('·', "not measured")];
     let words = words.map(|(mark, word)| format!("{} {word}", paint(mark, &mark.to_string())));
     format!("{}\n\n", words.join("   "))
 }
@@ -103,7 +110,9 @@ fn table(matrix: &Matrix, width: usize, notes: &mut Notes) -> String {
     }
     let column = (width - FEATURE_WIDTH - COLUMNS.len()) / COLUMNS.len();
     let widths = std::iter::once(FEATURE_WIDTH).chain(std::iter::repeat_n(column, COLUMNS.len()));
-    table.set_constraints(widths.map(|w| ColumnConstraint::Absolute(Width::Fixed(u16::try_from(w).unwrap_or(u16::MAX)))));
+    table.set_constraints(
+        widths.map(|w| ColumnConstraint::Absolute(Width::Fixed(u16::try_from(w).unwrap_or(u16::MAX)))),
+    );
     paint_table(table.lines().map(|line| line.trim_end().to_owned()))
 }
 
@@ -116,14 +125,18 @@ fn paint_table(lines: impl Iterator<Item = String>) -> String {
             styles.fill(None);
             out += &line.style(faint()).to_string();
         } else {
-            let fields: Vec<String> = line.split('│').zip(&mut styles).map(|(field, style)| {
-                *style = field.trim_start().chars().next().and_then(style_of).or(*style);
-                match style {
-                    Some(style) => field.style(*style).to_string(),
-                    None if i == 0 => field.style(strong()).to_string(),
-                    None => field.to_owned(),
-                }
-            }).collect();
+            let fields: Vec<String> = line
+                .split('│')
+                .zip(&mut styles)
+                .map(|(field, style)| {
+                    *style = field.trim_start().chars().next().and_then(style_of).or(*style);
+                    match style {
+                        Some(style) => field.style(*style).to_string(),
+                        None if i == 0 => field.style(strong()).to_string(),
+                        None => field.to_owned(),
+                    }
+                })
+                .collect();
             out += &fields.join(&"│".style(faint()).to_string());
         }
         out.push('\n');
@@ -162,7 +175,8 @@ fn claims(run: &Run, width: usize) -> String {
     for answer in further::answers(&run.cells) {
         let mark = answer.verdict.mark();
         let measured = if answer.measured.is_empty() { answer.verdict.word() } else { &answer.measured };
-        let condition = if answer.condition.is_empty() { String::new() } else { format!(" ({})", answer.condition) };
+        let condition =
+            if answer.condition.is_empty() { String::new() } else { format!(" ({})", answer.condition) };
         let text = format!("{}: {} → {measured}{condition}", answer.claim.subject, answer.claim.claim);
         out += &paint(mark, &wrap(&format!("  {mark} "), &text, width));
     }
@@ -177,7 +191,8 @@ fn costs(run: &Run, width: usize) -> String {
     let mut out = heading(&format!("What {} such users cost, projected from this run", short(cost::USERS)));
     out += &format!("  {:14} {:>12} {:>14} {:>14}\n", "", "server cores", "server memory", "GB a month");
     for cost in costs {
-        let title = COLUMNS.iter().find(|column| column.protocol == cost.protocol).map_or(cost.protocol, |c| c.title);
+        let title =
+            COLUMNS.iter().find(|column| column.protocol == cost.protocol).map_or(cost.protocol, |c| c.title);
         let text = |value: Option<String>| value.unwrap_or_else(|| "-".into());
         out += &format!(
             "  {:14} {:>12} {:>14} {:>14}\n",

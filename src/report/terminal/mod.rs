@@ -12,8 +12,10 @@ mod summary;
 pub use matrix::matrix;
 pub use summary::summary;
 
-/// Columns to write for where the terminal does not tell.
-pub const DEFAULT_WIDTH: usize = 80;
+/// Columns to write for: those of the terminal, or 80 where there is none; never fewer than 60, which the blocks need.
+pub fn width() -> usize {
+    crate::host::terminal::columns().unwrap_or(80).max(60)
+}
 
 fn good() -> Style {
     Style::new().green()

@@ -3,7 +3,7 @@
 use owo_colors::OwoColorize;
 
 use super::{bad, bytes, doubts, faint, good, heading, pad, strong, trust_style, trust_word, unsure, wrap};
-use crate::claim::verdict::short;
+use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric;
 use crate::measure::run::{CellOutcome, Run};
@@ -16,7 +16,9 @@ pub fn summary(run: &Run, width: usize) -> String {
     out += &thresholds(&run.outcomes(), width);
     out += &doubts(run, width);
     out += "\n";
-    out += &wrap("", &format!("{} · {}", command_line(run), run.file.host.summary()), width).style(faint()).to_string();
+    out += &wrap("", &format!("{} · {}", command_line(run), run.file.host.summary()), width)
+        .style(faint())
+        .to_string();
     out
 }
 
@@ -27,12 +29,23 @@ fn value(cell: &Cell, name: &str, text: impl Fn(f64) -> String) -> String {
 
 fn block(cell: &Cell, width: usize) -> String {
     let trust = trust_word(cell);
-    let clients = format!("{} of {} clients", cell.counts.connected, cell.spec.clients);
-    let title = format!("\n{}  {clients}  {}\n", cell.spec.name.style(strong()), trust.style(trust_style(trust)));
+    let clients = {
+        let [connected, asked] = [cell.counts.connected, cell.spec.clients.into()].map(|n| short(n as f64));
+        format!("{connected} of {asked} clients")
+    };
+    let title =
+        format!("\n{}  {clients}  {}\n", cell.spec.name.style(strong()), trust.style(trust_style(trust)));
     if matches!(cell.status, Status::Failed(_)) {
         return title;
     }
-    let lines = [("delivery", delivery(cell)), ("latency", latency(cell)), ("bytes", overhead(cell)), ("polls", polls(cell)), ("server", server(cell)), ("generator", generator(cell))];
+    let lines = [
+        ("delivery", delivery(cell)),
+        ("latency", latency(cell)),
+        ("bytes", overhead(cell)),
+        ("polls", polls(cell)),
+        ("server", server(cell)),
+        ("generator", generator(cell)),
+    ];
     let lines = lines.iter().filter(|(_, text)| !text.is_empty());
     title + &lines.map(|(name, text)| wrap(&format!("  {} ", pad(name, 10)), text, width)).collect::<String>()
 }
@@ -40,8 +53,18 @@ fn block(cell: &Cell, width: usize) -> String {
 fn delivery(cell: &Cell) -> String {
     let counts = &cell.counts;
     let rate = value(cell, "delivered_per_s", |per_s| format!("{}/s", short(per_s)));
-    let mut parts = vec![format!("{} of {} delivered", short(counts.delivered as f64), short(counts.expected as f64)), rate];
-    let troubles = [("lost", counts.lost), ("duplicates", counts.duplicates), ("reordered", counts.reordered), ("late", counts.late), ("corrupt", counts.corrupt), ("shed", counts.shed)];
+    let mut parts = vec![
+        format!("{} of {} delivered", short(counts.delivered as f64), short(counts.expected as f64)),
+        rate,
+    ];
+    let troubles = [
+        ("lost", counts.lost),
+        ("duplicates", counts.duplicates),
+        ("reordered", counts.reordered),
+        ("late", counts.late),
+        ("corrupt", counts.corrupt),
+        ("shed", counts.shed),
+    ];
     let troubles = troubles.iter().filter(|(name, n)| *n > 0 || *name == "lost");
     parts.extend(troubles.map(|(name, n)| format!("{} {name}", short(*n as f64))));
     join(parts.iter().map(String::as_str), ", ")
@@ -96,7 +119,9 @@ fn server(cell: &Cell) -> String {
 fn generator(cell: &Cell) -> String {
     let parts = [
         value(cell, "generator_cpu_us_per_delivery", |us| format!("{} us CPU per delivery", short(us))),
-        value(cell, "generator_busiest_percent", |percent| format!("busiest worker {}% of a core", short(percent))),
+        value(cell, "generator_busiest_percent", |percent| {
+            format!("busiest worker {}% of a core", short(percent))
+        }),
         value(cell, "connect_s", |s| format!("all connected in {} s", short(s))),
     ];
     join(parts.iter().map(String::as_str), ", ")
@@ -106,7 +131,10 @@ fn failures(run: &Run, width: usize) -> String {
     let all = run.cells.iter().flat_map(|cell| cell.failures.iter().map(move |failure| (cell, failure)));
     let lines: String = all
         .map(|(cell, failure)| {
-            let text = format!("{} x {}: {} in {}, first: {}", failure.count, failure.phase, failure.kind, cell.spec.name, failure.example);
+            let text = format!(
+                "{} x {}: {} in {}, first: {}",
+                failure.count, failure.phase, failure.kind, cell.spec.name, failure.example
+            );
             wrap("  ! ", &text, width)
         })
         .collect();
@@ -118,9 +146,12 @@ fn thresholds(outcomes: &[CellOutcome], width: usize) -> String {
         return String::new();
     }
     let line = |CellOutcome { cell, outcome }: &CellOutcome| {
-        let measured = outcome.measured.map(|value| format!("{} {}", short(value), outcome.unit));
+        let measured = outcome.measured.map(|value| with_unit(value, outcome.unit));
         let why = outcome.why.as_ref().map(|why| format!("({why})"));
-        let said = join([measured.as_deref().map(str::trim).unwrap_or("not measured"), why.as_deref().unwrap_or("")], " ");
+        let said = join(
+            [measured.as_deref().map(str::trim).unwrap_or("not measured"), why.as_deref().unwrap_or("")],
+            " ",
+        );
         let text = format!("{} {} in {cell}: {said}", outcome.subject, outcome.expression);
         match outcome.passed {
             Some(true) => wrap("  ✓ ", &text, width).style(good()).to_string(),
