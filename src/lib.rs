@@ -1,5 +1,6 @@
 //! rtbench: a load tester for real-time communication.
 #![allow(missing_docs)]
+pub mod claim;
 pub mod cli;
 pub mod client;
 pub mod command;
@@ -8,5 +9,7 @@ pub mod fleet;
 pub mod host;
 pub mod measure;
 pub mod protocol;
+pub mod report;
 pub mod scenario;
+pub mod stats;
 pub mod transport;

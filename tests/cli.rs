@@ -69,7 +69,8 @@ fn what_cannot_be_planned_is_said_in_words() {
 #[test]
 fn thresholds_decide_the_exit_code() {
     let with = |latency: &str| {
-        let (_dir, path) = scenario(&format!("{SMALL}[thresholds]\nlatency = [\"{latency}\"]\nlost = [\"rate<=0%\"]\n"));
+        let (_dir, path) =
+            scenario(&format!("{SMALL}[thresholds]\nlatency = [\"{latency}\"]\nlost = [\"rate<=0%\"]\n"));
         let out = tempfile::tempdir().unwrap();
         run(&["run", &path, "-z", "1s", "--out", &out.path().to_string_lossy()])
     };
@@ -169,7 +170,21 @@ fn nobody_outlives_a_killed_coordinator() {
 fn the_number_of_workers_does_not_change_the_schedule() {
     let digests = ["1", "4"].map(|workers| {
         let out = tempfile::tempdir().unwrap();
-        let args = ["run", "broadcast", "-c", "40", "-z", "1s", "-q", "20/s", "-p", "websocket", "--seed", "7", "--workers"];
+        let args = [
+            "run",
+            "broadcast",
+            "-c",
+            "40",
+            "-z",
+            "1s",
+            "-q",
+            "20/s",
+            "-p",
+            "websocket",
+            "--seed",
+            "7",
+            "--workers",
+        ];
         let output = run(&[&args[..], &[workers, "--out", &out.path().to_string_lossy()]].concat());
         assert_exit(&output, 0);
         let cell = cells(&run_dir(out.path()).unwrap()).remove(0);

@@ -7,12 +7,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Probe, Status};
-use crate::protocol::{Client, Failure, Inbox, Mesh, Message, Options, Pause, Protocol, Seat, Step, Target};
+use crate::protocol::{
+    self, Client, Failure, Inbox, Mesh, Message, Options, Pause, Protocol, Seat, Step, Target,
+};
 use crate::scenario::plan::CellSpec;
 use crate::transport::meter::Meter;
 
@@ -26,18 +28,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MESSAGES: usize = 10;
 
 /// Runs all probes of a protocol. What could not be found out is missing from the cell, and its status says why.
-pub async fn run(spec: &CellSpec, protocol: &'static Protocol, choice: &ServerChoice) -> Cell {
-    let started_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+pub async fn run(spec: &CellSpec, choice: &ServerChoice) -> Cell {
+    let started_unix_s =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let begun = Instant::now();
     let mut cell = Cell::empty(spec.clone(), started_unix_s);
-    if let Err(error) = probe_all(protocol, choice, &mut cell.probes).await {
+    let outcome = match protocol::find(&spec.protocol) {
+        Some(protocol) => probe_all(protocol, choice, &mut cell.probes).await,
+        None => Err(anyhow!("there is no protocol '{}'", spec.protocol)),
+    };
+    if let Err(error) = outcome {
         cell.status = Status::Failed(format!("{error:#}"));
     }
     cell.measured_s = begun.elapsed().as_secs_f64();
     cell
 }
 
-async fn probe_all(protocol: &'static Protocol, choice: &ServerChoice, probes: &mut Vec<Probe>) -> Result<()> {
+async fn probe_all(
+    protocol: &'static Protocol,
+    choice: &ServerChoice,
+    probes: &mut Vec<Probe>,
+) -> Result<()> {
     let mut server = Server::ready(choice).await?;
     let stage = Stage { protocol, server: &server };
     let outcome = async {
@@ -62,9 +73,11 @@ impl Stage<'_> {
     /// A publisher and a subscriber of one topic, both ready. A mesh where the protocol makes one and `mesh` asks for it.
     async fn pair(&self, topic: &str, mesh: bool) -> Result<[Puppet; 2]> {
         let topic: Rc<str> = topic.into();
-        let mut pair = [0, 1].map(|index| self.puppet(&topic, index, mesh && self.protocol.traits.peer_to_peer));
+        let mut pair =
+            [0, 1].map(|index| self.puppet(&topic, index, mesh && self.protocol.traits.peer_to_peer));
         let ready = drive(&mut pair, |pair| pair.iter().all(|puppet| puppet.ready)).await;
-        let why = pair.iter().find_map(|puppet| puppet.ended.as_ref()).map_or(String::new(), |f| format!(": {f}"));
+        let why =
+            pair.iter().find_map(|puppet| puppet.ended.as_ref()).map_or(String::new(), |f| format!(": {f}"));
         ensure!(ready, "the clients did not get ready{why}");
         Ok(pair)
     }
@@ -125,13 +138,13 @@ impl Stage<'_> {
         let publish_requests = per_message(pair[0].publish_meter.exchanges.get() - published_before);
         let after = self.server.stats().await.published_bytes;
         let through_server = before.zip(after).map(|(before, after)| (after - before) as f64);
-        let evidence = BTreeMap::from([
+        let mut evidence = BTreeMap::from([
             ("connections_per_message".to_owned(), connections),
             ("requests_per_message".to_owned(), requests),
             ("publish_requests_per_message".to_owned(), publish_requests),
-            ("payload_bytes_through_server".to_owned(), through_server.unwrap_or(f64::NAN)),
             ("messages".to_owned(), MESSAGES as f64),
         ]);
+        evidence.extend(through_server.map(|bytes| ("payload_bytes_through_server".to_owned(), bytes)));
         let connection = match through_server {
             Some(0.0) => "P2P",
             _ if connections >= 1.0 => "new each",
@@ -185,7 +198,9 @@ impl Stage<'_> {
             ),
             (false, _) => format!(
                 "256 byte values did not arrive{}",
-                pair.iter().find_map(|puppet| puppet.ended.as_ref()).map_or(String::new(), |f| format!(": {f}"))
+                pair.iter()
+                    .find_map(|puppet| puppet.ended.as_ref())
+                    .map_or(String::new(), |f| format!(": {f}"))
             ),
         };
         Ok(Probe {
@@ -205,12 +220,14 @@ impl Stage<'_> {
     async fn reconnect(&self) -> Result<Probe> {
         let topic = "probe-reconnect";
         let [_publisher, mut subscriber] = self.pair(topic, false).await?;
-        let puppets = std::slice::from_mut(&mut subscriber);
         self.publish(topic, 0..3).await?;
-        ensure!(drive(puppets, |p| p[0].mail.payloads.len() >= 3).await, "nothing arrived before the cut");
+        ensure!(drive(std::slice::from_mut(&mut subscriber), |p| p[0].mail.payloads.len() >= 3).await, "nothing arrived before the cut");
+        let opened = subscriber.meter.connections.get();
         self.server.post("/cut", Vec::new()).await?;
         self.publish(topic, 3..6).await?;
-        drive(puppets, |p| p[0].mail.payloads.len() >= 6 || p[0].ended.is_some()).await;
+        let over = |p: &[Puppet]| p[0].mail.payloads.len() >= 6 || p[0].ended.is_some();
+        drive(std::slice::from_mut(&mut subscriber), over).await;
+        let connections = subscriber.meter.connections.get() - opened;
         let mut seen: Vec<&[u8]> = subscriber.mail.payloads.iter().map(Vec::as_slice).collect();
         seen.sort_unstable();
         seen.dedup();
@@ -226,6 +243,10 @@ impl Stage<'_> {
             ]),
             detail: match &subscriber.ended {
                 Some(failure) => format!("ended by the cut ({failure}); {lost} of 6 messages lost"),
+                // RFC 9112, section 9.3.1: a client may send an idempotent request again when a reused connection breaks.
+                None if subscriber.cuts == 0 && connections > 0 => {
+                    format!("the HTTP client asked again on a new connection, {lost} of 6 messages lost")
+                }
                 None => format!("{} cuts seen, {lost} of 6 messages lost", subscriber.cuts),
             },
         })

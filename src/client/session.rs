@@ -36,8 +36,10 @@ pub struct Session {
     trackers: Vec<(u32, Tracker)>,
     /// Reading rests until this time of the monotonic clock.
     paused_until_ns: Option<u64>,
-    /// Scheduled time of the last poll, on the monotonic clock.
+    /// Scheduled time of the last poll, on the monotonic clock; 0 before the first.
     polled_ns: u64,
+    /// A poller that is ready and waits for the load to begin.
+    parked: bool,
     /// Failed attempts to connect in a row.
     attempts: u32,
     jitter: Pcg64Mcg,
@@ -86,6 +88,7 @@ impl Session {
             trackers: Vec::new(),
             paused_until_ns: None,
             polled_ns: 0,
+            parked: false,
             attempts: 0,
             jitter: random::stream(run.spec.seed, id, Purpose::Backoff),
             run,
@@ -191,11 +194,11 @@ impl Session {
     }
 
     fn receive(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.traits.polls && self.polled_ns == 0 {
-            // Before the load a poller has nothing to do; then it begins at a phase of its own.
+        if self.parked {
             if self.run.phase() == Phase::Connect {
                 return false;
             }
+            self.parked = false;
             let interval_ns = self.run.spec.poll_interval_s * 1e9;
             let phase = random::unit(&mut random::stream(self.run.spec.seed, self.id, Purpose::PollPhase));
             self.polled_ns = self.run.to_monotonic_ns((phase * interval_ns) as u64);
@@ -216,6 +219,11 @@ impl Session {
             Poll::Ready(Ok(Step::Received)) => true,
             Poll::Ready(Ok(Step::Ready)) => {
                 self.attempts = 0;
+                true
+            }
+            // Before the load a poller has nothing to do; then it begins at a phase of its own.
+            Poll::Ready(Ok(Step::Pause(Pause::PollInterval))) if self.polled_ns == 0 => {
+                self.parked = true;
                 true
             }
             Poll::Ready(Ok(Step::Pause(Pause::PollInterval))) => {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use tokio::sync::watch;
 
 use super::progress::Display;
+use crate::claim::probe;
 use crate::cli::OutputArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
@@ -18,29 +19,39 @@ use crate::measure::store::Store;
 use crate::report;
 use crate::scenario::plan::CellSpec;
 
-/// Something that measures one cell; a lane is a list of them that run one after the other.
-pub struct Lane {
-    /// What to measure.
-    pub cells: Vec<CellSpec>,
+/// Something that makes one cell.
+pub(super) enum Job {
+    /// Put the load on and measure.
+    Load(CellSpec),
+    /// Find out what the protocol can do.
+    Probe(CellSpec),
+}
+
+impl Job {
+    fn spec(&self) -> &CellSpec {
+        match self {
+            Job::Load(spec) | Job::Probe(spec) => spec,
+        }
+    }
 }
 
 /// A run about to begin.
-pub struct Campaign<'a> {
+pub(super) struct Campaign<'a> {
     /// What `run.json` says of it.
-    pub file: RunFile,
+    pub(super) file: RunFile,
     /// Name of its directory.
-    pub name: &'a str,
-    /// Cells that may be measured side by side, in lanes.
-    pub lanes: Vec<Lane>,
+    pub(super) name: &'a str,
+    /// Lanes are measured side by side, the jobs of a lane one after the other.
+    pub(super) lanes: Vec<Vec<Job>>,
     /// Where it goes and what is shown.
-    pub output: &'a OutputArgs,
+    pub(super) output: &'a OutputArgs,
 }
 
 /// The reference server as a fresh process for each cell, started by this very program.
 ///
 /// # Errors
 /// The system does not tell where this program lies.
-pub fn reference_server(args: &[&str]) -> Result<ServerChoice> {
+pub(super) fn reference_server(args: &[&str]) -> Result<ServerChoice> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let args = ["serve", "--stdin-guard"].iter().chain(args).map(|arg| (*arg).to_owned()).collect();
     Ok(ServerChoice::Start { program, args })
@@ -70,16 +81,20 @@ impl Campaign<'_> {
     ///
     /// # Errors
     /// The results cannot be written. What went wrong with a cell is in the cell.
-    pub fn measure(self, fleet: impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>) -> Result<Run> {
+    pub(super) fn measure(
+        self,
+        fleet: impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>,
+    ) -> Result<Run> {
         process::descriptor_limit();
         let store = Rc::new(RefCell::new(Store::create(&self.output.out, self.name, self.file)?));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let total = self.lanes.iter().map(|lane| lane.cells.len()).sum();
+        let total = self.lanes.iter().map(Vec::len).sum();
         let display = Display::new(self.output, total);
         let interrupted = runtime.block_on(async {
             let stop = stop_signal();
             let number = std::cell::Cell::new(0);
-            let lanes = self.lanes.iter().map(|lane| measure_lane(lane, &fleet, &store, &display, &number, &stop));
+            let lanes =
+                self.lanes.iter().map(|lane| measure_lane(lane, &fleet, &store, &display, &number, &stop));
             futures_util::future::try_join_all(lanes).await?;
             anyhow::Ok(*stop.borrow())
         })?;
@@ -92,21 +107,25 @@ impl Campaign<'_> {
 }
 
 async fn measure_lane(
-    lane: &Lane,
+    lane: &[Job],
     fleet: &impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>,
     store: &RefCell<Store>,
     display: &Display,
     number: &std::cell::Cell<usize>,
     stop: &watch::Receiver<bool>,
 ) -> Result<()> {
-    for spec in &lane.cells {
+    for job in lane {
         if *stop.borrow() {
             return Ok(());
         }
+        let spec = job.spec();
         number.set(number.get() + 1);
         let mut line = display.begin(number.get(), spec);
         let fleet = fleet(spec, stop.clone())?;
-        let cell = fleet.measure(spec, &mut |progress| line.update(progress)).await;
+        let cell = match job {
+            Job::Load(spec) => fleet.measure(spec, &mut |progress| line.update(progress)).await,
+            Job::Probe(spec) => probe::run(spec, &fleet.server).await,
+        };
         line.end(&cell);
         store.borrow_mut().append(&cell)?;
     }
@@ -114,7 +133,7 @@ async fn measure_lane(
 }
 
 /// What the cells of a run alone say about how it ended.
-pub fn exit_of(run: &Run) -> Exit {
+pub(super) fn exit_of(run: &Run) -> Exit {
     let of_cell = |cell: &Cell| match (&cell.status, cell.trust.level) {
         (Status::Interrupted, _) => Exit::Interrupted,
         (Status::Failed(_), _) => Exit::Broken,

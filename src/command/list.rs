@@ -63,13 +63,13 @@ fn list(topic: Topic, out: &mut String) -> std::fmt::Result {
         }
         Topic::Metrics => {
             writeln!(out, "METRICS")?;
-            for metric in metric::METRICS {
+            for metric in metric::ALL {
                 writeln!(out, "  {:<34}{}", metric.name, metric.about)?;
             }
         }
         Topic::Formats => {
             writeln!(out, "FORMATS  (render one: rtbench report latest --format NAME)")?;
-            for format in report::FORMATS {
+            for format in report::ALL {
                 writeln!(out, "  {:<14}{}", format.name(), format.about())?;
             }
         }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::campaign::{self, Campaign, Lane};
+use super::campaign::{self, Campaign, Job};
 use super::run::fresh_seed;
 use crate::cli::MatrixArgs;
 use crate::exit::Exit;
@@ -36,14 +36,18 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     let campaign = Campaign {
         file: RunFile::begin(RunKind::Matrix, std::env::args().collect(), seed, text),
         name: "matrix",
-        lanes: vec![Lane { cells: plan.waiting }, Lane { cells: plan.working }],
+        lanes: vec![
+            plan.waiting.into_iter().map(Job::Load).collect(),
+            plan.working.into_iter().map(Job::Load).chain(plan.probes.into_iter().map(Job::Probe)).collect(),
+        ],
         output: &args.output,
     };
     let run = campaign.measure(|spec, stop| {
         let set = if spec.headers == Headers::Minimal.name() { Headers::Minimal } else { Headers::Browser };
         Ok(Fleet {
             program: std::env::current_exe()?,
-            server: campaign::reference_server(&[])?,
+            // Probes wait for reconnects, and the load never sees one.
+            server: campaign::reference_server(&["--retry", "200ms"])?,
             workers: None,
             headers: headers::lines(&Http { headers: set, custom: Vec::new() }),
             stop,

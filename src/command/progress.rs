@@ -53,7 +53,9 @@ impl Display {
             Mode::Bars(all) => {
                 let bar = all.add(ProgressBar::new((spec.duration_s * 1000.0) as u64));
                 let style = "{prefix:.bold} {bar:20} {msg} {elapsed}";
-                bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+                bar.set_style(
+                    ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+                );
                 bar.set_prefix(name.clone());
                 bar.set_message("starting");
                 bar.enable_steady_tick(Duration::from_millis(250));
@@ -90,7 +92,8 @@ impl Line {
             Progress::Second(interval) => {
                 self.seconds += 1;
                 self.failures += interval.failures;
-                let p99 = interval.p99_ns.map_or(String::new(), |ns| format!(", p99 {:.2} ms", ns as f64 / 1e6));
+                let p99 =
+                    interval.p99_ns.map_or(String::new(), |ns| format!(", p99 {:.2} ms", ns as f64 / 1e6));
                 let left_s = (self.length_s - interval.at_s).max(0.0);
                 let text = format!(
                     "{} connected, {} messages/s{p99}{}, {left_s:.0} s left",
@@ -126,6 +129,7 @@ impl Line {
         let counts = &cell.counts;
         let text = match &cell.status {
             Status::Failed(reason) => format!("failed: {reason}"),
+            Status::Finished if counts.expected == 0 => "done".to_owned(),
             status => format!(
                 "{} {}/{} delivered{}",
                 if *status == Status::Interrupted { "interrupted," } else { "done," },

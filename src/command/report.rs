@@ -30,17 +30,18 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
     }
     for name in &args.format {
         let format = report::find(name).ok_or_else(|| {
-            let names: Vec<_> = report::FORMATS.iter().map(|format| format.name()).collect();
+            let names: Vec<_> = report::ALL.iter().map(|format| format.name()).collect();
             ScenarioError::Invalid(format!("there is no format '{name}'; there are: {}", names.join(", ")))
         })?;
         match args.out.as_deref() {
             Some(place) if place == Path::new("-") => format.render(&run, &mut io::stdout().lock())?,
             place => {
                 let place = place.unwrap_or(&dir);
-                std::fs::create_dir_all(place).with_context(|| format!("cannot create {}", place.display()))?;
-                let path = place.join(format.file_name());
-                store::replace(&path, |out| format.render(&run, out))?;
-                writeln!(io::stdout(), "{}", path.display())?;
+                std::fs::create_dir_all(place)
+                    .with_context(|| format!("cannot create {}", place.display()))?;
+                for path in format.save(&run, place)? {
+                    writeln!(io::stdout(), "{}", path.display())?;
+                }
             }
         }
     }

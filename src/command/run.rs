@@ -4,7 +4,7 @@ use std::net::ToSocketAddrs;
 
 use anyhow::{Context, Result};
 
-use super::campaign::{self, Campaign, Lane};
+use super::campaign::{self, Campaign, Job};
 use crate::cli::{RunArgs, WorkloadArgs};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
@@ -40,8 +40,8 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
     let mut file = RunFile::begin(RunKind::Scenario, std::env::args().collect(), seed, text);
     file.thresholds = threshold_texts(&scenario);
-    let campaign =
-        Campaign { file, name: &source.name, lanes: vec![Lane { cells }], output: &args.output };
+    let lanes = vec![cells.into_iter().map(Job::Load).collect()];
+    let campaign = Campaign { file, name: &source.name, lanes, output: &args.output };
     let run = campaign.measure(|_, stop| {
         Ok(Fleet {
             program: std::env::current_exe()?,
@@ -54,7 +54,8 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     if !args.output.quiet {
         report::print(&run)?;
     }
-    let failed = run.cells.iter().any(|cell| thresholds.iter().any(|t| t.evaluate(cell).passed != Some(true)));
+    let failed =
+        run.cells.iter().any(|cell| thresholds.iter().any(|t| t.evaluate(cell).passed != Some(true)));
     Ok(campaign::exit_of(&run).max(if failed { Exit::Failed } else { Exit::Ok }))
 }
 
@@ -91,16 +92,18 @@ fn standing_server(url: &str) -> Result<ServerChoice> {
     let wrong = || ScenarioError::Invalid(format!("'{url}' is not a target such as http://127.0.0.1:8080"));
     let host = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
     let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    let mut addresses = with_port.to_socket_addrs().with_context(|| format!("cannot find the host of {url}"))?;
+    let mut addresses =
+        with_port.to_socket_addrs().with_context(|| format!("cannot find the host of {url}"))?;
     let address = addresses.next().ok_or_else(wrong)?;
     Ok(ServerChoice::Standing { address, host: host.to_owned() })
 }
 
 /// The scenario's thresholds; what is wrong with one is shown in the file.
 fn thresholds(source: &Source, scenario: &Scenario) -> Result<Vec<Threshold>, ScenarioError> {
-    let each = scenario.thresholds.iter().flat_map(|(subject, conditions)| {
-        conditions.iter().map(move |condition| (subject, condition))
-    });
+    let each = scenario
+        .thresholds
+        .iter()
+        .flat_map(|(subject, conditions)| conditions.iter().map(move |condition| (subject, condition)));
     each.map(|(subject, condition)| {
         Threshold::parse(subject, condition.get_ref()).map_err(|error| {
             // The text begins behind the quote.

@@ -110,8 +110,9 @@ fn config(args: &ServeArgs) -> Config {
 /// The address cannot be bound, or the system refuses what a server needs.
 pub fn run(args: &ServeArgs) -> Result<Exit> {
     process::descriptor_limit();
-    let listeners = Listeners::bind(args.bind, args.rtc_sockets)
-        .with_context(|| format!("cannot listen on {}; choose another port, or 0 for a free one", args.bind))?;
+    let listeners = Listeners::bind(args.bind, args.rtc_sockets).with_context(|| {
+        format!("cannot listen on {}; choose another port, or 0 for a free one", args.bind)
+    })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         say_ready(&listeners)?;

@@ -7,9 +7,10 @@ use super::message::Share;
 use crate::measure::cell::{
     Cell, Counts, Distribution, FailureCount, GeneratorCost, SCHEMA_VERSION, Status, Trust, TrustLevel, Wire,
 };
-use crate::measure::recorder::{BadHistogram, Samples};
+use crate::measure::recorder::Samples;
 use crate::measure::trust;
 use crate::scenario::plan::CellSpec;
+use crate::stats::histogram::HistogramError;
 
 /// The record of a cell.
 pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gathered: Gathered) -> Cell {
@@ -71,7 +72,7 @@ fn expected(spec: &CellSpec, gathered: &Gathered) -> u64 {
 fn merge<'a>(
     parts: impl Iterator<Item = &'a Distribution>,
     events: u64,
-) -> Result<Distribution, BadHistogram> {
+) -> Result<Distribution, HistogramError> {
     let mut samples = Samples::default();
     for part in parts {
         samples.merge(part)?;

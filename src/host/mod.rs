@@ -1,5 +1,7 @@
 //! Everything that only Linux has. Elsewhere a reading is absent, never zero.
 
 pub mod clock;
+pub mod facts;
 pub mod process;
+pub mod terminal;
 pub mod timer;

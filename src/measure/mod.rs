@@ -1,6 +1,16 @@
 //! What a cell measured, and the metrics derived from it.
 
+mod bytes;
 pub mod cell;
+mod count_lines;
 pub mod delivery;
+mod distribution;
+pub mod metric;
 pub mod recorder;
+pub mod run;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod source;
+pub mod store;
+pub mod threshold;
 pub mod trust;

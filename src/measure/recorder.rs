@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use reference_server::envelope::Envelope;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Counts, Distribution, FailureCount, Interval};
 use super::delivery::Arrival;
 use crate::protocol::Failure;
+use crate::stats::histogram::{self, HistogramError};
 
 /// Samples of one kind of time.
 pub struct Samples {
@@ -41,9 +41,13 @@ impl Samples {
     }
 
     /// Adds the samples of another worker, losslessly.
-    pub fn merge(&mut self, other: &Distribution) -> Result<(), BadHistogram> {
-        if other.count > 0 {
-            self.histogram.add(decode(&other.histogram)?).map_err(|_| BadHistogram)?;
+    ///
+    /// # Errors
+    /// The other's histogram cannot be read.
+    pub fn merge(&mut self, other: &Distribution) -> Result<(), HistogramError> {
+        if let Some(samples) = histogram::decode(&other.histogram)? {
+            // Both have 3 digits, and ours grows as needed.
+            let _ = self.histogram.add(samples);
         }
         self.sum_s += other.sum_s;
         self.sum_sq_s2 += other.sum_sq_s2;
@@ -62,32 +66,9 @@ impl Samples {
             sum_sq_s2: self.sum_sq_s2,
             min_ns: self.histogram.min(),
             max_ns: self.histogram.max(),
-            histogram: encode(&self.histogram),
+            histogram: histogram::encode(&self.histogram),
         }
     }
-}
-
-/// A histogram that cannot be read.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("a histogram in the results cannot be decoded")]
-pub struct BadHistogram;
-
-fn encode(histogram: &Histogram<u64>) -> String {
-    use base64::Engine;
-    let mut bytes = Vec::new();
-    // Writing to memory fails for no histogram that this program makes.
-    let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
-    base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-/// Reads a histogram as results carry it (V2, deflated, base64).
-///
-/// # Errors
-/// The text is not one.
-pub fn decode(text: &str) -> Result<Histogram<u64>, BadHistogram> {
-    use base64::Engine;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| BadHistogram)?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|_| BadHistogram)
 }
 
 /// What one second of one worker gave; merged by the coordinator into `Interval`.
@@ -112,7 +93,7 @@ impl Second {
     ///
     /// # Errors
     /// A histogram cannot be read.
-    pub fn merge(seconds: &[Second]) -> Result<Interval, BadHistogram> {
+    pub fn merge(seconds: &[Second]) -> Result<Interval, HistogramError> {
         let mut merged = Interval::default();
         let mut samples = Samples::default();
         for second in seconds {

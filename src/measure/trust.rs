@@ -1,7 +1,6 @@
 //! Whether to believe a cell: every reason in words and figures. Pure.
 
 use super::cell::{Cell, Trust, TrustLevel};
-use super::recorder::decode;
 
 /// Send lag beyond which a schedule was not kept, as a share of the time between two events of a publisher.
 const LAG_SHARE: f64 = 0.5;
@@ -68,6 +67,6 @@ pub fn judge(cell: &Cell) -> Trust {
 }
 
 fn send_lag_p99_ns(cell: &Cell) -> Option<f64> {
-    let histogram = decode(&cell.send_lag.histogram).ok()?;
-    (histogram.len() >= 100).then(|| histogram.value_at_quantile(0.99) as f64)
+    let samples = cell.send_lag.samples()?;
+    (samples.len() >= 100).then(|| samples.value_at_quantile(0.99) as f64)
 }

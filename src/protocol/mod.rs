@@ -167,7 +167,7 @@ pub struct Traits {
     pub resumes: bool,
     /// It reconnects by itself.
     pub reconnects: bool,
-    /// Messages can be marked as binary.
+    /// It has a kind of message of its own for binary payloads. (Any bytes arrive unchanged with every protocol.)
     pub binary: bool,
     /// In the broadcast pattern its clients connect to each other.
     pub peer_to_peer: bool,

@@ -8,6 +8,6 @@ pub(super) const SHORT_POLL: Protocol = Protocol {
     name: "short-poll",
     title: "Short polling",
     about: "asks at an interval for what is new; a fresh connection for every poll unless kept alive",
-    traits: Traits { polls: true, resumes: true, reconnects: true, binary: true, peer_to_peer: false },
+    traits: Traits { polls: true, resumes: true, reconnects: true, binary: false, peer_to_peer: false },
     open: |seat| Box::new(PollClient::open(Mode::Short, &seat)),
 };

@@ -30,7 +30,9 @@ pub fn lines(http: &Http) -> String {
 
 /// Why a custom header line cannot be sent, if it cannot.
 pub fn check(line: &str) -> Result<(), String> {
-    let valid_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let valid_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
     match line.split_once(':') {
         Some((name, value)) if valid_name(name) && !value.bytes().any(|b| b.is_ascii_control()) => Ok(()),
         _ => Err(format!("'{line}' is not a header line such as 'Cookie: a=b'")),

@@ -5,6 +5,7 @@
 //! | `workload/P` | the same workload for every protocol: groups of 10, one publishes, nine receive |
 //! | `minimal/P` | the same with minimal headers, where headers make the difference |
 //! | `poll-latency/short-poll` | short polling as the guide describes it: a topic for each user, rare Poisson events, a poll every 5 s |
+//! | `probe/P` | what the protocol can do, by doing it |
 //! | `memory/P/N` | N connected clients and no traffic: their slope is the memory of one |
 
 use super::file::{Headers, Http, Load, LongPoll, Scenario, ShortPoll, Webrtc};
@@ -44,6 +45,8 @@ pub struct MatrixPlan {
     pub waiting: Vec<CellSpec>,
     /// Everything else.
     pub working: Vec<CellSpec>,
+    /// What is probed, not loaded; in the lane of the others.
+    pub probes: Vec<CellSpec>,
 }
 
 /// Lengths of the windows of one effort, in seconds, and the points of the memory slope.
@@ -121,7 +124,7 @@ fn workload(user: &Workload, window_s: f64, headers: Headers) -> Scenario {
 pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, PlanError> {
     let sizes = effort.sizes();
     let headers = user.headers.unwrap_or_default();
-    let mut plan = MatrixPlan { waiting: Vec::new(), working: Vec::new() };
+    let mut plan = MatrixPlan { waiting: Vec::new(), working: Vec::new(), probes: Vec::new() };
     let mut names: Vec<&str> = user.protocols.iter().map(String::as_str).collect();
     if names.is_empty() {
         names = crate::protocol::ALL.iter().map(|protocol| protocol.name).collect();
@@ -141,6 +144,7 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
         }
     }
     for name in &names {
+        plan.probes.push(CellSpec { name: format!("probe/{name}"), ..memory(name, 10, seed)? });
         for &clients in sizes.memory_points {
             plan.working.push(memory(name, clients, seed)?);
         }
@@ -186,7 +190,9 @@ mod tests {
         let cells = plan.waiting.iter().chain(&plan.working);
         let loads: Vec<_> = cells
             .filter(|cell| cell.name.starts_with("workload/"))
-            .map(|cell| (cell.clients, cell.group, cell.publishers, cell.rate_per_s, cell.payload_bytes, cell.seed))
+            .map(|cell| {
+                (cell.clients, cell.group, cell.publishers, cell.rate_per_s, cell.payload_bytes, cell.seed)
+            })
             .collect();
         assert_eq!(loads.len(), crate::protocol::ALL.len());
         assert!(loads.windows(2).all(|pair| pair[0] == pair[1]));

@@ -1,0 +1,102 @@
+//! The cells of a run as evidence: which there are, and why one is not to be used.
+
+use std::collections::BTreeMap;
+
+use super::verdict::Verdict;
+use crate::measure::cell::{Cell, Probe, Status, TrustLevel};
+use crate::measure::metric;
+use crate::measure::source::SourceCount;
+use crate::stats::slope::{Slope, theil_sen};
+
+/// What verdicts may lean on.
+pub(super) struct Evidence<'a> {
+    cells: BTreeMap<&'a str, &'a Cell>,
+    pub(super) source: &'a [SourceCount],
+}
+
+impl<'a> Evidence<'a> {
+    pub(super) fn new(cells: &'a [Cell], source: &'a [SourceCount]) -> Evidence<'a> {
+        Evidence { cells: cells.iter().map(|cell| (cell.spec.name.as_str(), cell)).collect(), source }
+    }
+
+    /// The cell of this name, if it was measured and can be believed.
+    ///
+    /// # Errors
+    /// The verdict `not measured`, with what would measure it.
+    pub(super) fn cell(&self, name: &str) -> Result<&'a Cell, Verdict> {
+        let cell = self.cells.get(name).ok_or_else(|| unmeasured(format!("the cell {name}")))?;
+        match usable(cell) {
+            Ok(()) => Ok(cell),
+            Err(reason) => Err(unmeasured(format!("the cell {name} again: {reason}"))),
+        }
+    }
+
+    /// A metric of a cell.
+    ///
+    /// # Errors
+    /// As [`Evidence::cell`], or because the cell does not have it.
+    pub(super) fn metric(&self, cell: &str, name: &str) -> Result<f64, Verdict> {
+        let value = metric::find(name).and_then(|metric| metric.value(self.cell(cell).ok()?));
+        match value {
+            Some(value) => Ok(value),
+            None => {
+                Err(self.cell(cell).err().unwrap_or_else(|| unmeasured(format!("{name} of the cell {cell}"))))
+            }
+        }
+    }
+
+    /// What a protocol's probe found.
+    ///
+    /// # Errors
+    /// It was not run.
+    pub(super) fn probe(&self, protocol: &str, name: &str) -> Result<&'a Probe, Verdict> {
+        let cell = self.cell(&format!("probe/{protocol}"));
+        let probe = cell.as_ref().ok().and_then(|cell| cell.probes.iter().find(|probe| probe.name == name));
+        match (probe, name) {
+            (Some(probe), _) => Ok(probe),
+            (None, "browser") => Err(unmeasured("a real browser that runs it against the server")),
+            (None, "firewall") => Err(unmeasured("real proxies and firewalls between client and server")),
+            (None, name) => {
+                Err(cell.err().unwrap_or_else(|| unmeasured(format!("the probe {name} of {protocol}"))))
+            }
+        }
+    }
+
+    /// Memory of the idle server over connected clients, in bytes per client.
+    ///
+    /// # Errors
+    /// There are not two client counts with a server whose memory could be read.
+    pub(super) fn memory_slope(&self, protocol: &str) -> Result<Slope, Verdict> {
+        let prefix = format!("memory/{protocol}/");
+        let cells =
+            self.cells.iter().filter(|(name, cell)| name.starts_with(&prefix) && usable(cell).is_ok());
+        let points: Vec<(f64, f64)> = cells
+            .filter_map(|(_, cell)| {
+                let memory = metric::find("server_memory_idle_bytes")?.value(cell)?;
+                Some((cell.counts.connected as f64, memory))
+            })
+            .collect();
+        theil_sen(&points).ok_or_else(|| unmeasured(format!("{prefix}CLIENTS at two or more client counts")))
+    }
+}
+
+pub(super) fn unmeasured(what_would: impl Into<String>) -> Verdict {
+    Verdict::NotMeasured { what_would: what_would.into() }
+}
+
+fn usable(cell: &Cell) -> Result<(), String> {
+    match (&cell.status, cell.trust.level) {
+        (Status::Failed(reason), _) => Err(format!("it failed ({reason})")),
+        (_, TrustLevel::Invalid) => Err(format!("it is invalid ({})", cell.trust.reasons.join("; "))),
+        _ => Ok(()),
+    }
+}
+
+/// Deliveries that one subscriber is owed per second, by the plan.
+pub(super) fn events_per_subscriber_per_s(cell: &Cell) -> f64 {
+    use crate::scenario::plan::Pattern;
+    match cell.spec.pattern {
+        Pattern::Echo => cell.spec.rate_per_s,
+        Pattern::Broadcast => cell.spec.rate_per_s * f64::from(cell.spec.publishers),
+    }
+}

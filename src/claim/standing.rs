@@ -1,0 +1,189 @@
+//! The rows of the matrix that are an order of the protocols: scalability, server load, implementation.
+//!
+//! Rule for all three: every criterion ranks the protocols, a tie within intervals shares its ranks, the ranks
+//! are added up, and a cell is reproduced if no protocol of another claimed level contradicts it.
+
+use super::evidence::{Evidence, unmeasured};
+use super::matrix::Column;
+use super::rank;
+use super::row::{Finding, Question, measured};
+use super::verdict::{Estimate, Verdict, judge, short};
+use crate::stats::Bounds;
+
+/// How well one run knows CPU per message, as a share to both sides. Shared hosts drift by this much and more between
+/// runs, and a single run cannot tell.
+const CPU_CERTAINTY: f64 = 0.05;
+
+/// A row that is an order.
+pub(super) struct Ranking {
+    /// What is ranked, for people.
+    criteria: &'static str,
+    unit: &'static str,
+    stand: fn(&Evidence<'_>, &'static Column) -> Result<Standing, Verdict>,
+}
+
+/// What one protocol brings to an order. Smaller is lighter, easier, simpler.
+struct Standing {
+    criteria: Vec<Bounds>,
+    measured: String,
+    value: f64,
+    note: String,
+    evidence: String,
+}
+
+pub(super) static SCALABILITY: Ranking = Ranking {
+    criteria: "a client can be served by another server at its next message, server CPU per client, recovers from a cut by itself; with one server, what a lost one takes along is inferred from the cut",
+    unit: "clients/core",
+    stand: scalability,
+};
+
+pub(super) static SERVER_LOAD: Ranking = Ranking {
+    criteria: "server CPU per delivered message, server memory per client",
+    unit: "us/message",
+    stand: server_load,
+};
+
+pub(super) static IMPLEMENTATION: Ranking = Ranking {
+    criteria: "lines of this project's client and server modules, crates they need",
+    unit: "lines",
+    stand: implementation,
+};
+
+impl Ranking {
+    /// Judges the `i`th question by the order of all that could be measured.
+    pub(super) fn judge(&self, evidence: &Evidence<'_>, asked: &[Question<'_>], i: usize) -> Finding {
+        let Some(own_level) = rank::level(asked[i].claimed) else {
+            return no_server_needed(evidence, asked[i].column);
+        };
+        let own = measured!((self.stand)(evidence, asked[i].column));
+        let field: Vec<(&Question<'_>, u8, Standing)> = asked
+            .iter()
+            .filter_map(|q| Some((q, rank::level(q.claimed)?, (self.stand)(evidence, q.column).ok()?)))
+            .collect();
+        let levels: Vec<u8> = field.iter().map(|(_, level, _)| *level).collect();
+        let criteria: Vec<Vec<Bounds>> =
+            (0..own.criteria.len()).map(|k| field.iter().map(|(.., s)| s.criteria[k]).collect()).collect();
+        let positions = rank::positions(&criteria);
+        let place = field.iter().position(|(q, ..)| q.column.protocol == asked[i].column.protocol);
+        let name = |j: usize| field[j].0.column.title;
+        let verdict = if levels.iter().all(|level| *level == own_level) {
+            unmeasured("a protocol of another rank in the same run")
+        } else {
+            let against = place.map_or(Vec::new(), |place| rank::contradictions(&levels, &positions, place));
+            match &against[..] {
+                [] => Verdict::Reproduced,
+                against => {
+                    Verdict::NotReproduced { by: format!("out of order with {}", join(against, name)) }
+                }
+            }
+        };
+        let sums: Vec<String> =
+            positions.iter().enumerate().map(|(j, sum)| format!("{} {}", name(j), short(*sum))).collect();
+        let shared = format!("sums of ranks ({}): {}", self.criteria, sums.join(", "));
+        Finding {
+            measured: own.measured,
+            value: Some(own.value),
+            unit: self.unit,
+            verdict,
+            note: own.note,
+            shared,
+            evidence: own.evidence,
+        }
+    }
+}
+
+fn join(indices: &[usize], name: impl Fn(usize) -> &'static str) -> String {
+    indices.iter().map(|j| name(*j)).collect::<Vec<_>>().join(", ")
+}
+
+/// `N/A` says that there is no server to scale: judged by the claim that the server carries no peer data.
+fn no_server_needed(evidence: &Evidence<'_>, column: &Column) -> Finding {
+    let workload = format!("workload/{}", column.protocol);
+    let percent = measured!(evidence.metric(&workload, "server_payload_percent"));
+    let verdict = super::find("rtc-server-bytes").and_then(|claim| judge(claim, Estimate::exact(percent)));
+    Finding {
+        measured: format!("server carries {}%", short(percent)),
+        value: Some(percent),
+        unit: "%",
+        verdict: verdict.unwrap_or_else(|| unmeasured("the payload that the server carried")),
+        note: "N/A holds if the server carries signalling only: at most 1% of the payload".into(),
+        shared: String::new(),
+        evidence: format!("server_payload_percent of {workload}"),
+    }
+}
+
+fn about(value: f64) -> Bounds {
+    Bounds { low: value * (1.0 - CPU_CERTAINTY), high: value * (1.0 + CPU_CERTAINTY) }
+}
+
+/// A yes is a zero: less of an obstacle.
+fn obstacle(absent: bool) -> Bounds {
+    Bounds::exact(if absent { 0.0 } else { 1.0 })
+}
+
+fn scalability(evidence: &Evidence<'_>, column: &'static Column) -> Result<Standing, Verdict> {
+    let workload = format!("workload/{}", column.protocol);
+    let cell = evidence.cell(&workload)?;
+    let share_of_core = evidence.metric(&workload, "server_cpu_percent")? / 100.0;
+    if share_of_core <= 0.0 || cell.counts.connected == 0 {
+        return Err(unmeasured(format!("server CPU in the cell {workload}")));
+    }
+    let recovers = evidence.probe(column.protocol, "reconnect")?.found == "yes";
+    // Where most exchanges open a connection, a balancer may choose a server for each of them.
+    let wire = &cell.subscriber_wire;
+    let moves = wire.exchanges > 0 && wire.connections * 2 >= wire.exchanges;
+    let per_core = cell.counts.connected as f64 / share_of_core;
+    let yes_no = |yes| if yes { "yes" } else { "no" };
+    Ok(Standing {
+        criteria: vec![obstacle(moves), about(1.0 / per_core), obstacle(recovers)],
+        measured: format!("{} clients/core", short(per_core)),
+        value: per_core,
+        note: format!(
+            "next message at another server: {}, recovers from a cut: {}",
+            yes_no(moves),
+            yes_no(recovers)
+        ),
+        evidence: format!("server_cpu_percent of {workload}, probe reconnect in probe/{}", column.protocol),
+    })
+}
+
+fn server_load(evidence: &Evidence<'_>, column: &'static Column) -> Result<Standing, Verdict> {
+    let workload = format!("workload/{}", column.protocol);
+    let cpu_us = evidence.metric(&workload, "server_cpu_us_per_delivery")?;
+    let memory = evidence.memory_slope(column.protocol)?;
+    let kb = memory.value / 1e3;
+    let coarse = if memory.coarse { format!(" (coarse: {} points)", memory.points) } else { String::new() };
+    Ok(Standing {
+        criteria: vec![about(cpu_us), memory.bounds],
+        measured: format!("{} us, {} KB/client", short(cpu_us), short(kb)),
+        value: cpu_us,
+        note: format!(
+            "memory {} to {} KB per client{coarse}",
+            short(memory.bounds.low / 1e3),
+            short(memory.bounds.high / 1e3)
+        ),
+        evidence: format!(
+            "server_cpu_us_per_delivery of {workload}, slope of server_memory_idle_bytes over memory/{}/*",
+            column.protocol
+        ),
+    })
+}
+
+fn implementation(evidence: &Evidence<'_>, column: &'static Column) -> Result<Standing, Verdict> {
+    let count = evidence.source.iter().find(|count| count.protocol == column.protocol);
+    let lines = count.and_then(|count| Some((count, f64::from(count.lines()?))));
+    let (count, lines) = lines.ok_or_else(|| unmeasured("the protocol's modules at build time"))?;
+    let crates = count.dependencies.len();
+    Ok(Standing {
+        criteria: vec![Bounds::exact(lines), Bounds::exact(crates as f64)],
+        measured: format!("{} lines, {crates} crates", short(lines)),
+        value: lines,
+        note: format!(
+            "client {} and server {} lines, {}",
+            count.client_lines,
+            count.server_lines,
+            count.dependencies.join(" ")
+        ),
+        evidence: "counted at build time".into(),
+    })
+}

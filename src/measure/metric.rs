@@ -1,0 +1,357 @@
+//! The table of metrics: everything that is derived from a cell, defined once.
+//!
+//! CSV columns, thresholds, `list` and every report iterate this table. A metric that a cell does not have is
+//! `None`, never 0; a failed cell has none but what was asked of it.
+
+use super::bytes;
+use super::bytes::per;
+use super::cell::{Cell, Distribution, ServerCost, Status};
+use crate::stats::{Bounds, proportion};
+
+/// Something measured, and how to read it from a cell.
+#[derive(Debug)]
+pub struct Metric {
+    /// Snake case, the unit as suffix, e.g. `response_p50_ms`. Names columns; never changes its meaning.
+    pub name: &'static str,
+    /// Unit for people, e.g. `ms`; empty for plain counts.
+    pub unit: &'static str,
+    /// Which direction is an improvement.
+    pub better: Better,
+    /// Whether two runs of one seed must agree.
+    pub tier: Tier,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// Reads it from a cell that was measured.
+    value: fn(&Cell) -> Option<f64>,
+    /// Its 95% interval, where one cell can tell it.
+    bounds: Option<fn(&Cell) -> Option<Bounds>>,
+}
+
+/// Which direction is an improvement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Less is better.
+    Lower,
+    /// More is better.
+    Higher,
+    /// Neither: it describes the workload.
+    Neither,
+}
+
+impl Better {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Better::Lower => "lower",
+            Better::Higher => "higher",
+            Better::Neither => "neither",
+        }
+    }
+}
+
+/// How a change of a metric is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// The same seed gives the same value on a healthy system: any change is a change.
+    Exact,
+    /// It depends on timing and on the host: a change needs statistics.
+    Noisy,
+}
+
+impl Tier {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Tier::Exact => "exact",
+            Tier::Noisy => "noisy",
+        }
+    }
+}
+
+impl Metric {
+    /// The value in `cell`, if it has one.
+    pub fn value(&self, cell: &Cell) -> Option<f64> {
+        match cell.status {
+            Status::Failed(_) => None,
+            Status::Finished | Status::Interrupted => (self.value)(cell),
+        }
+    }
+
+    /// The 95% interval of the value, where one cell can tell it.
+    pub fn bounds(&self, cell: &Cell) -> Option<Bounds> {
+        self.value(cell)?;
+        self.bounds.and_then(|bounds| bounds(cell))
+    }
+
+    const fn bounded(self, bounds: fn(&Cell) -> Option<Bounds>) -> Metric {
+        Metric { bounds: Some(bounds), ..self }
+    }
+}
+
+/// The metric of this name.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    ALL.iter().find(|metric| metric.name == name)
+}
+
+type Value = fn(&Cell) -> Option<f64>;
+
+const fn exact(
+    name: &'static str,
+    unit: &'static str,
+    better: Better,
+    about: &'static str,
+    value: Value,
+) -> Metric {
+    Metric { name, unit, better, tier: Tier::Exact, about, value, bounds: None }
+}
+
+const fn noisy(
+    name: &'static str,
+    unit: &'static str,
+    better: Better,
+    about: &'static str,
+    value: Value,
+) -> Metric {
+    Metric { name, unit, better, tier: Tier::Noisy, about, value, bounds: None }
+}
+
+use Better::{Higher, Lower, Neither};
+
+/// Every metric, in the order of the columns.
+#[rustfmt::skip]
+pub static ALL: &[Metric] = &[
+    // What was asked for, and what became of it.
+    exact("clients", "", Neither, "Simulated users asked for", |c| count(c.spec.clients.into())),
+    exact("connected", "", Higher, "Clients that became ready", |c| count(c.counts.connected)),
+    exact("published", "", Neither, "Events sent in the window", |c| count(c.counts.published)),
+    exact("expected", "", Neither, "Deliveries owed for them, counted by publishers", |c| count(c.counts.expected)),
+    exact("delivered", "", Higher, "Deliveries received once, counted by subscribers", |c| count(c.counts.delivered)),
+    exact("lost", "", Lower, "Deliveries that never came", |c| count(c.counts.lost)),
+    exact("lost_percent", "%", Lower, "The same, of those owed", |c| percent(c.counts.lost, c.counts.expected)),
+    exact("duplicates", "", Lower, "Deliveries received again", |c| count(c.counts.duplicates)),
+    exact("reordered", "", Lower, "Deliveries that came after a later one", |c| count(c.counts.reordered)),
+    noisy("late", "", Lower, "Deliveries after the drain's deadline, also counted as lost", |c| count(c.counts.late)),
+    exact("corrupt", "", Lower, "Payloads with a wrong checksum", |c| count(c.counts.corrupt)),
+    exact("declared_missed", "", Lower, "Deliveries that the server said it dropped", |c| count(c.counts.declared_missed)),
+    noisy("shed", "", Lower, "Events that were due and could not be sent", |c| count(c.counts.shed)),
+    exact("failures", "", Lower, "Failures of clients, all phases and kinds", |c| count(c.failures.iter().map(|f| f.count).sum())),
+    noisy("delivered_per_s", "1/s", Higher, "Deliveries per second of the window", |c| rate(c.counts.delivered, c.measured_s)),
+    noisy("connect_s", "s", Lower, "First connect to last client ready", |c| some(c.connect_s)),
+    noisy("connects_per_s", "1/s", Higher, "Clients made ready per second of that", |c| rate(c.counts.connected, c.connect_s)),
+
+    // Times.
+    noisy("response_mean_ms", "ms", Lower, "Receipt minus due time, mean", |c| ms(c.response.mean_s()))
+        .bounded(|c| ms_bounds(c.response.mean_bounds_s())),
+    noisy("response_p50_ms", "ms", Lower, "Receipt minus due time, median", |c| quantile(&c.response, 0.5))
+        .bounded(|c| quantile_bounds(&c.response, 0.5)),
+    noisy("response_p90_ms", "ms", Lower, "Receipt minus due time, 90th percentile", |c| quantile(&c.response, 0.9))
+        .bounded(|c| quantile_bounds(&c.response, 0.9)),
+    noisy("response_p95_ms", "ms", Lower, "Receipt minus due time, 95th percentile", |c| quantile(&c.response, 0.95))
+        .bounded(|c| quantile_bounds(&c.response, 0.95)),
+    noisy("response_p99_ms", "ms", Lower, "Receipt minus due time, 99th percentile", |c| quantile(&c.response, 0.99))
+        .bounded(|c| quantile_bounds(&c.response, 0.99)),
+    noisy("response_p99_9_ms", "ms", Lower, "Receipt minus due time, 99.9th percentile", |c| quantile(&c.response, 0.999))
+        .bounded(|c| quantile_bounds(&c.response, 0.999)),
+    noisy("response_max_ms", "ms", Lower, "Receipt minus due time, largest", |c| ms(c.response.max_s())),
+    noisy("service_p50_ms", "ms", Lower, "Receipt minus write, median", |c| quantile(&c.service, 0.5))
+        .bounded(|c| quantile_bounds(&c.service, 0.5)),
+    noisy("service_p99_ms", "ms", Lower, "Receipt minus write, 99th percentile", |c| quantile(&c.service, 0.99))
+        .bounded(|c| quantile_bounds(&c.service, 0.99)),
+    noisy("send_lag_p50_ms", "ms", Lower, "Write minus due time, median", |c| quantile(&c.send_lag, 0.5))
+        .bounded(|c| quantile_bounds(&c.send_lag, 0.5)),
+    noisy("send_lag_p99_ms", "ms", Lower, "Write minus due time, 99th percentile", |c| quantile(&c.send_lag, 0.99))
+        .bounded(|c| quantile_bounds(&c.send_lag, 0.99)),
+
+    // Bytes, from the barrier to the end of the drain.
+    exact("framing_in_bytes_per_delivery", "B", Lower, "Read by a subscriber beyond payload; byte streams only", bytes::framing_in),
+    exact("framing_out_bytes_per_delivery", "B", Lower, "Written by a subscriber beyond payload; byte streams only", bytes::framing_out),
+    exact("publish_framing_out_bytes_per_event", "B", Lower, "Written by a publisher beyond payload; byte streams only", bytes::publish_framing_out),
+    noisy("overhead_bytes_per_delivery", "B", Lower, "Beyond payload, both ways, of a subscriber", bytes::overhead_per_delivery),
+    noisy("overhead_udp_ip_bytes_per_delivery", "B", Lower, "The same with UDP and IP headers; datagrams only", bytes::overhead_udp_ip_per_delivery),
+    noisy("overhead_bytes_per_exchange", "B", Lower, "Beyond payload, both ways, per poll", bytes::overhead_per_exchange),
+    noisy("publish_overhead_bytes_per_event", "B", Lower, "Beyond payload, both ways, of a publisher", bytes::publish_overhead),
+    noisy("all_bytes_per_delivery", "B", Lower, "All bytes of all clients, payload included", bytes::all_per_delivery),
+
+    // Requests and connections.
+    noisy("exchanges_per_s", "1/s", Neither, "Polls completed per second of the window", |c| polled(c, rate(c.subscriber_wire.exchanges_in_window, c.measured_s))),
+    noisy("wasted_percent", "%", Lower, "Polls of the window that brought nothing", |c| polled(c, percent(c.subscriber_wire.empty_exchanges_in_window, c.subscriber_wire.exchanges_in_window)))
+        .bounded(|c| proportion::wilson(c.subscriber_wire.empty_exchanges_in_window, c.subscriber_wire.exchanges_in_window).map(|b| b.scaled(100.0))),
+    noisy("exchanges_per_delivery", "", Lower, "Polls per message received in the window", |c| polled(c, per(c.subscriber_wire.exchanges_in_window as f64, c.counts.received_in_window))),
+    noisy("connections_per_delivery", "", Lower, "Connections opened per delivered message, after all were ready", |c| per(c.subscriber_wire.connections as f64, c.counts.delivered_all)),
+
+    // The server.
+    noisy("server_cpu_us_per_delivery", "us", Lower, "Server CPU per message received in the window", |c| per(server(c)?.cpu_ns? as f64 / 1e3, c.counts.received_in_window)),
+    noisy("server_cpu_percent", "%", Lower, "Server CPU, of one core", |c| rate(server(c)?.cpu_ns?, c.measured_s).map(|ns| ns / 1e7)),
+    noisy("server_memory_empty_bytes", "B", Lower, "Private memory of the server before any client", |c| count(server(c)?.memory_empty_bytes?)),
+    noisy("server_memory_idle_bytes", "B", Lower, "The same with all clients connected and idle", |c| count(server(c)?.memory_idle_bytes?)),
+    noisy("server_memory_after_bytes", "B", Lower, "The same after the traffic", |c| count(server(c)?.memory_after_bytes?)),
+    noisy("server_memory_bytes_per_client", "B", Lower, "Idle minus empty, per client; rough, a slope over client counts is better", memory_per_client),
+    noisy("server_connections", "", Neither, "Connections open at the end of the window", |c| count(server(c)?.connections?)),
+    noisy("lookups_per_s", "1/s", Lower, "Look-ups into the message store", |c| rate(server(c)?.lookups?, c.measured_s)),
+    noisy("server_payload_percent", "%", Neither, "Payload published through the server, of all published in the window", server_payload_percent),
+
+    // The generator.
+    noisy("generator_cpu_us_per_delivery", "us", Lower, "CPU of all workers per message received in the window", |c| per(c.generator.cpu_ns? as f64 / 1e3, c.counts.received_in_window)),
+    noisy("generator_busiest_percent", "%", Lower, "CPU of the busiest worker, of one core", |c| some(c.generator.busiest_share? * 100.0)),
+];
+
+fn some(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+fn count(n: u64) -> Option<f64> {
+    Some(n as f64)
+}
+
+fn percent(part: u64, whole: u64) -> Option<f64> {
+    per(part as f64 * 100.0, whole)
+}
+
+fn rate(n: u64, seconds: f64) -> Option<f64> {
+    (seconds > 0.0).then(|| n as f64 / seconds)
+}
+
+fn ms(seconds: Option<f64>) -> Option<f64> {
+    seconds.map(|s| s * 1e3)
+}
+
+fn ms_bounds(seconds: Option<Bounds>) -> Option<Bounds> {
+    seconds.map(|bounds| bounds.scaled(1e3))
+}
+
+fn quantile(time: &Distribution, p: f64) -> Option<f64> {
+    ms(time.quantile_s(p))
+}
+
+fn quantile_bounds(time: &Distribution, p: f64) -> Option<Bounds> {
+    ms_bounds(time.quantile_bounds_s(p))
+}
+
+fn polled(cell: &Cell, value: Option<f64>) -> Option<f64> {
+    value.filter(|_| bytes::polls(cell))
+}
+
+fn server(cell: &Cell) -> Option<&ServerCost> {
+    cell.server.as_ref()
+}
+
+fn memory_per_client(cell: &Cell) -> Option<f64> {
+    let server = server(cell)?;
+    let grown = server.memory_idle_bytes? as f64 - server.memory_empty_bytes? as f64;
+    per(grown, cell.counts.connected)
+}
+
+fn server_payload_percent(cell: &Cell) -> Option<f64> {
+    let published = cell.counts.published * u64::from(cell.spec.payload_bytes);
+    percent(server(cell)?.published_bytes?, published)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::measure::sample;
+
+    fn value(cell: &Cell, name: &str) -> Option<f64> {
+        find(name).unwrap_or_else(|| panic!("no metric {name}")).value(cell)
+    }
+
+    #[test]
+    fn names_are_unique_and_say_their_unit() {
+        for (i, metric) in ALL.iter().enumerate() {
+            assert!(ALL[i + 1..].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
+            assert!(metric.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+            let suffix = match metric.unit {
+                "" => continue,
+                "ms" => "_ms",
+                "s" => "_s",
+                "1/s" => "_per_s",
+                "%" => "_percent",
+                "B" => "_bytes",
+                "us" => "_us",
+                unit => panic!("{}: unknown unit {unit}", metric.name),
+            };
+            let says = metric.name.ends_with(suffix) || metric.name.contains(&format!("{suffix}_per_"));
+            assert!(says, "{} is in {}", metric.name, metric.unit);
+        }
+    }
+
+    #[test]
+    fn websocket_framing_is_what_is_not_payload() {
+        let cell = sample::cell("workload/websocket").stream(2.0, 6.0).build();
+        assert_eq!(value(&cell, "framing_in_bytes_per_delivery"), Some(2.0));
+        assert_eq!(value(&cell, "framing_out_bytes_per_delivery"), Some(0.0));
+        assert_eq!(value(&cell, "publish_framing_out_bytes_per_event"), Some(6.0));
+        assert_eq!(value(&cell, "overhead_bytes_per_delivery"), Some(2.0));
+        assert_eq!(value(&cell, "exchanges_per_s"), None);
+    }
+
+    #[test]
+    fn an_echo_in_band_carries_payload_both_ways() {
+        let mut cell = sample::cell("echo/websocket").stream(2.0, 6.0).build();
+        cell.spec.pattern = crate::scenario::plan::Pattern::Echo;
+        cell.publisher_wire = Wire::default();
+        cell.counts.published_all = 100;
+        cell.counts.delivered_all = 100;
+        cell.counts.published_all_bytes = 10_000;
+        cell.counts.delivered_all_bytes = 10_000;
+        cell.subscriber_wire = Wire { in_bytes: 10_200, out_bytes: 10_600, ..Wire::default() };
+        assert_eq!(value(&cell, "framing_in_bytes_per_delivery"), Some(2.0));
+        assert_eq!(value(&cell, "framing_out_bytes_per_delivery"), Some(6.0));
+        assert_eq!(value(&cell, "overhead_bytes_per_delivery"), Some(8.0));
+    }
+
+    #[test]
+    fn wasted_polls_are_paid_for_by_what_arrived() {
+        // Ten polls, one of which brought a message: 600 B of headers each.
+        let cell = sample::cell("workload/short-poll").polls(10, 9, 600).delivering(1).build();
+        assert_eq!(value(&cell, "overhead_bytes_per_exchange"), Some(600.0));
+        assert_eq!(value(&cell, "overhead_bytes_per_delivery"), Some(6_000.0));
+        assert_eq!(value(&cell, "wasted_percent"), Some(90.0));
+        assert_eq!(value(&cell, "framing_in_bytes_per_delivery"), None);
+    }
+
+    #[test]
+    fn a_mesh_publishes_one_copy_for_each_subscriber() {
+        let mut cell = sample::cell("workload/webrtc").datagrams(100, 50).build();
+        cell.spec.peer_to_peer = true;
+        let counts = &cell.counts;
+        let copies = counts.expected / counts.published;
+        cell.publisher_wire.in_bytes = 0;
+        cell.publisher_wire.out_bytes = counts.published_all_bytes * copies + 70 * counts.published_all;
+        assert_eq!(value(&cell, "publish_overhead_bytes_per_event"), Some(70.0));
+        let plain = value(&cell, "overhead_bytes_per_delivery").unwrap();
+        assert_eq!(
+            value(&cell, "framing_in_bytes_per_delivery"),
+            None,
+            "datagrams carry acknowledgements, too"
+        );
+        let per_delivery = 150.0 / cell.counts.delivered_all as f64;
+        assert!(
+            (value(&cell, "overhead_udp_ip_bytes_per_delivery").unwrap() - plain - 28.0 * per_delivery).abs()
+                < 1e-9
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_is_absent() {
+        let mut cell = sample::cell("workload/sse").stream(40.0, 0.0).build();
+        cell.server = None;
+        cell.response = Distribution::default();
+        for name in ["server_cpu_us_per_delivery", "lookups_per_s", "response_mean_ms", "response_p50_ms"] {
+            assert_eq!(value(&cell, name), None, "{name}");
+        }
+        cell.status = Status::Failed("the server died".into());
+        assert!(ALL.iter().all(|metric| metric.value(&cell).is_none()));
+    }
+
+    #[test]
+    fn percentiles_wait_for_enough_events() {
+        let cell = sample::cell("workload/sse").latency_ms(&[1.0; 900], 100).build();
+        assert_eq!(value(&cell, "response_p90_ms").map(f64::round), Some(1.0));
+        assert_eq!(value(&cell, "response_p99_ms"), None);
+    }
+
+    use crate::measure::cell::Wire;
+}

@@ -1,0 +1,179 @@
+//! What a run says about itself, beside its cells.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::cell::{Cell, SCHEMA_VERSION};
+use super::source::{self, SourceCount};
+use super::threshold::{Outcome, Threshold};
+use crate::host::facts::HostFacts;
+
+/// A run and its cells, as reports get them.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Name of its directory, e.g. `20261124T081500Z-matrix`.
+    pub name: String,
+    /// Where it came from.
+    pub file: RunFile,
+    /// Its cells, in the order in which they were measured.
+    pub cells: Vec<Cell>,
+    /// What was wrong with its files without making them useless.
+    pub warnings: Vec<String>,
+}
+
+/// What came of one threshold in one cell of a run.
+#[derive(Clone, Debug)]
+pub struct CellOutcome {
+    /// Name of the cell.
+    pub cell: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+impl Run {
+    /// Every threshold of the run in every cell of it.
+    pub fn outcomes(&self) -> Vec<CellOutcome> {
+        let of = |cell: &Cell, threshold: &ThresholdText| CellOutcome {
+            cell: cell.spec.name.clone(),
+            outcome: threshold.evaluate(cell),
+        };
+        self.file.thresholds.iter().flat_map(|t| self.cells.iter().map(move |cell| of(cell, t))).collect()
+    }
+
+    /// The cell of this name.
+    pub fn cell(&self, name: &str) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.spec.name == name)
+    }
+}
+
+/// Where a run came from: everything needed to understand it, and to do it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunFile {
+    /// Version of the layout, the same as that of cells.
+    pub schema_version: u32,
+    /// What measured it.
+    pub tool: Tool,
+    /// What was asked.
+    pub kind: RunKind,
+    /// The command line, word by word.
+    pub command: Vec<String>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// When it began, RFC 3339 in UTC.
+    pub started: String,
+    /// When it ended; absent while it runs, and if it was killed.
+    pub finished: Option<String>,
+    /// The machine.
+    pub host: HostFacts,
+    /// The scenario.
+    pub scenario: ScenarioText,
+    /// What must hold in each cell.
+    pub thresholds: Vec<ThresholdText>,
+    /// The size of each protocol's modules in the program that measured it.
+    pub source: Vec<SourceCount>,
+    /// How it ended.
+    pub status: RunStatus,
+}
+
+/// What measured a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// Version of rtbench.
+    pub version: String,
+    /// The commit it was built from, if the build could tell.
+    pub revision: Option<String>,
+}
+
+impl Tool {
+    /// This program.
+    pub fn this() -> Tool {
+        Tool {
+            version: env!("CARGO_PKG_VERSION").into(),
+            revision: option_env!("RTBENCH_REVISION").map(str::to_owned),
+        }
+    }
+}
+
+/// What was asked of a run, and so which reports it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunKind {
+    /// The comparison matrix.
+    Matrix,
+    /// A scenario.
+    Scenario,
+}
+
+/// A scenario, verbatim.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScenarioText {
+    /// Its name.
+    pub name: String,
+    /// Its file; empty where there was none.
+    pub text: String,
+}
+
+/// A threshold, as written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ThresholdText {
+    /// What it is about, e.g. `latency`.
+    pub subject: String,
+    /// What must hold, e.g. `p(95)<200ms`.
+    pub expression: String,
+}
+
+impl ThresholdText {
+    /// Holds the threshold against a cell. A text that this version cannot read holds nowhere.
+    pub fn evaluate(&self, cell: &Cell) -> Outcome {
+        match Threshold::parse(&self.subject, &self.expression) {
+            Ok(threshold) => threshold.evaluate(cell),
+            Err(error) => Outcome {
+                subject: self.subject.clone(),
+                expression: self.expression.clone(),
+                measured: None,
+                unit: "",
+                passed: None,
+                why: Some(error.message),
+            },
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// It has not ended, or was killed.
+    Running,
+    /// All cells were measured, or tried.
+    Finished,
+    /// Stopped by the user.
+    Interrupted,
+    /// It could not go on, and why.
+    Failed(String),
+}
+
+impl RunFile {
+    /// A run that begins now, on this machine, by this program.
+    pub fn begin(kind: RunKind, command: Vec<String>, seed: u64, scenario: ScenarioText) -> RunFile {
+        RunFile {
+            schema_version: SCHEMA_VERSION,
+            tool: Tool::this(),
+            kind,
+            command,
+            seed,
+            started: rfc3339(jiff::Timestamp::now()),
+            finished: None,
+            host: HostFacts::read(),
+            scenario,
+            thresholds: Vec::new(),
+            source: source::counts(),
+            status: RunStatus::Running,
+        }
+    }
+}
+
+/// To the second, in UTC.
+pub(super) fn rfc3339(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,39 @@
+//! How much code each protocol takes here, counted when the program was built (`build.rs`). A run keeps the
+//! counts of the program that measured it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The size of one protocol's modules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceCount {
+    /// Name of the protocol.
+    pub protocol: String,
+    /// Lines at the client, without blank lines, comments and tests.
+    pub client_lines: u32,
+    /// Lines at the server.
+    pub server_lines: u32,
+    /// Crates that the modules name.
+    pub dependencies: Vec<String>,
+}
+
+impl SourceCount {
+    /// Lines at both ends; `None` if one end has none, and so was not there to be counted.
+    pub fn lines(&self) -> Option<u32> {
+        (self.client_lines > 0 && self.server_lines > 0).then_some(self.client_lines + self.server_lines)
+    }
+}
+
+/// The counts of this program, one for each protocol of the guide.
+pub fn counts() -> Vec<SourceCount> {
+    serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/source_counts.json"))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_build_counted_every_protocol() {
+        let names: Vec<String> = super::counts().into_iter().map(|count| count.protocol).collect();
+        assert_eq!(names, ["short-poll", "long-poll", "websocket", "sse", "webrtc"]);
+    }
+}

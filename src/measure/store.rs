@@ -1,0 +1,395 @@
+//! A run's directory, `results/<time>-<name>/`, written so that whatever kills the run leaves the finished cells intact.
+//!
+//! `cells.jsonl` is the truth: a cell is one line, appended in one write and synced when it ends. `run.json` is
+//! written at the start and replaced at the end. Everything else is derived (`report`).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::cell::{Cell, SCHEMA_VERSION};
+use super::run::{Run, RunFile, RunStatus, rfc3339};
+
+/// Name of the file of cells.
+pub const CELLS_FILE: &str = "cells.jsonl";
+/// Name of the file about the run.
+pub const RUN_FILE: &str = "run.json";
+
+/// Why a result cannot be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory cannot be made.
+    #[error("cannot create {}: {source}; choose another place with --out", path.display())]
+    Create {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file cannot be written, for example because the disk is full.
+    #[error("cannot write {}: {source}; what was written before is intact", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file says something that no version of rtbench writes.
+    #[error("{}:{line}: not a result of rtbench: {message}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file of another version.
+    #[error("{}: written in layout {found}, this rtbench reads layout {SCHEMA_VERSION}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// No run to be `latest`.
+    #[error("there is no run in {}", .0.display())]
+    NoRuns(PathBuf),
+}
+
+/// A run's directory while the run goes on.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    file: RunFile,
+    cells: File,
+}
+
+impl Store {
+    /// Makes a new directory under `parent` (which is made, too) and writes `run.json`, so that a place that cannot be written
+    /// fails before anything is measured. Never reuses a directory: a second run of the same second gets `-2`.
+    ///
+    /// # Errors
+    /// `Create` or `Write`.
+    pub fn create(parent: &Path, name: &str, file: RunFile) -> Result<Store, StoreError> {
+        let stamp = file.started.replace(['-', ':'], "");
+        let dir = new_directory(parent, &format!("{stamp}-{}", safe_name(name)))?;
+        let path = dir.join(CELLS_FILE);
+        let cells = OpenOptions::new().append(true).create_new(true).open(&path);
+        let cells = cells.map_err(|source| StoreError::Write { path, source })?;
+        let store = Store { dir, file, cells };
+        store.write_run_file()?;
+        Ok(store)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Keeps a cell: one line, one write, on the disk when this returns.
+    ///
+    /// # Errors
+    /// `Write`; the cells before it are intact.
+    pub fn append(&mut self, cell: &Cell) -> Result<(), StoreError> {
+        self.append_line(cell).map_err(|source| StoreError::Write { path: self.dir.join(CELLS_FILE), source })
+    }
+
+    fn append_line(&mut self, cell: &Cell) -> io::Result<()> {
+        let mut line = serde_json::to_vec(cell)?;
+        // A number that is not finite is written as null and would make the whole file unreadable.
+        serde_json::from_slice::<Cell>(&line)?;
+        line.push(b'\n');
+        let before = self.cells.metadata()?.len();
+        let written = self.cells.write_all(&line).and_then(|()| self.cells.sync_data());
+        if written.is_err() {
+            // Half a line must not stand before the next cell.
+            let _ = self.cells.set_len(before);
+        }
+        written
+    }
+
+    /// Writes how the run ended, and reads the whole of it back for the reports (`report::save` writes those).
+    ///
+    /// # Errors
+    /// `Write`, or what [`load`] says.
+    pub fn finish(mut self, status: RunStatus) -> Result<Run, StoreError> {
+        self.file.status = status;
+        self.file.finished = Some(rfc3339(jiff::Timestamp::now()));
+        self.write_run_file()?;
+        load(&self.dir)
+    }
+
+    fn write_run_file(&self) -> Result<(), StoreError> {
+        replace(&self.dir.join(RUN_FILE), |out| {
+            serde_json::to_writer_pretty(&mut *out, &self.file)?;
+            out.write_all(b"\n")
+        })
+    }
+}
+
+/// Writes a file as a whole or not at all: beside its place first, then renamed into it.
+///
+/// # Errors
+/// `Write`.
+pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), StoreError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
+    let written = File::create(&beside).and_then(|file| {
+        let mut out = io::BufWriter::new(file);
+        write(&mut out)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
+        fs::rename(&beside, path)
+    });
+    written.map_err(|source| {
+        let _ = fs::remove_file(&beside);
+        StoreError::Write { path: path.into(), source }
+    })
+}
+
+fn new_directory(parent: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    fs::create_dir_all(parent).map_err(|source| StoreError::Create { path: parent.into(), source })?;
+    let mut path = parent.join(name);
+    for again in 2.. {
+        match fs::create_dir(&path) {
+            Ok(()) => break,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                path = parent.join(format!("{name}-{again}"))
+            }
+            Err(source) => return Err(StoreError::Create { path, source }),
+        }
+    }
+    Ok(path)
+}
+
+/// The name with everything that file systems or shells mind turned into `-`.
+pub fn safe_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let name: String = name.chars().map(safe).collect();
+    if name.starts_with('.') { format!("-{name}") } else { name }
+}
+
+/// Reads a run back from its directory.
+///
+/// # Errors
+/// `Read`, `Malformed` or `Version`. A torn last line of `cells.jsonl` is a warning, not an error.
+pub fn load(dir: &Path) -> Result<Run, StoreError> {
+    let run_path = dir.join(RUN_FILE);
+    let text = read(&run_path)?;
+    let file: RunFile = parse(&run_path, 1, &text)?;
+    let (cells, warning) = read_cells(&dir.join(CELLS_FILE))?;
+    let canonical = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let name = canonical.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    Ok(Run { name, file, cells, warnings: warning.into_iter().collect() })
+}
+
+/// Reads the cells of a file, and says whether its last line was torn.
+///
+/// # Errors
+/// As [`load`].
+pub fn read_cells(path: &Path) -> Result<(Vec<Cell>, Option<String>), StoreError> {
+    let text = read(path)?;
+    let mut cells = Vec::new();
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        match parse(path, index + 1, line) {
+            Ok(cell) => cells.push(cell),
+            Err(StoreError::Malformed { .. }) if !line.ends_with('\n') => {
+                let place = format!("{}:{}", path.display(), index + 1);
+                return Ok((
+                    cells,
+                    Some(format!(
+                        "{place}: the last line is torn and was skipped; the run was killed while writing it"
+                    )),
+                ));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((cells, None))
+}
+
+fn read(path: &Path) -> Result<String, StoreError> {
+    let bytes = fs::read(path).map_err(|source| StoreError::Read { path: path.into(), source })?;
+    // A torn line may end inside a character; what is wrong with it will show when it is parsed.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads JSON after looking at its version alone, so that another layout is called that, and not malformed.
+fn parse<T: DeserializeOwned>(path: &Path, line: usize, text: &str) -> Result<T, StoreError> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: u32,
+    }
+    let malformed = |e: serde_json::Error| StoreError::Malformed {
+        path: path.into(),
+        line: line + e.line().saturating_sub(1),
+        message: e.to_string(),
+    };
+    let Version { schema_version: found } = serde_json::from_str(text).map_err(malformed)?;
+    if found != SCHEMA_VERSION {
+        return Err(StoreError::Version { path: path.into(), found });
+    }
+    serde_json::from_str(text).map_err(malformed)
+}
+
+/// The newest run under `parent`, by the time in its name.
+///
+/// # Errors
+/// `Read` or `NoRuns`.
+pub fn latest(parent: &Path) -> Result<PathBuf, StoreError> {
+    let entries = fs::read_dir(parent).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => StoreError::NoRuns(parent.into()),
+        _ => StoreError::Read { path: parent.into(), source },
+    })?;
+    let runs = entries.filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        (is_stamped(&name) && parent.join(&name).join(RUN_FILE).is_file()).then_some(name)
+    });
+    runs.max().map(|name| parent.join(name)).ok_or_else(|| StoreError::NoRuns(parent.into()))
+}
+
+/// Whether a name begins as [`Store::create`] makes it: `20261124T081500Z-`.
+fn is_stamped(name: &str) -> bool {
+    const PATTERN: &[u8] = b"00000000T000000Z-";
+    let fits = |(&byte, &like): (&u8, &u8)| if like == b'0' { byte.is_ascii_digit() } else { byte == like };
+    name.len() > PATTERN.len() && name.as_bytes().iter().zip(PATTERN).all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::measure::run::{RunKind, ScenarioText};
+    use crate::measure::sample;
+
+    fn begin(started: &str) -> RunFile {
+        let scenario = ScenarioText { name: "matrix".into(), text: "[load]\n".into() };
+        let file = RunFile::begin(RunKind::Matrix, vec!["rtbench".into(), "matrix".into()], 7, scenario);
+        RunFile { started: started.into(), ..file }
+    }
+
+    fn store(parent: &Path) -> Store {
+        Store::create(parent, "matrix", begin("2026-11-24T08:15:00Z")).unwrap()
+    }
+
+    #[test]
+    fn a_run_comes_back_as_it_was() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut store = store(&parent.path().join("results"));
+        let cells =
+            ["workload/sse", "workload/websocket"].map(|name| sample::cell(name).stream(2.0, 6.0).build());
+        for cell in &cells {
+            store.append(cell).unwrap();
+        }
+        let run = store.finish(RunStatus::Finished).unwrap();
+        assert_eq!(run.name, "20261124T081500Z-matrix");
+        assert_eq!((run.file.status, run.file.seed, run.warnings.len()), (RunStatus::Finished, 7, 0));
+        assert!(run.file.finished.is_some());
+        let json = |cells: &[Cell]| serde_json::to_string(cells).unwrap();
+        assert_eq!(json(&run.cells), json(&cells));
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_the_latest_is_the_newest_by_name() {
+        let parent = tempfile::tempdir().unwrap();
+        assert!(matches!(latest(parent.path()), Err(StoreError::NoRuns(_))));
+        let first = store(parent.path()).dir().to_owned();
+        let second = store(parent.path()).dir().to_owned();
+        assert_eq!(second, first.with_file_name("20261124T081500Z-matrix-2"));
+        fs::create_dir(parent.path().join("reference")).unwrap();
+        fs::create_dir(parent.path().join("20991231T000000Z-empty")).unwrap();
+        assert_eq!(latest(parent.path()).unwrap(), second);
+        let newer = Store::create(parent.path(), "run: a/b", begin("2026-11-24T08:15:01Z")).unwrap();
+        assert_eq!(newer.dir().file_name().unwrap(), "20261124T081501Z-run--a-b");
+        assert_eq!(latest(parent.path()).unwrap(), newer.dir());
+        assert!(matches!(latest(&parent.path().join("nowhere")), Err(StoreError::NoRuns(_))));
+    }
+
+    #[test]
+    fn a_killed_run_keeps_its_finished_cells() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut store = store(parent.path());
+        store.append(&sample::cell("workload/sse").build()).unwrap();
+        let whole = fs::read(store.dir().join(CELLS_FILE)).unwrap();
+        for torn in [1, whole.len() / 2, whole.len() - 2] {
+            let text = [&whole[..], &whole[..torn]].concat();
+            fs::write(store.dir().join(CELLS_FILE), text).unwrap();
+            let run = load(store.dir()).unwrap();
+            assert_eq!((run.cells.len(), run.warnings.len()), (1, 1), "{torn} bytes of the second line");
+            assert!(run.warnings[0].contains("cells.jsonl:2"), "{:?}", run.warnings);
+            assert_eq!(run.file.status, RunStatus::Running);
+        }
+    }
+
+    #[test]
+    fn a_broken_line_in_the_middle_is_an_error_with_its_place() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut store = store(parent.path());
+        store.append(&sample::cell("workload/sse").build()).unwrap();
+        let path = store.dir().join(CELLS_FILE);
+        let good = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{good}{{\"schema_version\":1}}\n{good}")).unwrap();
+        let error = load(store.dir()).unwrap_err();
+        assert!(matches!(error, StoreError::Malformed { line: 2, .. }), "{error}");
+        fs::write(&path, good.replace("\"schema_version\":1", "\"schema_version\":99")).unwrap();
+        assert!(matches!(load(store.dir()), Err(StoreError::Version { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_fails_before_anything_is_measured() {
+        let parent = tempfile::tempdir().unwrap();
+        let blocked = parent.path().join("file");
+        fs::write(&blocked, "").unwrap();
+        let error = Store::create(&blocked, "matrix", begin("2026-11-24T08:15:00Z")).unwrap_err();
+        assert!(matches!(&error, StoreError::Create { path, .. } if *path == blocked), "{error}");
+        assert!(error.to_string().contains("--out"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut store = store(parent.path());
+        store.cells = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let error = store.append(&sample::cell("workload/sse").build()).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+        );
+        assert!(error.to_string().contains("cells.jsonl"), "{error}");
+    }
+
+    #[test]
+    fn a_cell_that_could_not_be_read_back_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut store = store(parent.path());
+        let error =
+            store.append(&sample::cell("workload/sse").with(|cell| cell.connect_s = f64::NAN).build());
+        assert!(matches!(error, Err(StoreError::Write { .. })), "{error:?}");
+        store.append(&sample::cell("workload/sse").build()).unwrap();
+        assert_eq!(store.finish(RunStatus::Finished).unwrap().cells.len(), 1);
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.json");
+        replace(&path, |out| out.write_all(b"old")).unwrap();
+        let failed = replace(&path, |out| out.write_all(b"half").and(Err(io::ErrorKind::StorageFull.into())));
+        assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no scraps are left");
+    }
+}

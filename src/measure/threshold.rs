@@ -1,0 +1,361 @@
+//! What must hold, as people write it: `"latency" = ["p(95)<200ms"]`, `"lost" = ["rate<0.01%"]`,
+//! `"server_cpu_us_per_delivery" = ["value<20"]`.
+//!
+//! A threshold is `STATISTIC OPERATOR LIMIT` about a subject:
+//!
+//! | subject | statistics | limit without a unit |
+//! |---|---|---|
+//! | `latency`, `service`, `send_lag` | `avg` `med` `max` `p(N)` | ms |
+//! | `lost`, `duplicates`, `reordered`, `late`, `corrupt`, `shed` | `rate` (of deliveries owed; `shed` of events due), `count` | a share from 0 to 1; a count |
+//! | any metric of the table | `value` | the metric's own unit |
+
+use std::fmt;
+use std::ops::Range;
+
+use super::cell::{Cell, Counts, Distribution, Status, TrustLevel};
+use super::metric::{self, Metric};
+use crate::stats::quantile::events_needed;
+
+mod parse;
+
+use parse::Part;
+
+/// Something that must hold in a cell.
+#[derive(Clone, Debug)]
+pub struct Threshold {
+    /// What it is about, as written.
+    pub subject: String,
+    /// The rule, as written.
+    pub expression: String,
+    measure: Measure,
+    operator: Operator,
+    /// In the unit of `measure`.
+    limit: f64,
+}
+
+/// What came of a threshold in one cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What it is about, as written.
+    pub subject: String,
+    /// The rule, as written.
+    pub expression: String,
+    /// What was measured, in `unit`.
+    pub measured: Option<f64>,
+    /// Unit of `measured`; empty for counts.
+    pub unit: &'static str,
+    /// Whether it held; `None` if nobody can tell, which counts as not passed.
+    pub passed: Option<bool>,
+    /// Why nobody can tell.
+    pub why: Option<String>,
+}
+
+/// What is wrong with a threshold, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ThresholdError {
+    /// In words, with what would be right.
+    pub message: String,
+    /// In which of the two texts.
+    pub place: Place,
+    /// The bytes of that text.
+    pub span: Range<usize>,
+}
+
+/// The two texts of a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The key, e.g. `latency`.
+    Subject,
+    /// The rule, e.g. `p(95)<200ms`.
+    Expression,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Measure {
+    Time(Time, Statistic),
+    Share(Count, Count),
+    Count(Count),
+    Metric(&'static Metric),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Statistic {
+    Mean,
+    Max,
+    /// From 0 to 1.
+    Quantile(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Equal,
+    NotEqual,
+}
+
+type Time = fn(&Cell) -> &Distribution;
+
+/// Times that a threshold can be about.
+const TIMES: &[(&str, Time)] =
+    &[("latency", |c| &c.response), ("service", |c| &c.service), ("send_lag", |c| &c.send_lag)];
+
+type Count = fn(&Counts) -> u64;
+
+/// Counts that a threshold can be about, and what each is a share of.
+const COUNTS: &[(&str, Count, Count)] = &[
+    ("lost", |c| c.lost, |c| c.expected),
+    ("duplicates", |c| c.duplicates, |c| c.expected),
+    ("reordered", |c| c.reordered, |c| c.expected),
+    ("late", |c| c.late, |c| c.expected),
+    ("corrupt", |c| c.corrupt, |c| c.expected),
+    ("shed", |c| c.shed, |c| c.published + c.shed),
+];
+
+impl Threshold {
+    /// Reads a threshold.
+    ///
+    /// # Errors
+    /// Where it is wrong, and what would be right.
+    pub fn parse(subject: &str, expression: &str) -> Result<Threshold, ThresholdError> {
+        let (at, spelling, operator) = parse::find_operator(expression)?;
+        let statistic = Part::of(expression, 0..at);
+        let limit = Part::of(expression, at + spelling.len()..expression.len());
+        let measure = Measure::parse(subject, &statistic)?;
+        let limit = parse::limit(&limit, &measure)?;
+        Ok(Threshold { subject: subject.into(), expression: expression.into(), measure, operator, limit })
+    }
+
+    /// Holds the threshold against a cell.
+    pub fn evaluate(&self, cell: &Cell) -> Outcome {
+        let measured = self.measure.read(cell);
+        let doubt = untrusted(cell);
+        let passed = measured.filter(|_| doubt.is_none()).map(|value| self.operator.holds(value, self.limit));
+        let why = doubt.or_else(|| measured.is_none().then(|| self.measure.why_absent(cell)));
+        Outcome {
+            subject: self.subject.clone(),
+            expression: self.expression.clone(),
+            measured,
+            unit: self.measure.unit(),
+            passed,
+            why,
+        }
+    }
+}
+
+fn untrusted(cell: &Cell) -> Option<String> {
+    match (&cell.status, cell.trust.level) {
+        (Status::Failed(reason), _) => Some(format!("the cell failed: {reason}")),
+        (_, TrustLevel::Invalid) => Some(format!("the cell is invalid: {}", cell.trust.reasons.join("; "))),
+        _ => None,
+    }
+}
+
+impl Operator {
+    fn holds(self, value: f64, limit: f64) -> bool {
+        match self {
+            Operator::Less => value < limit,
+            Operator::LessOrEqual => value <= limit,
+            Operator::Greater => value > limit,
+            Operator::GreaterOrEqual => value >= limit,
+            Operator::Equal => value == limit,
+            Operator::NotEqual => value != limit,
+        }
+    }
+}
+
+impl Measure {
+    fn parse(subject: &str, statistic: &Part<'_>) -> Result<Measure, ThresholdError> {
+        if let Some(&(_, time)) = TIMES.iter().find(|(name, _)| *name == subject) {
+            return Ok(Measure::Time(time, parse::statistic(statistic)?));
+        }
+        if let Some(&(_, part, whole)) = COUNTS.iter().find(|(name, ..)| *name == subject) {
+            return match statistic.text {
+                "rate" => Ok(Measure::Share(part, whole)),
+                "count" | "value" => Ok(Measure::Count(part)),
+                _ => Err(statistic.wrong("'rate' or 'count'")),
+            };
+        }
+        match metric::find(subject) {
+            Some(metric) if statistic.text == "value" => Ok(Measure::Metric(metric)),
+            Some(_) => Err(statistic.wrong("'value', which is all that a metric has")),
+            None => Err(ThresholdError {
+                message: format!(
+                    "'{subject}' is no metric; `rtbench list metrics` names them, and there are {}",
+                    subjects()
+                ),
+                place: Place::Subject,
+                span: 0..subject.len(),
+            }),
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self {
+            Measure::Time(..) => "ms",
+            Measure::Share(..) => "%",
+            Measure::Count(_) => "",
+            Measure::Metric(metric) => metric.unit,
+        }
+    }
+
+    fn read(&self, cell: &Cell) -> Option<f64> {
+        if matches!(cell.status, Status::Failed(_)) {
+            return None;
+        }
+        match self {
+            Measure::Time(time, statistic) => statistic.read(time(cell)).map(|seconds| seconds * 1e3),
+            Measure::Share(part, whole) => {
+                let whole = whole(&cell.counts);
+                (whole > 0).then(|| part(&cell.counts) as f64 * 100.0 / whole as f64)
+            }
+            Measure::Count(part) => Some(part(&cell.counts) as f64),
+            Measure::Metric(metric) => metric.value(cell),
+        }
+    }
+
+    fn why_absent(&self, cell: &Cell) -> String {
+        match self {
+            Measure::Time(time, Statistic::Quantile(p)) => {
+                let (needed, events) = (events_needed(*p), time(cell).events);
+                format!("it needs {needed} distinct events, and there were {events}")
+            }
+            Measure::Time(..) => "nothing was received".into(),
+            Measure::Share(..) => "nothing was due".into(),
+            Measure::Count(_) | Measure::Metric(_) => "this cell does not measure it".into(),
+        }
+    }
+}
+
+impl Statistic {
+    fn read(self, time: &Distribution) -> Option<f64> {
+        match self {
+            Statistic::Mean => time.mean_s(),
+            Statistic::Max => time.max_s(),
+            Statistic::Quantile(p) => time.quantile_s(p),
+        }
+    }
+}
+
+fn subjects() -> String {
+    let names = TIMES.iter().map(|(name, _)| *name).chain(COUNTS.iter().map(|(name, ..)| *name));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.expression)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::measure::sample;
+    use proptest::prelude::*;
+
+    fn outcome(subject: &str, expression: &str, cell: &Cell) -> Outcome {
+        Threshold::parse(subject, expression).unwrap().evaluate(cell)
+    }
+
+    fn thousand() -> Cell {
+        let samples: Vec<f64> = (1..=1_000).map(f64::from).collect();
+        sample::cell("workload/sse").stream(40.0, 0.0).latency_ms(&samples, 1_000).cpu_us(20).build()
+    }
+
+    #[test]
+    fn times_are_compared_in_any_unit() {
+        let cell = thousand();
+        for (expression, passed) in [
+            ("p(95)<1s", true),
+            ("p(95) < 949ms", false),
+            ("avg<=500.5ms", true),
+            ("avg<500", false),
+            ("med>499ms", true),
+            ("max<1.001s", true),
+            ("max == 1000 ms", true),
+            ("p(99)<0.1min", true),
+        ] {
+            assert_eq!(outcome("latency", expression, &cell).passed, Some(passed), "{expression}");
+        }
+        let p95 = outcome("latency", "p(95)<1s", &cell);
+        assert!((p95.measured.unwrap() - 950.0).abs() < 1.0, "{p95:?}");
+        assert_eq!((p95.unit, p95.why), ("ms", None));
+    }
+
+    #[test]
+    fn counts_are_rates_or_counts() {
+        let mut cell = thousand();
+        cell.counts.lost = 27; // of 27,000: 0.1%
+        for (expression, passed) in [
+            ("rate<0.2%", true),
+            ("rate<0.1%", false),
+            ("rate<=0.001", true),
+            ("count<28", true),
+            ("value!=27", false),
+        ] {
+            assert_eq!(outcome("lost", expression, &cell).passed, Some(passed), "{expression}");
+        }
+    }
+
+    #[test]
+    fn any_metric_has_a_value() {
+        let cell = thousand();
+        assert_eq!(outcome("server_cpu_us_per_delivery", "value<20.1", &cell).passed, Some(true));
+        assert_eq!(outcome("server_cpu_us_per_delivery", "value<0.02ms", &cell).passed, Some(false));
+        assert_eq!(outcome("server_memory_idle_bytes", "value<=14MB", &cell).passed, Some(true));
+        assert_eq!(outcome("delivered_per_s", "value>=900/s", &cell).passed, Some(true));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_does_not_pass_and_says_why() {
+        let mut cell = sample::cell("workload/sse").latency_ms(&[1.0; 900], 100).build();
+        let few = outcome("latency", "p(99)<1s", &cell);
+        assert_eq!((few.measured, few.passed), (None, None));
+        assert_eq!(few.why.unwrap(), "it needs 1000 distinct events, and there were 100");
+        assert_eq!(outcome("wasted_percent", "value<5%", &cell).passed, None);
+        cell.trust.level = TrustLevel::Invalid;
+        cell.trust.reasons.push("two counts disagree".into());
+        let invalid = outcome("latency", "avg<1s", &cell);
+        assert_eq!((invalid.measured.is_some(), invalid.passed), (true, None));
+        assert_eq!(invalid.why.unwrap(), "the cell is invalid: two counts disagree");
+        cell.status = Status::Failed("no server".into());
+        assert_eq!(outcome("lost", "count<1", &cell).why.unwrap(), "the cell failed: no server");
+    }
+
+    #[test]
+    fn errors_point_at_the_place() {
+        for (subject, expression, place, wrong) in [
+            ("latncy", "p(95)<1s", Place::Subject, "latncy"),
+            ("latency", "p(95) 200ms", Place::Expression, "p(95) 200ms"),
+            ("latency", "p(95) =200ms", Place::Expression, "="),
+            ("latency", " p(195) < 200ms", Place::Expression, "p(195)"),
+            ("latency", "p95<200ms", Place::Expression, "p95"),
+            ("latency", "avg< 200MB ", Place::Expression, "200MB"),
+            ("latency", "avg< fast", Place::Expression, "fast"),
+            ("latency", "avg<", Place::Expression, ""),
+            ("lost", "avg<1", Place::Expression, "avg"),
+            ("lost", "count<1%", Place::Expression, "1%"),
+            ("connect_s", "p(50)<1s", Place::Expression, "p(50)"),
+        ] {
+            let error = Threshold::parse(subject, expression).unwrap_err();
+            let text = if place == Place::Subject { subject } else { expression };
+            assert_eq!((error.place, &text[error.span.clone()]), (place, wrong), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(subject in "[a-z_]{0,12}|latency|lost", expression in ".{0,24}") {
+            if let Err(error) = Threshold::parse(&subject, &expression) {
+                let text = if error.place == Place::Subject { &subject } else { &expression };
+                prop_assert!(text.get(error.span).is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Reports: files in, files out. Each format is one file here and one line of the table.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::measure::run::{Run, RunKind};
+use crate::measure::store::{self, StoreError};
+
+mod csv;
+mod hgrm;
+mod json;
+mod markdown;
+pub mod terminal;
+#[cfg(test)]
+mod tests;
+
+pub use json::{cell_schema, run_schema};
+
+/// A way to write a run down. The same run always gives the same bytes.
+pub trait Format: Sync {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What it holds, in one line.
+    fn about(&self) -> &'static str;
+
+    /// Whether the run has something for it.
+    fn fits(&self, run: &Run) -> bool {
+        let _ = run;
+        true
+    }
+
+    /// Writes the run to one stream.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Name of its file in the run's directory; `None` for formats that override `save`.
+    fn file_name(&self) -> Option<&'static str>;
+
+    /// Writes its file, or files, into a directory; returns what was written.
+    ///
+    /// # Errors
+    /// `StoreError::Write`.
+    fn save(&self, run: &Run, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+        let Some(name) = self.file_name() else { return Ok(Vec::new()) };
+        let path = dir.join(name);
+        store::replace(&path, |out| self.render(run, out))?;
+        Ok(vec![path])
+    }
+}
+
+/// Every format that makes files.
+pub static ALL: &[&dyn Format] =
+    &[&json::RunJson, &csv::Cells, &csv::Intervals, &csv::Matrix, &markdown::Matrix, &hgrm::Hgrm];
+
+/// The format of this name.
+pub fn find(name: &str) -> Option<&'static dyn Format> {
+    ALL.iter().copied().find(|format| format.name() == name)
+}
+
+/// Derives every file of a run from its cells, into its directory. May be done again at any time.
+///
+/// # Errors
+/// `StoreError::Write`.
+pub fn save(run: &Run, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut written = Vec::new();
+    for format in ALL.iter().filter(|format| format.fits(run)) {
+        written.extend(format.save(run, dir)?);
+    }
+    Ok(written)
+}
+
+/// Shows a run on standard output, as wide as the terminal is.
+///
+/// # Errors
+/// The output cannot be written; a reader that has seen enough is none.
+pub fn print(run: &Run) -> io::Result<()> {
+    let width = terminal::width();
+    let text = match run.file.kind {
+        RunKind::Matrix => terminal::matrix(run, width),
+        RunKind::Scenario => terminal::summary(run, width),
+    };
+    match anstream::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn is_matrix(run: &Run) -> bool {
+    run.file.kind == RunKind::Matrix
+}
+
+/// Parts that say something, with `separator` between them.
+fn join<'a>(parts: impl IntoIterator<Item = &'a str>, separator: &str) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(separator)
+}
+
+/// The command line as it was typed, as far as its words tell.
+fn command_line(run: &Run) -> String {
+    let quoted = |word: &String| match word.chars().any(|c| c.is_whitespace() || "'\"$&|;<>()*?".contains(c))
+    {
+        true => format!("'{}'", word.replace('\'', r"'\''")),
+        false => word.clone(),
+    };
+    run.file.command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,209 @@
+//! The comparison matrix: a table where there is room for five columns, else a block for each row.
+
+use comfy_table::{
+    ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle, Width,
+};
+use owo_colors::OwoColorize;
+
+use super::{bytes, doubts, faint, heading, pad, strong, style_of, wrap};
+use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
+use crate::claim::verdict::{Verdict, short};
+use crate::claim::{cost, further};
+use crate::measure::run::Run;
+use crate::report::command_line;
+
+/// Columns from which the table is readable.
+const TABLE_WIDTH: usize = 130;
+
+/// Width of the column of features.
+const FEATURE_WIDTH: usize = 17;
+
+/// The matrix of a run with everything below it, at most `width` characters wide.
+pub fn matrix(run: &Run, width: usize) -> String {
+    let matrix = Matrix::of(run);
+    let mut notes = Notes::default();
+    let mut out =
+        format!("\n{}\n", "Comparison matrix: what the guide claims → what was measured".style(strong()));
+    out += &legend();
+    out +=
+        &if width >= TABLE_WIDTH { table(&matrix, width, &mut notes) } else { blocks(&matrix, &mut notes) };
+    out += &tally(&matrix);
+    out += &notes.render(width);
+    out += &claims(run, width);
+    out += &costs(run, width);
+    out += &doubts(run, width);
+    out += "\n";
+    out += &wrap("", &format!("{} · {}", command_line(run), run.file.host.summary()), width)
+        .style(faint())
+        .to_string();
+    out
+}
+
+fn legend() -> String {
+    let words =
+        [('✓', "reproduced"), ('✗', "not reproduced"), ('≈', "depends, see the note"), ('·', "not measured")];
+    let words = words.map(|(mark, word)| format!("{} {word}", paint(mark, &mark.to_string())));
+    format!("{}\n\n", words.join("   "))
+}
+
+fn paint(mark: char, text: &str) -> String {
+    style_of(mark).map_or(text.to_owned(), |style| text.style(style).to_string())
+}
+
+/// Notes under the table. Equal ones share a number.
+#[derive(Default)]
+struct Notes {
+    texts: Vec<String>,
+}
+
+impl Notes {
+    fn number(&mut self, text: &str) -> String {
+        let known = self.texts.iter().position(|known| known == text);
+        let index = known.unwrap_or_else(|| {
+            self.texts.push(text.to_owned());
+            self.texts.len() - 1
+        });
+        format!("[{}]", index + 1)
+    }
+
+    /// The mark behind a cell: what is reproduced needs no explaining here, and is explained in the files.
+    fn of(&mut self, cell: &MatrixCell) -> String {
+        match cell.verdict {
+            Verdict::Reproduced => String::new(),
+            _ => format!(" {}", self.number(&cell.condition)),
+        }
+    }
+
+    fn of_row(&mut self, row: &MatrixRow) -> String {
+        if row.note.is_empty() { String::new() } else { format!(" {}", self.number(&row.note)) }
+    }
+
+    fn render(&self, width: usize) -> String {
+        let notes = self.texts.iter().enumerate();
+        let notes = notes.map(|(i, text)| wrap(&format!("{:>5} ", format!("[{}]", i + 1)), text, width));
+        notes.collect::<String>().style(faint()).to_string()
+    }
+}
+
+fn measured(cell: &MatrixCell) -> &str {
+    if cell.measured.is_empty() { cell.verdict.word() } else { &cell.measured }
+}
+
+fn table(matrix: &Matrix, width: usize, notes: &mut Notes) -> String {
+    const STYLE: TableStyle = TableStyle::new()
+        .header_lines(ContentLineStyle::none().junction('│'))
+        .header_separator(LineStyle::none().fill('━').junction('┿'))
+        .content_lines(ContentLineStyle::none().junction('│'))
+        .row_separator(LineStyle::none().fill('─').junction('┼'))
+        .bottom_border(LineStyle::none().fill('─').junction('┴'));
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    table.set_header([""].into_iter().chain(COLUMNS.iter().map(|column| column.title)));
+    for row in &matrix.rows {
+        let mut fields = vec![row.feature.to_owned() + &notes.of_row(row)];
+        fields.extend(row.cells.iter().map(|cell| {
+            let (mark, note) = (cell.verdict.mark(), notes.of(cell));
+            format!("{mark} {}{note}\n  → {}", cell.claimed, measured(cell))
+        }));
+        table.add_row(fields);
+    }
+    let column = (width - FEATURE_WIDTH - COLUMNS.len()) / COLUMNS.len();
+    let widths = std::iter::once(FEATURE_WIDTH).chain(std::iter::repeat_n(column, COLUMNS.len()));
+    table.set_constraints(
+        widths.map(|w| ColumnConstraint::Absolute(Width::Fixed(u16::try_from(w).unwrap_or(u16::MAX)))),
+    );
+    paint_table(table.lines().map(|line| line.trim_end().to_owned()))
+}
+
+/// Colours a drawn table: each cell in the colour of its mark, down to the line that ends it.
+fn paint_table(lines: impl Iterator<Item = String>) -> String {
+    let mut styles = vec![None; COLUMNS.len() + 1];
+    let mut out = String::new();
+    for (i, line) in lines.enumerate() {
+        if line.starts_with(['─', '━']) {
+            styles.fill(None);
+            out += &line.style(faint()).to_string();
+        } else {
+            let fields: Vec<String> = line
+                .split('│')
+                .zip(&mut styles)
+                .map(|(field, style)| {
+                    *style = field.trim_start().chars().next().and_then(style_of).or(*style);
+                    match style {
+                        Some(style) => field.style(*style).to_string(),
+                        None if i == 0 => field.style(strong()).to_string(),
+                        None => field.to_owned(),
+                    }
+                })
+                .collect();
+            out += &fields.join(&"│".style(faint()).to_string());
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn blocks(matrix: &Matrix, notes: &mut Notes) -> String {
+    let mut out = String::new();
+    for row in &matrix.rows {
+        out += &format!("{}{}\n", row.feature.style(strong()), notes.of_row(row));
+        for (cell, column) in row.cells.iter().zip(&COLUMNS) {
+            let mark = cell.verdict.mark();
+            let claim = pad(&cell.claimed, 16);
+            let line = format!("{mark} {claim} → {}{}", measured(cell), notes.of(cell));
+            out += &format!("  {} {}\n", pad(column.title, 14), paint(mark, &line));
+        }
+    }
+    out
+}
+
+fn tally(matrix: &Matrix) -> String {
+    let count = |word: &str| matrix.cells().filter(|cell| cell.verdict.word() == word).count();
+    format!(
+        "\n{} cells: {} reproduced, {} not reproduced, {} depend, {} not measured\n",
+        matrix.cells().count(),
+        count("reproduced"),
+        count("not reproduced"),
+        count("depends"),
+        count("not measured")
+    )
+}
+
+fn claims(run: &Run, width: usize) -> String {
+    let mut out = heading("Further claims");
+    for answer in further::answers(&run.cells) {
+        let mark = answer.verdict.mark();
+        let measured = if answer.measured.is_empty() { answer.verdict.word() } else { &answer.measured };
+        let condition =
+            if answer.condition.is_empty() { String::new() } else { format!(" ({})", answer.condition) };
+        let text = format!("{}: {} → {measured}{condition}", answer.claim.subject, answer.claim.claim);
+        out += &paint(mark, &wrap(&format!("  {mark} "), &text, width));
+    }
+    out
+}
+
+fn costs(run: &Run, width: usize) -> String {
+    let costs = cost::of(&run.cells);
+    if costs.is_empty() {
+        return String::new();
+    }
+    let mut out = heading(&format!("What {} such users cost, projected from this run", short(cost::USERS)));
+    out += &format!("  {:14} {:>12} {:>14} {:>14}\n", "", "server cores", "server memory", "GB a month");
+    for cost in costs {
+        let title =
+            COLUMNS.iter().find(|column| column.protocol == cost.protocol).map_or(cost.protocol, |c| c.title);
+        let text = |value: Option<String>| value.unwrap_or_else(|| "-".into());
+        out += &format!(
+            "  {:14} {:>12} {:>14} {:>14}\n",
+            title,
+            text(cost.cores.map(short)),
+            text(cost.memory_bytes.map(bytes)),
+            text(cost.gb_per_month.map(short))
+        );
+        for line in &cost.arithmetic {
+            out += &wrap("      ", line, width).style(faint()).to_string();
+        }
+    }
+    out
+}

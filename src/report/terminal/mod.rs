@@ -1,0 +1,126 @@
+//! What a terminal shows. Texts carry colours; print them through `anstream`, which takes the colours out where
+//! `NO_COLOR` is set or nobody looks at a terminal. Nothing needs colour to be understood.
+
+use owo_colors::{OwoColorize, Style};
+
+use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::run::Run;
+
+mod matrix;
+mod summary;
+
+pub use matrix::matrix;
+pub use summary::summary;
+
+/// Columns to write for: those of the terminal, or 80 where there is none; never fewer than 60, which the blocks need.
+pub fn width() -> usize {
+    crate::host::terminal::columns().unwrap_or(80).max(60)
+}
+
+fn good() -> Style {
+    Style::new().green()
+}
+
+fn bad() -> Style {
+    Style::new().red().bold()
+}
+
+fn unsure() -> Style {
+    Style::new().yellow()
+}
+
+fn faint() -> Style {
+    Style::new().dimmed()
+}
+
+fn strong() -> Style {
+    Style::new().bold()
+}
+
+fn heading(text: &str) -> String {
+    format!("\n{}\n", text.style(strong()))
+}
+
+/// The style of what stands beside a mark.
+fn style_of(mark: char) -> Option<Style> {
+    match mark {
+        '✓' => Some(good()),
+        '✗' => Some(bad()),
+        '≈' => Some(unsure()),
+        '·' => Some(faint()),
+        _ => None,
+    }
+}
+
+/// The text in lines of at most `width` characters; the first begins with `first`, the others with as many blanks.
+fn wrap(first: &str, text: &str, width: usize) -> String {
+    let indent = first.chars().count();
+    let mut out = String::from(first);
+    let mut used = indent;
+    for (i, word) in text.split_whitespace().enumerate() {
+        let length = word.chars().count();
+        if i > 0 && used + 1 + length > width {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            used = indent;
+        } else if i > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += length;
+    }
+    out.push('\n');
+    out
+}
+
+/// The text, padded with blanks to `width` characters.
+fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
+}
+
+fn bytes(bytes: f64) -> String {
+    use crate::claim::verdict::short;
+    match bytes.abs() {
+        b if b >= 1e9 => format!("{} GB", short(bytes / 1e9)),
+        b if b >= 1e6 => format!("{} MB", short(bytes / 1e6)),
+        b if b >= 1e3 => format!("{} KB", short(bytes / 1e3)),
+        _ => format!("{} B", short(bytes)),
+    }
+}
+
+/// How far a cell can be believed, in a word.
+fn trust_word(cell: &Cell) -> &'static str {
+    match (&cell.status, cell.trust.level) {
+        (Status::Failed(_), _) => "failed",
+        (_, TrustLevel::Invalid) => "invalid",
+        (Status::Interrupted, _) => "interrupted",
+        (_, TrustLevel::Degraded) => "degraded",
+        (Status::Finished, TrustLevel::Ok) => "ok",
+    }
+}
+
+fn trust_style(word: &str) -> Style {
+    match word {
+        "ok" => good(),
+        "degraded" | "interrupted" => unsure(),
+        _ => bad(),
+    }
+}
+
+/// What stands against the run's cells, and against the run.
+fn doubts(run: &Run, width: usize) -> String {
+    let mut out = String::new();
+    for cell in &run.cells {
+        let word = trust_word(cell);
+        let failed = if let Status::Failed(reason) = &cell.status { Some(reason) } else { None };
+        for reason in failed.into_iter().chain(&cell.trust.reasons) {
+            let text = wrap("  ! ", &format!("{} {word}: {reason}", cell.spec.name), width);
+            out += &text.style(trust_style(word)).to_string();
+        }
+    }
+    for warning in &run.warnings {
+        out += &wrap("  ! ", warning, width).style(unsure()).to_string();
+    }
+    if out.is_empty() { out } else { heading("Trust") + &out }
+}

@@ -1,0 +1,324 @@
+//! Reports of a hand-made run: what they look like, and what must hold of them.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::claim::matrix::COLUMNS;
+use crate::host::facts::HostFacts;
+use crate::measure::cell::{Cell, FailureCount, Interval, Status, TrustLevel};
+use crate::measure::run::{RunFile, RunStatus, ScenarioText, ThresholdText, Tool};
+use crate::measure::sample;
+use crate::measure::source::SourceCount;
+
+/// A run whose matrix has every kind of verdict.
+fn matrix_run() -> Run {
+    let mut cells = Vec::new();
+    let quick: Vec<f64> = (0..2_000).map(|i| 0.2 + f64::from(i) / 10_000.0).collect();
+    for (i, column) in COLUMNS.iter().enumerate() {
+        let cpu_us = [90, 50, 30, 40, 5][i];
+        let cell = sample::cell(&format!("workload/{}", column.protocol)).latency_ms(&quick, 2_000);
+        cells.push(match column.protocol {
+            "short-poll" => cell.polls(30_000, 10_000, 900).cpu_us(cpu_us).build(),
+            "long-poll" => cell.polls(27_000, 0, 820).delivering(27_000).cpu_us(cpu_us).build(),
+            "webrtc" => cell
+                .datagrams(31_500, 16_000)
+                .cpu_us(cpu_us)
+                .with(|cell| {
+                    cell.spec.peer_to_peer = true;
+                    cell.server.as_mut().unwrap().published_bytes = Some(0);
+                })
+                .build(),
+            "sse" => cell
+                .stream(62.0, 900.0)
+                .cpu_us(cpu_us)
+                .with(|cell| cell.publisher_wire.exchanges = 3_500)
+                .build(),
+            _ => cell.stream(2.0, 6.0).cpu_us(cpu_us).build(),
+        });
+        for clients in [100, 500, 1_000] {
+            let name = format!("memory/{}/{clients}", column.protocol);
+            cells.push(sample::cell(&name).idle(clients, [2_000, 9_000, 10_000, 8_500, 1_000][i]).build());
+        }
+    }
+    cells.push(
+        sample::cell("minimal/long-poll")
+            .polls(27_000, 0, 230)
+            .delivering(27_000)
+            .with(|c| c.spec.headers = "minimal".into())
+            .build(),
+    );
+    cells.push(
+        sample::cell("minimal/short-poll")
+            .polls(30_000, 10_000, 230)
+            .with(|c| c.spec.headers = "minimal".into())
+            .build(),
+    );
+    cells.push(
+        sample::cell("minimal/sse").stream(62.0, 0.0).with(|c| c.spec.headers = "minimal".into()).build(),
+    );
+    let uniform: Vec<f64> = (0..600).map(|i| 5_000.0 * (f64::from(i) + 0.5) / 600.0).collect();
+    let polled = sample::cell("poll-latency/short-poll").polls(6_000, 5_400, 600).delivering(600);
+    let polled = polled.latency_ms(&uniform, 600).with(|cell| {
+        cell.spec.rate_per_s = 0.02;
+        cell.server.as_mut().unwrap().lookups = Some(6_000);
+    });
+    cells.push(polled.build());
+    for (protocol, found) in [
+        ("short-poll", ["new each", "request/response", "no", "yes"]),
+        ("long-poll", ["held open", "request/response", "no", "yes"]),
+        ("websocket", ["persistent", "both", "yes", "no"]),
+        ("sse", ["held open", "server to client", "no", "yes"]),
+    ] {
+        let cell = sample::cell(&format!("probe/{protocol}"));
+        let names = ["connection", "direction", "binary", "reconnect"];
+        let cell = names.iter().zip(found).fold(cell, |cell, (name, found)| cell.probe(name, found, ""));
+        cells.push(cell.build());
+    }
+    run(RunKind::Matrix, &["rtbench", "matrix"], cells)
+}
+
+fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
+    let file = RunFile {
+        schema_version: 1,
+        tool: Tool { version: "0.1.0".into(), revision: None },
+        kind,
+        command: command.iter().map(|&word| word.into()).collect(),
+        seed: 7,
+        started: "2026-11-24T08:15:00Z".into(),
+        finished: Some("2026-11-24T08:16:30Z".into()),
+        host: HostFacts {
+            os: "linux".into(),
+            kernel: Some("6.1.0".into()),
+            cpu_model: Some("Example CPU".into()),
+            cores: Some(2),
+            memory_bytes: Some(8_000_000_000),
+            ..HostFacts::default()
+        },
+        scenario: ScenarioText { name: "matrix".into(), text: "[load]\nclients = 1000\n".into() },
+        thresholds: Vec::new(),
+        source: COLUMNS
+            .iter()
+            .zip([(120, 60, 2), (160, 70, 2), (210, 230, 4), (420, 110, 5), (1_300, 900, 5)])
+            .map(|(column, (client_lines, server_lines, crates))| SourceCount {
+                protocol: column.protocol.into(),
+                client_lines,
+                server_lines,
+                dependencies: ["bytes", "http", "tokio", "hyper", "serde"][..crates]
+                    .iter()
+                    .map(|&c| c.into())
+                    .collect(),
+            })
+            .collect(),
+        status: RunStatus::Finished,
+    };
+    Run { name: "20261124T081500Z-matrix".into(), file, cells, warnings: Vec::new() }
+}
+
+/// A scenario's run with something wrong in it.
+fn troubled_run() -> Run {
+    let samples: Vec<f64> = (1..=1_000).map(|i| f64::from(i) / 10.0).collect();
+    let good = sample::cell("workload/sse").stream(62.0, 0.0).latency_ms(&samples, 1_000).cpu_us(20);
+    let good = good.with(|cell| {
+        cell.counts.lost = 27;
+        cell.counts.delivered -= 27;
+        cell.trust.level = TrustLevel::Degraded;
+        cell.trust.reasons.push("send lag p99 12 ms is above 10 ms".into());
+        cell.failures.push(FailureCount {
+            phase: "receive".into(),
+            kind: "connection reset".into(),
+            count: 3,
+            example: "client 17: connection reset by peer".into(),
+        });
+        cell.intervals = (1..=3)
+            .map(|s| Interval {
+                at_s: s.into(),
+                delivered: 900,
+                published: 100,
+                connected: 1_000,
+                ..Interval::default()
+            })
+            .collect();
+        cell.intervals[1].p50_ns = Some(50_000_000);
+    });
+    let failed = sample::cell("workload/websocket")
+        .with(|cell| cell.status = Status::Failed("the server died: out of memory".into()));
+    let mut run = run(
+        RunKind::Scenario,
+        &["rtbench", "run", "my load.toml", "-c", "1k"],
+        vec![good.build(), failed.build()],
+    );
+    let threshold = |subject: &str, expression: &str| ThresholdText {
+        subject: subject.into(),
+        expression: expression.into(),
+    };
+    run.file.thresholds = vec![
+        threshold("latency", "p(95)<200ms"),
+        threshold("lost", "rate<0.01%"),
+        threshold("latency", "p(99.9)<1s"),
+    ];
+    run.warnings.push("cells.jsonl:3: the last line is torn and was skipped".into());
+    run
+}
+
+fn text(format: &dyn Format, run: &Run) -> String {
+    let mut out = Vec::new();
+    format.render(run, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn of(name: &str, run: &Run) -> String {
+    text(find(name).unwrap(), run)
+}
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+/// Rows of a CSV by column name.
+fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_matrix_on_a_terminal() {
+    let run = matrix_run();
+    insta::assert_snapshot!("matrix_at_160", &plain(&terminal::matrix(&run, 160)));
+    insta::assert_snapshot!("matrix_at_80", &plain(&terminal::matrix(&run, 80)));
+}
+
+#[test]
+fn the_summary_on_a_terminal() {
+    insta::assert_snapshot!("summary_at_80", plain(&terminal::summary(&troubled_run(), 80)));
+}
+
+#[test]
+fn the_files() {
+    insta::assert_snapshot!("matrix_md", &of("markdown", &matrix_run()));
+    insta::assert_snapshot!("matrix_csv", &of("matrix.csv", &matrix_run()));
+    insta::assert_snapshot!("cells_csv", of("cells.csv", &troubled_run()));
+    insta::assert_snapshot!("intervals_csv", of("intervals.csv", &troubled_run()));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    for width in [80, 100, 130, 160, 200] {
+        for run in [matrix_run(), troubled_run()] {
+            for line in plain(&(terminal::matrix(&run, width) + &terminal::summary(&run, width))).lines() {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colour_only_repeats_what_marks_say() {
+    let coloured = terminal::matrix(&matrix_run(), 160);
+    assert!(coloured.contains("\u{1b}[32m") && coloured.contains("\u{1b}[33m"));
+    for mark in ['✓', '✗', '≈', '·'] {
+        assert!(plain(&coloured).contains(mark), "{mark}");
+    }
+}
+
+#[test]
+fn rendering_twice_gives_the_same_bytes() {
+    for run in [matrix_run(), troubled_run()] {
+        for format in ALL {
+            assert_eq!(text(*format, &run), text(*format, &run), "{}", format.name());
+        }
+    }
+}
+
+#[test]
+fn csv_columns_have_the_published_names() {
+    let cells = of("cells.csv", &troubled_run());
+    assert!(cells.starts_with("cell,protocol,clients,connected,delivered,lost,duplicates,reordered,trust,"));
+    let matrix = of("matrix.csv", &matrix_run());
+    assert_eq!(matrix.lines().next(), Some("feature,protocol,claimed,measured,unit,verdict,condition"));
+    assert_eq!(rows(&matrix).len(), 55);
+}
+
+#[test]
+fn absent_is_empty_and_failed_cells_are_rows() {
+    let rows = rows(&of("cells.csv", &troubled_run()));
+    let (good, failed) = (&rows[0], &rows[1]);
+    assert_eq!(
+        (good["delivered"].as_str(), good["lost"].as_str(), good["trust"].as_str()),
+        ("26973", "27", "degraded")
+    );
+    assert_eq!((good["response_p99_9_ms"].as_str(), good["wasted_percent"].as_str()), ("", ""));
+    assert_eq!(failed["trust"], "invalid");
+    assert_eq!((failed["clients"].as_str(), failed["delivered"].as_str()), ("1000", ""));
+    assert_eq!(
+        (failed["status"].as_str(), failed["trust_reasons"].as_str()),
+        ("failed", "the server died: out of memory")
+    );
+}
+
+#[test]
+fn every_metric_is_a_column() {
+    let rows = rows(&of("cells.csv", &troubled_run()));
+    for metric in crate::measure::metric::ALL {
+        assert!(rows[0].contains_key(metric.name), "{}", metric.name);
+    }
+}
+
+#[test]
+fn percentile_distributions_read_as_other_tools_write_them() {
+    let text = of("hgrm", &troubled_run());
+    assert!(text.starts_with("# workload/sse\n       Value     Percentile TotalCount 1/(1-Percentile)\n\n"));
+    let rows: Vec<Vec<f64>> = text
+        .lines()
+        .filter(|line| line.starts_with(' ') && !line.contains('V'))
+        .map(|line| line.split_whitespace().map(|n| n.parse().unwrap()).collect())
+        .collect();
+    assert!(
+        rows.windows(2)
+            .all(|pair| pair[0][0] <= pair[1][0] && pair[0][1] <= pair[1][1] && pair[0][2] <= pair[1][2])
+    );
+    let half = rows.iter().find(|row| row[1] == 0.5).unwrap();
+    assert!((half[0] - 50.0).abs() < 0.1 && half[2] == 500.0 && half[3] == 2.0, "{half:?}");
+    assert_eq!(rows.last().unwrap()[2], 1000.0);
+    assert!(text.contains("#[Buckets = ") && text.contains("SubBuckets     =         2048]"));
+    assert!(text.contains("Total count    =         1000]"));
+}
+
+#[test]
+fn every_file_is_derived_and_the_run_reads_back() {
+    let parent = tempfile::tempdir().unwrap();
+    let run = matrix_run();
+    let mut store = store::Store::create(parent.path(), "matrix", run.file.clone()).unwrap();
+    for cell in &run.cells {
+        store.append(cell).unwrap();
+    }
+    let dir = store.dir().to_owned();
+    let run = store.finish(RunStatus::Finished).unwrap();
+    let written = save(&run, &dir).unwrap();
+    for name in ["run.json", "cells.csv", "intervals.csv", "matrix.csv", "matrix.md", "workload-sse.hgrm"] {
+        assert!(written.contains(&dir.join(name)), "{name}");
+    }
+    let again = store::load(&dir).unwrap();
+    assert_eq!(again.file, run.file);
+    assert_eq!(of("json", &again), std::fs::read_to_string(dir.join("run.json")).unwrap());
+}
+
+#[test]
+fn a_scenario_has_no_matrix() {
+    let dir = tempfile::tempdir().unwrap();
+    save(&troubled_run(), dir.path()).unwrap();
+    assert!(!dir.path().join("matrix.csv").exists() && dir.path().join("cells.csv").exists());
+}
+
+#[test]
+fn schemas_describe_what_is_written() {
+    let schema: serde_json::Value = serde_json::from_str(&run_schema()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&of("json", &matrix_run())).unwrap();
+    for key in document.as_object().unwrap().keys() {
+        assert!(schema["properties"].get(key).is_some(), "{key} is not in the schema");
+    }
+    let schema: serde_json::Value = serde_json::from_str(&cell_schema()).unwrap();
+    for key in document["cells"][0].as_object().unwrap().keys() {
+        assert!(schema["properties"].get(key).is_some(), "{key} is not in the schema");
+    }
+}

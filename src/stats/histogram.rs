@@ -1,0 +1,120 @@
+//! HdrHistograms as text, and quantiles read from them by rank.
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+
+use super::{Bounds, quantile};
+
+/// Text that is no encoded histogram.
+#[derive(Debug, thiserror::Error)]
+pub enum HistogramError {
+    /// Not base64.
+    #[error("a histogram is not valid base64: {0}")]
+    Base64(#[from] base64::DecodeError),
+    /// Base64 of something else.
+    #[error("a histogram cannot be decoded: {0}")]
+    Layout(#[from] hdrhistogram::serialization::DeserializeError),
+}
+
+/// The histogram in HdrHistogram's V2 deflated form as base64, which other tools read; empty if it has no samples.
+pub fn encode(histogram: &Histogram<u64>) -> String {
+    if histogram.is_empty() {
+        return String::new();
+    }
+    let mut bytes = Vec::new();
+    match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
+        Ok(_) => BASE64.encode(bytes),
+        // Writing to memory cannot fail and our value range always fits the format.
+        Err(error) => unreachable!("a histogram in memory did not serialize: {error:?}"),
+    }
+}
+
+/// Reads what [`encode`] wrote; `None` for the empty text.
+///
+/// # Errors
+/// The text is something else.
+pub fn decode(text: &str) -> Result<Option<Histogram<u64>>, HistogramError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bytes = BASE64.decode(text)?;
+    Ok(Some(Deserializer::new().deserialize(&mut bytes.as_slice())?))
+}
+
+/// The quantile `p` (0 to 1), or `None` if fewer distinct events than it needs are among the samples.
+pub fn quantile(histogram: &Histogram<u64>, p: f64, events: u64) -> Option<u64> {
+    if events < quantile::events_needed(p) || histogram.is_empty() {
+        return None;
+    }
+    // The allowance keeps 0.99 * 1000 = 990.0000000000001 from becoming the 991st.
+    let rank = (p * histogram.len() as f64 - 1e-6).ceil() as u64;
+    Some(at_rank(histogram, rank))
+}
+
+/// The distribution-free 95% interval of the quantile `p`, where the samples are receipts of `events` distinct events.
+///
+/// Ranks are those of `events` independent samples, stretched over all samples.
+pub fn quantile_bounds(histogram: &Histogram<u64>, p: f64, events: u64) -> Option<Bounds> {
+    if events < quantile::events_needed(p) || histogram.is_empty() {
+        return None;
+    }
+    let (low, high) = quantile::rank_bounds(events, p)?;
+    let stretch = |rank: u64| u128::from(rank) * u128::from(histogram.len());
+    let low = stretch(low) / u128::from(events);
+    let high = stretch(high).div_ceil(u128::from(events));
+    Some(Bounds { low: at_rank(histogram, low as u64) as f64, high: at_rank(histogram, high as u64) as f64 })
+}
+
+/// The value of the `rank`th sample, from 1; ranks outside are the smallest and the largest.
+fn at_rank(histogram: &Histogram<u64>, rank: u64) -> u64 {
+    let mut seen = 0;
+    for step in histogram.iter_recorded() {
+        seen += step.count_since_last_iteration();
+        if seen >= rank {
+            return step.value_iterated_to();
+        }
+    }
+    histogram.max()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn one_to(n: u64) -> Histogram<u64> {
+        let mut histogram = Histogram::new(3).unwrap();
+        for value in 1..=n {
+            histogram.record(value).unwrap();
+        }
+        histogram
+    }
+
+    #[test]
+    fn text_form_is_lossless() {
+        let histogram = one_to(5_000);
+        assert_eq!(decode(&encode(&histogram)).unwrap(), Some(histogram));
+        assert_eq!(encode(&Histogram::new(3).unwrap()), "");
+        assert_eq!(decode("").unwrap(), None);
+        assert!(matches!(decode("~"), Err(HistogramError::Base64(_))));
+        assert!(matches!(decode("AAAA"), Err(HistogramError::Layout(_))));
+    }
+
+    #[test]
+    fn quantiles_are_order_statistics() {
+        let histogram = one_to(1_000);
+        assert_eq!(quantile(&histogram, 0.5, 1_000), Some(500));
+        assert_eq!(quantile(&histogram, 0.99, 1_000), Some(990));
+        assert_eq!(quantile(&histogram, 0.99, 999), None);
+        assert_eq!(quantile_bounds(&histogram, 0.99, 1_000), Some(Bounds { low: 983.0, high: 997.0 }));
+    }
+
+    #[test]
+    fn receipts_of_one_event_widen_nothing_but_the_ranks() {
+        // 100 events, ten receipts each: the ranks 40 and 61 of 100 are 400 and 610 of 1000.
+        assert_eq!(quantile_bounds(&one_to(1_000), 0.5, 100), Some(Bounds { low: 400.0, high: 610.0 }));
+        assert_eq!(quantile(&one_to(1_000), 0.5, 19), None);
+    }
+}
