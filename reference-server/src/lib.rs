@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod hub;
 mod protocol;
 mod request;
+pub mod rtc;
 pub mod stats;
 
 /// How a server behaves. `Default` is what the contract states.

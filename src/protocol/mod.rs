@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::transport::meter::Meter;
 
 mod failure;
+mod webrtc;
 
 pub use failure::{Failure, Kind, Phase};
 

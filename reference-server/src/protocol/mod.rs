@@ -1,3 +1,4 @@
 //! The protocols: one file each, and one table.
 
 pub(crate) mod channel;
+pub(crate) mod webrtc;
