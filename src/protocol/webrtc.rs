@@ -18,6 +18,8 @@ mod mesh;
 mod peer;
 mod signal;
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod tests;
 
 use endpoint::Endpoint;

@@ -9,81 +9,78 @@
 //! timer, or by a peer's own waker when the hub has something for it; it never looks at a peer that has nothing to do.
 
 use std::io;
-use std::net::UdpSocket;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::{StatusCode, header};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
-use crate::app::App;
-use crate::request::Subscribe;
+use super::{Id, Start};
+use crate::app::{App, Rejection};
+use crate::request::{Accepts, Subscribe};
 
 mod driver;
 mod peer;
 mod port;
-#[cfg(test)]
-mod tests;
 mod timers;
 mod wake;
 
-use driver::{Command, Driver, Patience};
+use driver::{Driver, Offer};
 
 /// Offers that may wait for the driver; those behind them wait in their HTTP requests.
-const COMMAND_QUEUE: usize = 256;
+const OFFER_QUEUE: usize = 256;
 
-/// The handle on the data channels of a server.
-pub(crate) struct Endpoint {
-    commands: mpsc::Sender<Command>,
-    driver: JoinHandle<()>,
+/// Takes over the sockets and starts the task that serves them; without sockets there is no `/rtc`. They are bound to
+/// addresses that the clients can reach, because each is a candidate; one bound to all addresses is announced as loopback.
+pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
+    let sockets = std::mem::take(&mut start.udp);
+    if sockets.is_empty() {
+        return Ok(router);
+    }
+    let (offers, inbox) = mpsc::channel(OFFER_QUEUE);
+    start.tasks.spawn(Driver::new(start.app.clone(), sockets, inbox)?);
+    Ok(router.route("/rtc", post(move |app, query, sdp| offer(offers, app, query, sdp))))
 }
 
 /// Why an offer got no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BadOffer {
-    /// It is not SDP, or not an offer that can be answered (`400`).
+enum BadOffer {
+    /// It is not SDP, or not an offer that can be answered.
     #[error("bad offer: {0}")]
     Sdp(String),
-    /// The server is about to stop (`503`).
     #[error("the server stops")]
     Stopping,
 }
 
-impl Endpoint {
-    /// Takes over the sockets and starts the task that serves them. The sockets are bound to addresses that the clients
-    /// can reach, because each is a candidate; one bound to all addresses is announced as loopback.
-    ///
-    /// # Errors
-    /// The sockets cannot be used, or no certificate can be made.
-    pub(crate) fn start(app: &Arc<App>, sockets: Vec<UdpSocket>) -> io::Result<Endpoint> {
-        Endpoint::start_with(app, sockets, Patience::default())
+impl IntoResponse for BadOffer {
+    fn into_response(self) -> Response {
+        let status = match self {
+            BadOffer::Sdp(_) => StatusCode::BAD_REQUEST,
+            BadOffer::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, format!("{self}\n")).into_response()
     }
+}
 
-    fn start_with(app: &Arc<App>, sockets: Vec<UdpSocket>, patience: Patience) -> io::Result<Endpoint> {
-        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
-        let driver = Driver::new(app.clone(), sockets, inbox, patience)?;
-        Ok(Endpoint { commands, driver: tokio::spawn(driver) })
-    }
+async fn offer(
+    offers: mpsc::Sender<Offer>,
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    sdp: String,
+) -> Result<Response, Response> {
+    let request = Subscribe::parse(&query.unwrap_or_default(), Accepts::Channel);
+    let request = request.map_err(|bad| Rejection::from(bad).into_response())?;
+    app.stats.requests.of(Id::WebRtc).add(1);
+    let answer = answer(&offers, sdp, request).await.map_err(BadOffer::into_response)?;
+    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/sdp")], answer).into_response())
+}
 
-    /// Answers an SDP offer. `request` holds for each channel that the client then opens.
-    ///
-    /// # Errors
-    /// The offer is not understood, or the server stops.
-    pub(crate) async fn answer(&self, sdp: String, request: Subscribe) -> Result<String, BadOffer> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Offer { sdp, request, reply };
-        self.commands.send(command).await.map_err(|_| BadOffer::Stopping)?;
-        answer.await.map_err(|_| BadOffer::Stopping)?
-    }
-
-    /// Drops all peers without a goodbye, as if their network had failed.
-    pub(crate) async fn cut(&self) {
-        // No driver, no peers.
-        let _ = self.commands.send(Command::Cut).await;
-    }
-
-    /// Says goodbye to all peers and ends.
-    pub(crate) async fn stop(self) {
-        drop(self.commands);
-        let _ = self.driver.await;
-    }
+/// The driver's answer.
+async fn answer(offers: &mpsc::Sender<Offer>, sdp: String, request: Subscribe) -> Result<String, BadOffer> {
+    let (reply, answer) = oneshot::channel();
+    offers.send(Offer { sdp, request, reply }).await.map_err(|_| BadOffer::Stopping)?;
+    answer.await.map_err(|_| BadOffer::Stopping)?
 }

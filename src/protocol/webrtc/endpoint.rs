@@ -201,10 +201,11 @@ impl Endpoint {
         cx: &mut Context<'_>,
         message: Message<'_>,
     ) -> Poll<Result<(), Failure>> {
+        let now = Instant::now();
         while self.sending < self.slots.len() {
             let mut written = true;
             self.act(self.sending, None, |peer, sink| {
-                written = peer.write(message, sink)?;
+                written = peer.write(now, message, sink)?;
                 Ok(())
             })?;
             if !written {
@@ -220,8 +221,9 @@ impl Endpoint {
 
     /// Begins to say goodbye on all connections.
     pub(super) fn close(&mut self) -> Result<(), Failure> {
+        let now = Instant::now();
         for slot in 0..self.slots.len() {
-            self.act(slot, None, |peer, sink| peer.close(sink))?;
+            self.act(slot, None, |peer, sink| peer.close(now, sink))?;
         }
         Ok(())
     }

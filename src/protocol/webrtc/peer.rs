@@ -136,7 +136,12 @@ impl Peer {
     }
 
     /// Writes a message; `false` if there is no room for it before the other end has acknowledged more.
-    pub(super) fn write(&mut self, message: Message<'_>, outlet: &mut impl Outlet) -> Result<bool, Failure> {
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        message: Message<'_>,
+        outlet: &mut impl Outlet,
+    ) -> Result<bool, Failure> {
         let State::Open(id) = self.state else {
             return Err(Failure::new(Phase::Send, Kind::Eof, "the data channel is not open"));
         };
@@ -152,15 +157,15 @@ impl Peer {
             let error = format!("{} bytes are more than a data channel takes", message.payload.len());
             return Err(Failure::protocol(Phase::Send, error));
         }
-        self.pump(Instant::now(), outlet)?;
+        self.pump(now, outlet)?;
         Ok(true)
     }
 
     /// Says goodbye.
-    pub(super) fn close(&mut self, outlet: &mut impl Outlet) -> Result<(), Failure> {
+    pub(super) fn close(&mut self, now: Instant, outlet: &mut impl Outlet) -> Result<(), Failure> {
         self.state = State::Closing;
         self.rtc.close().map_err(|error| Failure::protocol(Phase::Close, error.to_string()))?;
-        self.pump(Instant::now(), outlet)
+        self.pump(now, outlet)
     }
 
     /// Goes on until nothing is left to do.

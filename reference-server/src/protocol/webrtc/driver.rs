@@ -24,33 +24,18 @@ use crate::rtc::{Identity, MAX_DATAGRAM_BYTES, Routes, is_stun};
 /// Datagrams read from one socket before the others, the timers and the hub get their turn.
 const READ_BATCH: usize = 64;
 
-/// What the endpoint asks of the driver. When nobody can ask any more, the driver says goodbye to all and ends.
-pub(super) enum Command {
-    /// Answer this SDP offer.
-    Offer { sdp: String, request: Subscribe, reply: oneshot::Sender<Result<String, BadOffer>> },
-    /// Drop all peers without a goodbye.
-    Cut,
-}
-
-/// How long the driver waits for others.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// From an offer to its first open channel. Who gave up has no other way to say so.
-    pub(super) open: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience { open: Duration::from_secs(30) }
-    }
+/// An SDP offer that wants an answer; `request` holds for each channel that the client then opens.
+pub(super) struct Offer {
+    pub(super) sdp: String,
+    pub(super) request: Subscribe,
+    pub(super) reply: oneshot::Sender<Result<String, BadOffer>>,
 }
 
 /// All peers of a server, and what they share.
 pub(super) struct Driver {
     app: Arc<App>,
     config: RtcConfig,
-    patience: Patience,
-    commands: mpsc::Receiver<Command>,
+    offers: mpsc::Receiver<Offer>,
     ports: Vec<Port>,
     /// The port that the next peer is told to prefer.
     turn: usize,
@@ -69,16 +54,14 @@ impl Driver {
     pub(super) fn new(
         app: Arc<App>,
         sockets: Vec<UdpSocket>,
-        commands: mpsc::Receiver<Command>,
-        patience: Patience,
+        offers: mpsc::Receiver<Offer>,
     ) -> io::Result<Driver> {
         let identity = Identity::generate().map_err(io::Error::other)?;
         let config = identity.config(app.config.max_payload_bytes, BUFFERED_BYTES);
         Ok(Driver {
             app,
             config,
-            patience,
-            commands,
+            offers,
             ports: sockets.into_iter().map(Port::new).collect::<io::Result<_>>()?,
             turn: 0,
             peers: Vec::new(),
@@ -91,19 +74,11 @@ impl Driver {
         })
     }
 
-    /// Whether somebody may still ask for something.
-    fn obey(&mut self, cx: &mut Context<'_>) -> bool {
-        while let Poll::Ready(command) = self.commands.poll_recv(cx) {
-            match command {
-                Some(Command::Offer { sdp, request, reply }) => {
-                    // Who left before the answer came leaves a peer behind that is given up in time.
-                    let _ = reply.send(self.answer(&sdp, request));
-                }
-                Some(Command::Cut) => (0..self.peers.len()).for_each(|peer| self.forget(peer as u32)),
-                None => return false,
-            }
+    fn answer_offers(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(Offer { sdp, request, reply })) = self.offers.poll_recv(cx) {
+            // Who left before the answer came leaves a peer behind that is given up in time.
+            let _ = reply.send(self.answer(&sdp, request));
         }
-        true
     }
 
     fn answer(&mut self, sdp: &str, request: Subscribe) -> Result<String, BadOffer> {
@@ -117,7 +92,7 @@ impl Driver {
             after.iter().chain(before).map(Port::address),
             sdp,
             (request, self.ready.waker(number)),
-            (now, now + self.patience.open),
+            now,
         )?;
         self.turn = (self.turn + 1) % self.ports.len().max(1);
         self.routes.add(number, &peer.ufrag());
@@ -209,11 +184,6 @@ impl Driver {
             self.free.push(number);
         }
     }
-
-    fn say_goodbye(&mut self) {
-        let now = Instant::now();
-        (0..self.peers.len()).for_each(|peer| self.act(peer as u32, now, Peer::close));
-    }
 }
 
 impl Future for Driver {
@@ -222,17 +192,13 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.ready.register(cx.waker());
-        let wanted = this.obey(cx);
+        this.answer_offers(cx);
         let more = this.read(cx);
         this.serve_woken();
         this.keep_time(cx);
-        if !wanted {
-            this.say_goodbye();
-        }
-        let flushed =
-            this.ports.iter_mut().map(|port| port.poll_flush(cx)).fold(true, |all, one| all & one.is_ready());
-        if !wanted && flushed {
-            return Poll::Ready(());
+        for port in &mut this.ports {
+            // Until it is ready, the socket wakes the task.
+            let _ = port.poll_flush(cx);
         }
         if more {
             cx.waker().wake_by_ref();

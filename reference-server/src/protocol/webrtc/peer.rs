@@ -14,12 +14,17 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig,
 use super::BadOffer;
 use super::timers::Timer;
 use crate::app::App;
+use crate::connection::{Connection, Order};
+use crate::protocol::Id;
 use crate::protocol::channel::{Conversation, Outgoing};
 use crate::request::Subscribe;
 
 /// Bytes that may wait in a channel's send buffer. Above it nothing more is taken from the hub, whose queue then
 /// fills, and whose losses are counted.
 pub(super) const BUFFERED_BYTES: usize = 256 << 10;
+
+/// From an offer to its first open channel. Who gave up meanwhile has no other way to say so.
+const OPEN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a timer that is due at once is obeyed before the others get their turn.
 const TIMEOUTS_AT_ONCE: usize = 8;
@@ -31,6 +36,7 @@ const SHORT_BREAK: Duration = Duration::from_millis(1);
 pub(super) struct Peer {
     rtc: Rtc,
     app: Arc<App>,
+    connection: Arc<Connection>,
     /// What each new channel subscribes to and where its messages go.
     request: Subscribe,
     channels: Vec<Channel>,
@@ -68,7 +74,7 @@ impl Peer {
         addresses: impl Iterator<Item = SocketAddr>,
         offer: &str,
         (request, waker): (Subscribe, Waker),
-        (now, open_by): (Instant, Instant),
+        now: Instant,
     ) -> Result<(Peer, String), BadOffer> {
         let offer = SdpOffer::from_sdp_string(offer).map_err(|error| BadOffer::Sdp(error.to_string()))?;
         let mut rtc = config.set_ice_lite(true).build(now);
@@ -81,10 +87,11 @@ impl Peer {
         let peer = Peer {
             rtc,
             app: app.clone(),
+            connection: Connection::open(app),
             request,
             channels: Vec::new(),
             waker,
-            open_by: Some(open_by),
+            open_by: Some(now + OPEN_PATIENCE),
             closing: false,
             timer: Timer::default(),
         };
@@ -104,6 +111,7 @@ impl Peer {
         destination: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Gone> {
+        self.app.stats.received_bytes.add(datagram.len() as u64);
         // What does not parse is not from this peer.
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else { return Ok(()) };
         Ok(self.rtc.handle_input(Input::Receive(now, receive))?)
@@ -117,8 +125,8 @@ impl Peer {
         Ok(self.rtc.handle_input(Input::Timeout(now))?)
     }
 
-    /// Begins to say goodbye. Call `pump` afterwards.
-    pub(super) fn close(&mut self) -> Result<(), Gone> {
+    /// Begins to say goodbye.
+    fn close(&mut self) -> Result<(), Gone> {
         self.closing = true;
         self.channels.clear();
         Ok(self.rtc.close()?)
@@ -140,7 +148,10 @@ impl Peer {
     fn drain(&mut self, send: &mut dyn FnMut(Transmit)) -> Result<Instant, Gone> {
         loop {
             match self.rtc.poll_output()? {
-                Output::Transmit(transmit) => send(transmit),
+                Output::Transmit(transmit) => {
+                    self.app.stats.sent_bytes.add(transmit.contents.len() as u64);
+                    send(transmit);
+                }
                 Output::Event(event) => self.handle(event)?,
                 Output::Timeout(_) if !self.rtc.is_alive() => return Err(Gone),
                 Output::Timeout(next) => {
@@ -156,6 +167,7 @@ impl Peer {
         match event {
             Event::ChannelOpen(id, _) if !self.closing => {
                 self.open_by = None;
+                self.connection.subscribe(Id::WebRtc);
                 let conversation = Conversation::new(&self.app, self.request.clone());
                 self.channels.push(Channel { id, conversation, batch: VecDeque::new() });
                 Ok(())
@@ -171,51 +183,62 @@ impl Peer {
         }
     }
 
-    fn incoming(&mut self, data: ChannelData) -> Result<(), Gone> {
-        let Some(channel) = self.channels.iter_mut().find(|channel| channel.id == data.id) else {
-            return Ok(());
-        };
-        match channel.conversation.incoming(data.data.into(), data.binary) {
-            Ok(()) => Ok(()),
-            // Data channels have no close code; that it is closed must be enough.
-            Err(_refusal) => self.close(),
+    fn incoming(&mut self, ChannelData { id, binary, data }: ChannelData) -> Result<(), Gone> {
+        let Some(channel) = self.channels.iter_mut().find(|channel| channel.id == id) else { return Ok(()) };
+        let is_message = binary || std::str::from_utf8(&data).is_ok();
+        // Data channels have no close code; that they are closed must be enough.
+        if !is_message || channel.conversation.incoming(data.into(), binary).is_err() {
+            return self.close();
         }
+        Ok(())
     }
 
-    /// Moves messages from the conversations into the send buffers, as far as there is room; says whether any was.
+    /// Obeys orders, then moves messages from the conversations into the send buffers, as far as there is room; says
+    /// whether anything was done.
     fn deliver(&mut self) -> Result<bool, Gone> {
-        let (mut moved, mut refused) = (false, false);
+        let cx = &mut Context::from_waker(&self.waker);
+        let mut close = match self.connection.order(cx) {
+            Order::Serve => false,
+            Order::Stop => true,
+            // Without a goodbye, as if the network had failed.
+            Order::Cut => return Err(Gone),
+        };
+        if self.closing {
+            return Ok(false);
+        }
+        let mut moved = false;
         for channel in &mut self.channels {
-            match channel.deliver(&mut self.rtc, &self.waker) {
+            match channel.deliver(&mut self.rtc, cx) {
                 Ok(some) => moved |= some,
-                Err(Gone) => refused = true,
+                Err(Gone) => close = true,
             }
         }
-        if refused {
+        if close {
             self.close()?;
         }
-        Ok(moved || refused)
+        Ok(moved || close)
     }
 }
 
 impl Channel {
     /// `Err` if this client must be disconnected.
-    fn deliver(&mut self, rtc: &mut Rtc, waker: &Waker) -> Result<bool, Gone> {
+    fn deliver(&mut self, rtc: &mut Rtc, cx: &mut Context<'_>) -> Result<bool, Gone> {
         let mut moved = false;
         loop {
-            let Some(mut channel) = rtc.channel(self.id) else { return Ok(false) };
+            let Some(mut channel) = rtc.channel(self.id) else { return Ok(moved) };
             while let Some(message) = self.batch.front() {
                 // Room for one more message is kept above the bound, so below it a write is never refused for lack of room.
                 if channel.buffered_amount() >= BUFFERED_BYTES
                     || !channel.write(message.binary, &message.payload)?
                 {
-                    return Ok(moved);
+                    let slow = self.conversation.poll_too_slow(cx).is_ready();
+                    return if slow { Err(Gone) } else { Ok(moved) };
                 }
                 moved = true;
                 self.batch.pop_front();
             }
             let mut taken = Vec::from(std::mem::take(&mut self.batch));
-            let more = self.conversation.poll_outgoing(&mut Context::from_waker(waker), &mut taken);
+            let more = self.conversation.poll_outgoing(cx, &mut taken);
             self.batch = taken.into();
             match more {
                 Poll::Ready(Ok(())) => {}
