@@ -1,13 +1,33 @@
-//! What all connections of a server share, and the two ways a message passes through it: in and out.
+//! One server: what all its connections share, its routes, and its life.
 
+use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use tokio::task::JoinSet;
 
-use crate::Config;
+use crate::accept;
+use crate::connection::Connections;
+use crate::fault::{self, Inlet};
 use crate::hub::{Batch, Hub};
-use crate::stats::Stats;
+use crate::protocol::{self, Start};
+use crate::request::{self, BadRequest};
+use crate::stats::{self, Kind, Metric, Stats, Values};
+use crate::{Config, Listeners};
+
+/// How long connections may take to end in good order when the server stops.
+const STOP_PATIENCE: Duration = Duration::from_millis(900);
+
+/// How long those may take that are then broken off.
+const CUT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The state of one server.
 pub(crate) struct App {
@@ -17,19 +37,19 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     /// What it counts.
     pub(crate) stats: Arc<Stats>,
+    /// Who is connected.
+    pub(crate) connections: Connections,
+    inlet: Inlet,
 }
 
 /// Why a client's message is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Neither `publish=` nor `echo=1` was given, nor a `publish` command.
-    #[error("no topic to publish to")]
     NoOutlet,
     /// The server refuses binary messages (a fault).
-    #[error("binary messages are refused")]
     Binary,
     /// The message is over the limit.
-    #[error("the message is over the limit")]
     TooBig,
 }
 
@@ -42,16 +62,66 @@ impl Refusal {
             Refusal::TooBig => 1009,
         }
     }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Refusal::NoOutlet => StatusCode::BAD_REQUEST,
+            Refusal::Binary => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::TooBig => StatusCode::PAYLOAD_TOO_LARGE,
+        }
+    }
+
+    /// For people.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Refusal::NoOutlet => "no topic to publish to",
+            Refusal::Binary => "binary messages are refused",
+            Refusal::TooBig => "the message is over the limit",
+        }
+    }
+}
+
+/// Why a request is answered with an error.
+pub(crate) enum Rejection {
+    Bad(BadRequest),
+    Refused(Refusal),
+}
+
+impl From<BadRequest> for Rejection {
+    fn from(bad: BadRequest) -> Rejection {
+        Rejection::Bad(bad)
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Rejection {
+        Rejection::Refused(refusal)
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        match self {
+            Rejection::Bad(bad) => (StatusCode::BAD_REQUEST, format!("{bad}\n")).into_response(),
+            Rejection::Refused(refusal) => {
+                (refusal.status(), format!("{}\n", refusal.reason())).into_response()
+            }
+        }
+    }
 }
 
 impl App {
     /// A server that has seen nothing yet.
-    pub(crate) fn new(config: Config) -> Arc<App> {
+    ///
+    /// # Errors
+    /// If a fault needs what the system does not give.
+    pub(crate) fn new(config: Config) -> io::Result<Arc<App>> {
         let stats = Arc::<Stats>::default();
         // The standard library seeds its hashers at random; no crate is needed for one random number.
         let id = RandomState::new().build_hasher().finish() as u32;
         let hub = Hub::new(id, config.limits, stats.clone());
-        Arc::new(App { config, hub, stats })
+        let inlet = Inlet::new(&hub, &config.faults)?;
+        Ok(Arc::new(App { config, hub, stats, connections: Connections::default(), inlet }))
     }
 
     /// Whether a message from a client may enter.
@@ -68,13 +138,13 @@ impl App {
         Ok(())
     }
 
-    /// A message from a client enters.
+    /// A message from a client enters. Text must be UTF-8.
     ///
     /// # Errors
     /// Why it does not.
     pub(crate) fn publish(&self, topic: &str, payload: Bytes, binary: bool) -> Result<(), Refusal> {
         self.admit(payload.len(), binary)?;
-        self.hub.publish(topic, payload, binary);
+        self.inlet.enter(topic, payload, binary);
         Ok(())
     }
 
@@ -83,6 +153,7 @@ impl App {
         let bytes = batch.events.iter().map(|event| event.payload.len() as u64).sum();
         self.stats.delivered.add(batch.events.len() as u64);
         self.stats.delivered_bytes.add(bytes);
+        fault::spin(self.config.faults.spin * batch.events.len() as u32);
     }
 
     /// A message goes back to its sender.
@@ -90,4 +161,87 @@ impl App {
         self.stats.echoed.add(1);
         self.stats.echoed_bytes.add(payload.len() as u64);
     }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let (sum, max) = self.hub.queue_depths();
+        let gauge = |name, help, value| Metric { name, help, kind: Kind::Gauge, values: Values::One(value) };
+        let mut metrics = self.stats.metrics();
+        metrics.extend([
+            gauge("topics", "Topics that came to be.", self.hub.topics() as u64),
+            gauge("queued_events", "Events that live subscribers have not taken yet.", sum),
+            gauge("queued_events_max", "The same for the subscriber that lies furthest behind.", max),
+        ]);
+        metrics
+    }
+}
+
+/// Serves until `shutdown` is ready, then ends every connection in its protocol's good order, within about a second.
+///
+/// # Errors
+/// If the sockets cannot be used.
+pub async fn run(config: Config, listeners: Listeners, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let app = App::new(config)?;
+    let mut tasks = JoinSet::new();
+    let mut start = Start { app: &app, udp: listeners.rtc, tasks: &mut tasks };
+    let mut router = common_routes();
+    for protocol in protocol::ALL {
+        router = (protocol.mount)(router, &mut start)?;
+    }
+    let router = router
+        .fallback(async || (StatusCode::NOT_FOUND, "no such path\n"))
+        .layer(DefaultBodyLimit::max(app.config.max_payload_bytes))
+        .with_state(app.clone());
+    let listener = tokio::net::TcpListener::from_std(listeners.http)?;
+    tokio::select! {
+        () = shutdown => {}
+        () = accept::forever(&app, &listener, &router) => {}
+    }
+    drop(listener);
+    app.connections.stop();
+    if tokio::time::timeout(STOP_PATIENCE, app.connections.closed()).await.is_err() {
+        app.connections.cut_all();
+        let _ = tokio::time::timeout(CUT_PATIENCE, app.connections.closed()).await;
+    }
+    Ok(())
+}
+
+fn common_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/topics/{topic}", post(publish))
+        .route("/cut", post(cut))
+        .route("/healthz", get(async || "ok"))
+        .route("/stats", get(async |State(app): State<Arc<App>>| Json(stats::json(&app.metrics()))))
+        .route("/metrics", get(metrics))
+}
+
+async fn publish(
+    State(app): State<Arc<App>>,
+    Path(topic): Path<String>,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Result<StatusCode, Rejection> {
+    app.stats.publish_requests.add(1);
+    let topic = request::topic(&topic)?;
+    let binary = is_binary(&headers);
+    if !binary && std::str::from_utf8(&payload).is_err() {
+        return Err(BadRequest::NotUtf8.into());
+    }
+    app.publish(&topic, payload, binary)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn is_binary(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"application/octet-stream")
+}
+
+async fn cut(State(app): State<Arc<App>>) -> StatusCode {
+    app.connections.cut_subscribers();
+    StatusCode::NO_CONTENT
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], stats::prometheus(&app.metrics())).into_response()
 }

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -122,6 +122,11 @@ impl Topic {
         self.published - self.ring.len() as u64
     }
 
+    /// How far `seat` lies behind the newest event.
+    fn depth(&self, seat: &Seat) -> u64 {
+        self.published.saturating_sub(seat.next.load(Relaxed))
+    }
+
     /// Index in the ring of the next event that `seat` wants.
     fn index_of(&self, seat: &Seat) -> usize {
         (seat.next.load(Relaxed) - self.oldest()) as usize
@@ -133,9 +138,35 @@ impl Topic {
     }
 }
 
+/// Wakes one subscriber, and tells it why.
+#[derive(Default)]
+pub(crate) struct Signal {
+    waker: AtomicWaker,
+    published: AtomicBool,
+    too_slow: AtomicBool,
+}
+
+impl Signal {
+    /// Ready once there was a publication since the last time.
+    fn poll_published(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // Registered before looking, so that an event between the two is not slept through.
+        self.waker.register(cx.waker());
+        if self.published.swap(false, Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready once the policy disconnects this subscriber. For tasks that cannot take because they cannot write.
+    pub(crate) fn poll_too_slow(&self, cx: &mut Context<'_>) -> Poll<TooSlow> {
+        self.waker.register(cx.waker());
+        if self.too_slow.load(Relaxed) { Poll::Ready(TooSlow) } else { Poll::Pending }
+    }
+}
+
+/// Position of the seat of one who watches and does not take: never behind.
+const WATCHER: u64 = u64::MAX;
+
 /// A live subscriber's place at one topic.
 struct Seat {
-    signal: Arc<AtomicWaker>,
+    signal: Arc<Signal>,
     /// Ordinal of the next event it wants.
     next: AtomicU64,
 }
@@ -181,7 +212,13 @@ impl Hub {
         topic.ring.push_back(Arc::new(Event { id, binary, payload, sse: Default::default() }));
         topic.published += 1;
         for seat in &topic.subscribers {
-            seat.signal.wake();
+            if self.limits.slow == SlowPolicy::Disconnect
+                && topic.depth(seat) > self.limits.queue_events as u64
+            {
+                self.stats.slow_disconnects.add(u64::from(!seat.signal.too_slow.swap(true, Relaxed)));
+            }
+            seat.signal.published.store(true, Relaxed);
+            seat.signal.waker.wake();
         }
         Cursor { hub: self.id, after: id }
     }
@@ -229,13 +266,25 @@ impl Hub {
         subscription
     }
 
+    /// Watches `topics` without taking from them; for held polls, which read.
+    pub(crate) fn watch(self: &Arc<Self>, topics: &[impl AsRef<str>]) -> Watch {
+        let subscription = self.subscribe(topics, None);
+        for (_, seat) in &subscription.seats {
+            seat.next.store(WATCHER, Relaxed);
+        }
+        Watch(subscription)
+    }
+
+    /// The cursor behind `event`, for subscribers who got every earlier one of their topics.
+    pub(crate) fn behind(&self, event: &Event) -> Cursor {
+        Cursor { hub: self.id, after: event.id }
+    }
+
     /// How far live subscribers lie behind, in events: the sum over all and the largest.
     pub fn queue_depths(&self) -> (u64, u64) {
         let state = self.lock();
-        let depths = state
-            .topics
-            .values()
-            .flat_map(|topic| topic.subscribers.iter().map(|seat| topic.published - seat.next.load(Relaxed)));
+        let depths =
+            state.topics.values().flat_map(|topic| topic.subscribers.iter().map(|seat| topic.depth(seat)));
         depths.fold((0, 0), |(sum, max), depth| (sum + depth, max.max(depth)))
     }
 
@@ -255,7 +304,7 @@ fn topic_entry<'a>(topics: &'a mut HashMap<Box<str>, Topic>, name: &str) -> &'a 
 /// A live subscriber: a position in each of its topics, and the task to wake. Ends when dropped.
 pub struct Subscription {
     hub: Arc<Hub>,
-    signal: Arc<AtomicWaker>,
+    signal: Arc<Signal>,
     seats: Vec<(Box<str>, Arc<Seat>)>,
     after: u64,
     missed: u64,
@@ -266,7 +315,22 @@ pub struct Subscription {
 #[error("fell behind by more than the queue holds")]
 pub struct TooSlow;
 
+/// One who wants to know when there is something to read. Ends when dropped.
+pub(crate) struct Watch(Subscription);
+
+impl Watch {
+    /// Ready once something was published since this was made, or since it was last ready.
+    pub(crate) fn poll_published(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.signal.poll_published(cx)
+    }
+}
+
 impl Subscription {
+    /// What wakes this subscriber.
+    pub(crate) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
     /// Follows one more topic, behind `cursor` or from now on.
     pub fn add(&mut self, name: &str, cursor: Option<Cursor>) {
         if self.seats.iter().any(|(own, _)| **own == *name) {
@@ -301,6 +365,9 @@ impl Subscription {
     /// # Errors
     /// `TooSlow` if the policy ends this subscriber.
     pub fn take(&mut self, max_events: usize) -> Result<Batch, TooSlow> {
+        if self.signal.too_slow.load(Relaxed) {
+            return Err(TooSlow);
+        }
         let mut batch = Batch { missed: std::mem::take(&mut self.missed), events: Vec::new() };
         let state = self.hub.lock();
         // All topics are cut at one id, so that the ids of a batch rise and its last one is a cursor over all of them.
@@ -310,10 +377,6 @@ impl Subscription {
             let missed = skip_excess(topic, seat, &self.hub.limits);
             batch.missed += missed;
             self.hub.stats.dropped.add(missed);
-            if missed > 0 && self.hub.limits.slow == SlowPolicy::Disconnect {
-                self.hub.stats.slow_disconnects.add(1);
-                return Err(TooSlow);
-            }
             let last = topic.index_of(seat).saturating_add(max_events - 1);
             cut = topic.ring.get(last).map_or(cut, |event| cut.min(event.id));
         }
@@ -337,7 +400,7 @@ impl Subscription {
     /// `TooSlow` if the policy ends this subscriber.
     pub fn poll_take(&mut self, cx: &mut Context<'_>, max_events: usize) -> Poll<Result<Batch, TooSlow>> {
         // Registered before looking, so that an event between the two is not slept through.
-        self.signal.register(cx.waker());
+        self.signal.waker.register(cx.waker());
         match self.take(max_events) {
             Ok(batch) if batch.events.is_empty() && batch.missed == 0 => Poll::Pending,
             taken => Poll::Ready(taken),
@@ -347,8 +410,7 @@ impl Subscription {
 
 /// Moves a seat that lies too far behind to the oldest event its queue may hold; returns how many it lost.
 fn skip_excess(topic: &Topic, seat: &Seat, limits: &Limits) -> u64 {
-    let depth = topic.published - seat.next.load(Relaxed);
-    let excess = depth.saturating_sub(limits.queue_events as u64);
+    let excess = topic.depth(seat).saturating_sub(limits.queue_events as u64);
     seat.next.fetch_add(excess, Relaxed);
     excess
 }

@@ -6,16 +6,24 @@
 //!
 //! `envelope` is the one definition of a measured message, linked by both ends; the server itself never reads it.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
+mod accept;
 mod app;
+mod connection;
 pub mod envelope;
+mod fault;
 pub mod hub;
 mod protocol;
 mod request;
 pub mod rtc;
 pub mod stats;
+
+pub use app::run;
 
 /// How a server behaves. `Default` is what the contract states.
 #[derive(Clone, Debug)]
@@ -50,17 +58,24 @@ impl Default for Config {
 /// Defects of known size. An instrument that is given one must show exactly it, in exactly the cells it touches.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    /// Bytes of framing added to each delivered message: a longer header on a poll's answer, a comment before an
-    /// SSE event. WebSocket can grow only by whole control frames: an empty pong (2 bytes) before every second message per byte.
+    /// Bytes of framing added to each delivered message: blanks behind a header's value on a poll's answer that
+    /// carries events, a comment before an SSE event. WebSocket can grow only by whole control frames: for each
+    /// byte an empty pong (2 bytes) before every second message.
     pub framing_bytes: usize,
-    /// Each event is held this long between its publication and its delivery.
+    /// Each event is held this long between its publication and its delivery, on every protocol.
     pub delay: Duration,
-    /// User memory that each subscribed connection holds and touches, in bytes.
+    /// User memory that each connection that subscribes or is polled on holds and touches, in bytes.
     pub ballast_bytes: usize,
-    /// One in this many published events is thrown away silently.
+    /// One in this many published events, of all topics, is thrown away silently: the n-th, the 2n-th and so on.
     pub drop_one_in: Option<u64>,
+    /// One in this many published events is published twice.
+    pub duplicate_one_in: Option<u64>,
+    /// One in this many published events comes after the next one of its topic; if there is no next one, never.
+    pub swap_one_in: Option<u64>,
     /// Binary messages are refused (415, close code 1003).
     pub refuse_binary: bool,
+    /// CPU time burnt for each message delivered to a subscriber.
+    pub spin: Duration,
 }
 
 /// The open sockets of a server; port 0 is the caller's business.
@@ -71,13 +86,32 @@ pub struct Listeners {
     pub rtc: Vec<UdpSocket>,
 }
 
+/// Connections that may wait to be accepted. The system caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 16_384;
+
 impl Listeners {
-    /// Binds one TCP and `rtc_sockets` UDP sockets at `address`; with port 0 each gets one of its own.
+    /// Binds one TCP and `rtc_sockets` UDP sockets at `address`; with port 0 each gets one of its own, else the UDP
+    /// sockets take the ports from `address` upwards.
     ///
     /// # Errors
     /// What the operating system says, e.g. that the port is in use.
-    pub fn bind(address: SocketAddr, rtc_sockets: usize) -> std::io::Result<Listeners> {
-        let _ = (address, rtc_sockets);
-        unimplemented!()
+    pub fn bind(address: SocketAddr, rtc_sockets: usize) -> io::Result<Listeners> {
+        let http = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        http.set_reuse_address(true)?;
+        http.set_nonblocking(true)?;
+        http.bind(&address.into())?;
+        http.listen(BACKLOG)?;
+        let rtc = (0..rtc_sockets).map(|index| bind_udp(address, index)).collect::<io::Result<_>>()?;
+        Ok(Listeners { http: http.into(), rtc })
     }
+}
+
+fn bind_udp(mut address: SocketAddr, index: usize) -> io::Result<UdpSocket> {
+    if address.port() != 0 {
+        let port = u16::try_from(index).ok().and_then(|index| address.port().checked_add(index));
+        address.set_port(port.ok_or(io::ErrorKind::AddrNotAvailable)?);
+    }
+    let socket = UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }

@@ -24,6 +24,8 @@ pub(crate) enum BadRequest {
     Parameter(String),
     #[error("topic= is missing")]
     NoTopic,
+    #[error("text is UTF-8; anything else is application/octet-stream")]
+    NotUtf8,
     #[error("not a WebSocket upgrade of version 13")]
     Upgrade,
 }

@@ -149,6 +149,9 @@ pub struct Protocol {
     pub open: fn(Seat) -> Box<dyn Client>,
 }
 
+/// All protocols.
+pub static ALL: &[Protocol] = &[webrtc::PROTOCOL];
+
 /// What a protocol can do, as far as the plan and the accounting depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Traits {

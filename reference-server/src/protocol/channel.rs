@@ -142,6 +142,11 @@ impl Conversation {
         if out.len() > before { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
+    /// Ready once the policy disconnects this client. For transports that cannot take because they cannot write.
+    pub(crate) fn poll_too_slow(&self, cx: &mut Context<'_>) -> Poll<TooSlow> {
+        if self.too_slow { Poll::Ready(TooSlow) } else { self.subscription.signal().poll_too_slow(cx) }
+    }
+
     fn obey(&mut self, text: &[u8]) -> Outgoing {
         let answer = match serde_json::from_slice(text) {
             Ok(Command::Subscribe { topics, after }) => self.follow(&topics, after.as_deref()),

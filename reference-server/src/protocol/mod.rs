@@ -1,4 +1,69 @@
 //! The protocols: one file each, and one table.
 
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+
 pub(crate) mod channel;
-pub(crate) mod webrtc;
+mod long_poll;
+mod poll;
+mod short_poll;
+mod sse;
+mod webrtc;
+mod websocket;
+
+/// One way to subscribe.
+pub(crate) struct Protocol {
+    /// Puts its routes on the router and starts what it needs in the background.
+    pub(crate) mount: fn(Router<Arc<App>>, &mut Start<'_>) -> io::Result<Router<Arc<App>>>,
+}
+
+/// What a protocol may use when the server starts.
+pub(crate) struct Start<'a> {
+    /// The server.
+    pub(crate) app: &'a Arc<App>,
+    /// Sockets for data channels; whoever needs them takes them.
+    pub(crate) udp: Vec<UdpSocket>,
+    /// Background tasks. They go on while connections end in good order, and are dropped with the server.
+    pub(crate) tasks: &'a mut JoinSet<()>,
+}
+
+/// Which protocol a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Id {
+    ShortPoll,
+    LongPoll,
+    Sse,
+    WebSocket,
+    WebRtc,
+}
+
+impl Id {
+    /// All, in the order of their numbers.
+    pub(crate) const ALL: [Id; 5] = [Id::ShortPoll, Id::LongPoll, Id::Sse, Id::WebSocket, Id::WebRtc];
+
+    /// Name in metrics, as in rtbench's scenarios.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Id::ShortPoll => "short-poll",
+            Id::LongPoll => "long-poll",
+            Id::Sse => "sse",
+            Id::WebSocket => "websocket",
+            Id::WebRtc => "webrtc",
+        }
+    }
+}
+
+/// All protocols. Short and long polling share a URL and so a row.
+pub(crate) static ALL: &[Protocol] = &[
+    Protocol { mount: poll::mount },
+    Protocol { mount: sse::mount },
+    Protocol { mount: websocket::mount },
+    Protocol { mount: webrtc::mount },
+];

@@ -70,7 +70,11 @@ impl Pair {
         pair
     }
 
-    fn act(&mut self, end: usize, act: impl FnOnce(&mut Peer, &mut Out) -> Result<(), Failure>) -> Result<(), Failure> {
+    fn act(
+        &mut self,
+        end: usize,
+        act: impl FnOnce(&mut Peer, &mut Out) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut out = Out::default();
         act(&mut self.peers[end], &mut out)?;
         self.arrived[end].append(&mut out.arrived);
@@ -95,7 +99,8 @@ impl Pair {
                 let now = self.now;
                 self.act(due, |peer, out| peer.tick(now, out))?;
             } else {
-                let next = self.peers.iter().map(Peer::deadline).chain(self.flying.front().map(|f| f.0)).min();
+                let next =
+                    self.peers.iter().map(Peer::deadline).chain(self.flying.front().map(|f| f.0)).min();
                 self.now = next.unwrap().min(end);
             }
         }

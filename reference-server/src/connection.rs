@@ -1,0 +1,196 @@
+//! The open connections of a server: who they are, and how they are told to end.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+use crate::app::App;
+use crate::hub::Signal;
+use crate::protocol::Id;
+use crate::stats::Stats;
+
+/// What a connection's task is told to do. A later one overrules an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Order {
+    /// Go on.
+    Serve,
+    /// End in the protocol's good order.
+    Stop,
+    /// Break off, with a TCP reset where there is one.
+    Cut,
+}
+
+/// One connection, of whatever transport. Everything that serves it holds it; it ends with the last of these.
+pub(crate) struct Connection {
+    app: Arc<App>,
+    id: u64,
+    order: AtomicU8,
+    waker: AtomicWaker,
+    subscriber: OnceLock<Subscriber>,
+    slow: OnceLock<Arc<Signal>>,
+}
+
+struct Subscriber {
+    protocol: Id,
+    /// User memory held by fault.
+    _ballast: Box<[u8]>,
+}
+
+impl Connection {
+    /// A connection was accepted.
+    pub(crate) fn open(app: &Arc<App>) -> Arc<Connection> {
+        app.stats.connections.add(1);
+        app.stats.connections_opened.add(1);
+        app.connections.insert(|id| Connection {
+            app: app.clone(),
+            id,
+            order: AtomicU8::new(Order::Serve as u8),
+            waker: AtomicWaker::new(),
+            subscriber: OnceLock::new(),
+            slow: OnceLock::new(),
+        })
+    }
+
+    /// What its server counts.
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.app.stats
+    }
+
+    /// From now on it holds a subscription, or is polled on. Counts once per connection.
+    pub(crate) fn subscribe(&self, protocol: Id) {
+        self.subscriber.get_or_init(|| {
+            self.app.stats.subscribers.of(protocol).add(1);
+            self.app.stats.subscribers_opened.of(protocol).add(1);
+            // Not zeros: the system gives zero pages without memory behind them.
+            Subscriber { protocol, _ballast: vec![1; self.app.config.faults.ballast_bytes].into() }
+        });
+    }
+
+    /// The subscription that this connection's task serves and may be too slow for.
+    pub(crate) fn watch(&self, signal: &Arc<Signal>) {
+        let _ = self.slow.set(signal.clone());
+    }
+
+    /// Whether the subscriber fell too far behind. Wakes the task when it does.
+    pub(crate) fn is_too_slow(&self, cx: &mut Context<'_>) -> bool {
+        self.slow.get().is_some_and(|signal| signal.poll_too_slow(cx).is_ready())
+    }
+
+    /// What this connection is told to do; the task of `cx` is woken when that changes.
+    pub(crate) fn order(&self, cx: &mut Context<'_>) -> Order {
+        self.waker.register(cx.waker());
+        self.current()
+    }
+
+    /// What this connection is told to do.
+    pub(crate) fn current(&self) -> Order {
+        match self.order.load(Relaxed) {
+            0 => Order::Serve,
+            1 => Order::Stop,
+            _ => Order::Cut,
+        }
+    }
+
+    fn tell(&self, order: Order) {
+        self.order.fetch_max(order as u8, Relaxed);
+        self.waker.wake();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.app.stats.connections.sub(1);
+        if let Some(subscriber) = self.subscriber.get() {
+            self.app.stats.subscribers.of(subscriber.protocol).sub(1);
+        }
+        self.app.connections.remove(self.id);
+    }
+}
+
+/// All connections of a server.
+#[derive(Default)]
+pub(crate) struct Connections {
+    open: Mutex<Open>,
+    empty: Notify,
+}
+
+#[derive(Default)]
+struct Open {
+    last_id: u64,
+    by_id: HashMap<u64, Weak<Connection>>,
+    stopping: bool,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, make: impl FnOnce(u64) -> Connection) -> Arc<Connection> {
+        let mut open = self.lock();
+        open.last_id += 1;
+        let id = open.last_id;
+        let connection = Arc::new(make(id));
+        if open.stopping {
+            connection.tell(Order::Stop);
+        }
+        open.by_id.insert(id, Arc::downgrade(&connection));
+        connection
+    }
+
+    fn remove(&self, id: u64) {
+        let mut open = self.lock();
+        open.by_id.remove(&id);
+        if open.by_id.is_empty() {
+            self.empty.notify_waiters();
+        }
+    }
+
+    /// Those open now. A copy, because the last owner of a connection takes the lock when it drops it.
+    fn all(&self) -> Vec<Arc<Connection>> {
+        self.lock().by_id.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Breaks every connection that holds a subscription.
+    pub(crate) fn cut_subscribers(&self) {
+        for connection in self.all().iter().filter(|connection| connection.subscriber.get().is_some()) {
+            connection.app.stats.cut.add(1);
+            connection.tell(Order::Cut);
+        }
+    }
+
+    /// Tells every connection to end, those to come too.
+    pub(crate) fn stop(&self) {
+        self.lock().stopping = true;
+        self.all().iter().for_each(|connection| connection.tell(Order::Stop));
+    }
+
+    /// Breaks what is left.
+    pub(crate) fn cut_all(&self) {
+        self.all().iter().for_each(|connection| connection.tell(Order::Cut));
+    }
+
+    /// Waits until none is open.
+    pub(crate) async fn closed(&self) {
+        let mut empty = std::pin::pin!(self.empty.notified());
+        loop {
+            // Registered before looking.
+            empty.as_mut().enable();
+            if self.lock().by_id.is_empty() {
+                return;
+            }
+            empty.as_mut().await;
+            empty.set(self.empty.notified());
+        }
+    }
+}
+
+/// Waits until the connection is told to end.
+pub(crate) fn poll_ending(connection: &Connection, cx: &mut Context<'_>) -> Poll<()> {
+    if connection.order(cx) > Order::Serve { Poll::Ready(()) } else { Poll::Pending }
+}

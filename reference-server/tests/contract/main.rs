@@ -1,0 +1,11 @@
+//! The contract in the README, row by row, over real sockets; and each fault by its exact size.
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+mod harness;
+mod life;
+mod polling;
+mod publish;
+mod slow;
+mod sse;
+mod websocket;
