@@ -18,6 +18,7 @@ use crate::connection::{Connection, Order};
 use crate::protocol::Id;
 use crate::protocol::channel::{Conversation, Outgoing};
 use crate::request::Subscribe;
+use crate::stats::Stats;
 
 /// Bytes that may wait in a channel's send buffer. Above it nothing more is taken from the hub, whose queue then
 /// fills, and whose losses are counted.
@@ -208,7 +209,7 @@ impl Peer {
         }
         let mut moved = false;
         for channel in &mut self.channels {
-            match channel.deliver(&mut self.rtc, cx) {
+            match channel.deliver(&mut self.rtc, &self.app.stats, cx) {
                 Ok(some) => moved |= some,
                 Err(Gone) => close = true,
             }
@@ -222,13 +223,16 @@ impl Peer {
 
 impl Channel {
     /// `Err` if this client must be disconnected.
-    fn deliver(&mut self, rtc: &mut Rtc, cx: &mut Context<'_>) -> Result<bool, Gone> {
+    fn deliver(&mut self, rtc: &mut Rtc, stats: &Stats, cx: &mut Context<'_>) -> Result<bool, Gone> {
         let mut moved = false;
         loop {
             let Some(mut channel) = rtc.channel(self.id) else { return Ok(moved) };
             while let Some(message) = self.batch.front() {
                 // Room for one more message is kept above the bound, so below it a write is never refused for lack of room.
-                if channel.buffered_amount() >= BUFFERED_BYTES
+                if message.payload.is_empty() {
+                    // str0m 0.25 accepts an empty message and sends nothing, not the one byte of RFC 8831, section 6.6.
+                    stats.dropped.add(1);
+                } else if channel.buffered_amount() >= BUFFERED_BYTES
                     || !channel.write(message.binary, &message.payload)?
                 {
                     let slow = self.conversation.poll_too_slow(cx).is_ready();
