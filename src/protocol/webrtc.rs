@@ -15,6 +15,7 @@ use super::{Client, Failure, Inbox, Message, Protocol, Seat, Step, Traits};
 
 mod endpoint;
 mod mesh;
+mod notice;
 mod peer;
 mod signal;
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod simulated;
 #[cfg(test)]
 mod tests;
 
-use endpoint::Endpoint;
+use endpoint::{Endpoint, Ends};
 use mesh::Joining;
 use peer::Peer;
 
@@ -70,11 +71,11 @@ impl WebRtc {
     fn dial(&self) -> Result<(Box<Endpoint>, Errand), Failure> {
         let seat = &self.seat;
         if let Some(mesh) = seat.mesh.as_ref().filter(|_| seat.options.peer_to_peer) {
-            let endpoint = Endpoint::open(seat, mesh.size)?;
+            let endpoint = Endpoint::open(seat, Ends::Members, mesh.size)?;
             let joining = Joining::start(&seat.target, mesh, &seat.options)?;
             return Ok((Box::new(endpoint), Errand::Join(Box::new(joining))));
         }
-        let mut endpoint = Endpoint::open(seat, 1)?;
+        let mut endpoint = Endpoint::open(seat, Ends::Server, 1)?;
         let (peer, sdp) = Peer::offer(endpoint.address(), &seat.options)?;
         endpoint.insert(SERVER, peer);
         let answer = signal::offer(seat.target.clone(), query(seat), sdp);

@@ -84,6 +84,23 @@ async def echo_unordered(server):
     await channel.close()
 
 
+async def two_channels(server):
+    first = await Channel.open(server, "echo=1")
+    second = first.peer.createDataChannel("second", ordered=False)
+    opened, inbox = asyncio.Event(), asyncio.Queue()
+    second.on("open", opened.set)
+    second.on("message", inbox.put_nowait)
+    await asyncio.wait_for(opened.wait(), PATIENCE_S)
+    second.send("to the second")
+    first.send("to the first")
+    assert await asyncio.wait_for(inbox.get(), PATIENCE_S) == "to the second"
+    await first.expect("to the first")
+    second.close()
+    first.send("still open")
+    await first.expect("still open")
+    await first.close()
+
+
 async def subscription(server):
     subscriber = await Channel.open(server, "topic=interop")
     publisher = await Channel.open(server, "publish=interop")
@@ -106,6 +123,7 @@ async def subscription(server):
 async def main(server):
     await echo(server)
     await echo_unordered(server)
+    await two_channels(server)
     await subscription(server)
     print("OK")
 

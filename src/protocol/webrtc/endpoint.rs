@@ -10,13 +10,24 @@ use std::time::{Duration, Instant};
 use reference_server::rtc::{MAX_DATAGRAM_BYTES, Routes, is_stun};
 use tokio::time::Sleep;
 
+use super::notice;
 use super::peer::{Outlet, Peer};
 use crate::protocol::{Failure, Inbox, Message, Phase, Seat};
 use crate::transport::meter::Meter;
 use crate::transport::udp::Datagrams;
 
+/// Who is at the other ends of a client's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// One server, which speaks the contract: not every text message is a payload.
+    Server,
+    /// The members of a group, who send nothing but payloads.
+    Members,
+}
+
 /// A client's connections, in slots: one for the server, or one for each member of its group.
 pub(super) struct Endpoint {
+    ends: Ends,
     wire: Datagrams,
     slots: Vec<Option<Box<Peer>>>,
     routes: Routes<usize>,
@@ -42,6 +53,7 @@ pub(super) struct Happened {
 /// Where a peer's output goes while payloads may arrive.
 struct Sink<'a, 'i> {
     slot: usize,
+    ends: Ends,
     wire: &'a mut Datagrams,
     routes: &'a mut Routes<usize>,
     inbox: Option<&'i mut dyn Inbox>,
@@ -56,21 +68,25 @@ impl Outlet for Sink<'_, '_> {
         self.wire.send(to, datagram);
     }
 
-    fn arrived(&mut self, payload: &[u8]) {
+    fn arrived(&mut self, payload: &[u8], binary: bool) -> Result<(), Failure> {
         // There is an inbox wherever there is input, and without input nothing arrives.
-        if let Some(inbox) = &mut self.inbox {
-            inbox.push(payload);
-            self.received = true;
+        let Some(inbox) = &mut self.inbox else { return Ok(()) };
+        self.received = true;
+        match self.ends {
+            Ends::Server if !binary => return notice::take(payload, *inbox),
+            Ends::Server | Ends::Members => inbox.push(payload),
         }
+        Ok(())
     }
 }
 
 impl Endpoint {
     /// Opens the socket of a client that will have up to `slots` connections.
-    pub(super) fn open(seat: &Seat, slots: usize) -> Result<Endpoint, Failure> {
+    pub(super) fn open(seat: &Seat, ends: Ends, slots: usize) -> Result<Endpoint, Failure> {
         let wire = Datagrams::bind(seat.source, seat.target.address, seat.meter.clone())
             .map_err(|error| Failure::io(Phase::Connect, &error))?;
         Ok(Endpoint {
+            ends,
             wire,
             slots: (0..slots).map(|_| None).collect(),
             routes: Routes::default(),
@@ -172,7 +188,7 @@ impl Endpoint {
     ) -> Result<Happened, Failure> {
         let Some(Some(peer)) = self.slots.get_mut(slot) else { return Ok(Happened::default()) };
         let was_open = peer.is_open();
-        let mut sink = Sink { slot, wire: &mut self.wire, routes: &mut self.routes, inbox, received: false };
+        let mut sink = Sink { slot, ends: self.ends, wire: &mut self.wire, routes: &mut self.routes, inbox, received: false };
         act(peer, &mut sink)?;
         let happened = Happened { opened: !was_open && peer.is_open(), received: sink.received };
         // As with TCP, a connection is counted by the end that opened it: a mesh of ten has 45, not 90.

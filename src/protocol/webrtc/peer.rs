@@ -29,7 +29,7 @@ pub(super) trait Outlet {
     /// A datagram is to be sent.
     fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>);
     /// A message arrived.
-    fn arrived(&mut self, payload: &[u8]);
+    fn arrived(&mut self, payload: &[u8], binary: bool) -> Result<(), Failure>;
 }
 
 /// A peer connection.
@@ -189,7 +189,7 @@ impl Peer {
                     let Transmit { destination, contents, .. } = transmit;
                     outlet.transmit(destination, contents.into());
                 }
-                Output::Event(Event::ChannelData(data)) => outlet.arrived(&data.data),
+                Output::Event(Event::ChannelData(data)) => outlet.arrived(&data.data, data.binary)?,
                 Output::Event(event) => self.handle(&event)?,
             }
         }

@@ -22,8 +22,9 @@ impl Outlet for Out {
         self.datagrams.push(datagram);
     }
 
-    fn arrived(&mut self, payload: &[u8]) {
+    fn arrived(&mut self, payload: &[u8], _binary: bool) -> Result<(), Failure> {
         self.arrived.push(payload.to_vec());
+        Ok(())
     }
 }
 

@@ -99,15 +99,18 @@ struct User {
 }
 
 #[derive(Default)]
-struct Received(Vec<Vec<u8>>);
+struct Received {
+    payloads: Vec<Vec<u8>>,
+    missed: u64,
+}
 
 impl Inbox for Received {
     fn push(&mut self, payload: &[u8]) {
-        self.0.push(payload.to_vec());
+        self.payloads.push(payload.to_vec());
     }
 
     fn missed(&mut self, count: u64) {
-        panic!("{count} events were missed");
+        self.missed += count;
     }
 }
 
@@ -128,7 +131,7 @@ impl User {
     }
 
     fn received(&self) -> &[Vec<u8>] {
-        &self.inbox.0
+        &self.inbox.payloads
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) {
@@ -342,6 +345,40 @@ async fn a_client_that_may_not_publish_is_closed() {
     until(&mut users, |users| users[0].failure.is_some()).await;
     assert_eq!(users[0].failure.take().unwrap().kind, Kind::Eof);
     server.until_deserted("webrtc").await;
+}
+
+#[tokio::test]
+async fn what_a_slow_client_loses_is_counted_and_told() {
+    const EVENTS: usize = 3000;
+    let mut config = Config::default();
+    (config.limits.history_events, config.limits.queue_events) = (100, 100);
+    let server = Server::start(config);
+    let publish = Seat { publish: Some("t".into()), ..server.seat() };
+    let mut users = [
+        User::new(Seat { topics: vec!["t".into()], ..server.seat() }),
+        User::new(Seat { topics: vec!["t".into()], ..publish }),
+    ];
+    until_ready(&mut users).await;
+    let [slow, fast] = &mut users;
+    (0..EVENTS).for_each(|i| fast.send(format!("{i:01000}"), false));
+    // While nobody looks after its socket, the slow one's send buffer at the server fills, and then its queue.
+    let fast = std::slice::from_mut(fast);
+    until(fast, |fast| fast[0].received().len() == EVENTS).await;
+    assert_eq!(fast[0].inbox.missed, 0);
+    until(std::slice::from_mut(slow), |slow| {
+        slow[0].received().last().is_some_and(|last| last.ends_with((EVENTS - 1).to_string().as_bytes()))
+    })
+    .await;
+    let (got, missed) = (slow.received().len() as u64, slow.inbox.missed);
+    assert_eq!((got + missed, missed), (EVENTS as u64, server.stats().await["dropped"].as_u64().unwrap()));
+    assert!(missed > 0 && slow.received().is_sorted());
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_with_a_reason() {
+    let server = Server::start(Config::default());
+    assert_eq!(server.post("/rtc?echo=1").await, 400);
+    assert_eq!(server.post("/rtc?echo=perhaps").await, 400);
 }
 
 #[tokio::test]

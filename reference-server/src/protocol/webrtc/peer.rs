@@ -121,7 +121,7 @@ impl Peer {
     /// Tells the time. Call `pump` afterwards.
     pub(super) fn tick(&mut self, now: Instant) -> Result<(), Gone> {
         if self.open_by.is_some_and(|by| by <= now) {
-            return Err(Gone);
+            return Err(self.lost());
         }
         Ok(self.rtc.handle_input(Input::Timeout(now))?)
     }
@@ -178,10 +178,15 @@ impl Peer {
                 self.channels.retain(|channel| channel.id != id);
                 if self.channels.is_empty() { self.close() } else { Ok(()) }
             }
-            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => Err(Gone),
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => Err(self.lost()),
             // Whatever else there is concerns media, or is told a second time by one of the above.
             _ => Ok(()),
         }
+    }
+
+    fn lost(&self) -> Gone {
+        self.app.stats.peers_lost.add(1);
+        Gone
     }
 
     fn incoming(&mut self, ChannelData { id, binary, data }: ChannelData) -> Result<(), Gone> {
