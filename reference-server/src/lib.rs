@@ -20,6 +20,7 @@ mod fault;
 pub mod hub;
 mod protocol;
 mod request;
+pub mod rtc;
 pub mod stats;
 
 pub use app::run;

@@ -62,7 +62,7 @@ pub(crate) enum Wait {
 }
 
 /// A parsed query string, of any of the subscribing requests.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subscribe {
     /// Topics to follow, without repetitions.
     pub(crate) topics: Vec<Box<str>>,

@@ -109,6 +109,7 @@ stats! {
     dropped: Counter Counter, "Events that slow subscribers lost.";
     slow_disconnects: Counter Counter, "Subscribers disconnected for being slow.";
     cut: Counter Counter, "Connections broken on request.";
+    peers_lost: Counter Counter, "Data-channel peers that fell silent, or never opened a channel.";
     connections: Gauge Counter, "Connections open.";
     connections_opened: Counter Counter, "Connections accepted.";
     subscribers: Gauge ByProtocol, "Open connections that hold a subscription or were polled on.";

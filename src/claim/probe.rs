@@ -221,7 +221,10 @@ impl Stage<'_> {
         let topic = "probe-reconnect";
         let [_publisher, mut subscriber] = self.pair(topic, false).await?;
         self.publish(topic, 0..3).await?;
-        ensure!(drive(std::slice::from_mut(&mut subscriber), |p| p[0].mail.payloads.len() >= 3).await, "nothing arrived before the cut");
+        ensure!(
+            drive(std::slice::from_mut(&mut subscriber), |p| p[0].mail.payloads.len() >= 3).await,
+            "nothing arrived before the cut"
+        );
         let opened = subscriber.meter.connections.get();
         self.server.post("/cut", Vec::new()).await?;
         self.publish(topic, 3..6).await?;

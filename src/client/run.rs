@@ -25,6 +25,16 @@ pub enum Phase {
     End,
 }
 
+/// What one subscriber had seen when it ended.
+pub struct Account {
+    /// Its group.
+    pub group: u32,
+    /// Its index.
+    pub client: u32,
+    /// A tracker for each stream of which something came, by rising stream.
+    pub trackers: Vec<(u32, Tracker)>,
+}
+
 /// The shared state of one worker's sessions. One thread, so cells and no locks.
 pub struct Run {
     /// The cell.
@@ -49,8 +59,8 @@ pub struct Run {
     pub absent: RefCell<HashMap<u32, u32>>,
     /// Window events of each stream: filled by this worker's publishers, replaced by what the coordinator announces.
     pub published: RefCell<HashMap<u32, u32>>,
-    /// What subscribers that have ended had seen: group, client, and a tracker for each stream seen.
-    pub ledger: RefCell<Vec<(u32, u32, Vec<(u32, Tracker)>)>>,
+    /// What subscribers that have ended had seen.
+    pub ledger: RefCell<Vec<Account>>,
     phase: Cell<Phase>,
     start_ns: Cell<u64>,
     window_end_ns: Cell<u64>,
@@ -127,7 +137,7 @@ impl Run {
     pub fn settle(&self) {
         let published = self.published.borrow();
         let mut lost = 0;
-        for (group, client, trackers) in self.ledger.borrow_mut().drain(..) {
+        for Account { group, client, trackers } in self.ledger.borrow_mut().drain(..) {
             for stream in self.spec.streams_of(group, client) {
                 let count = published.get(&stream).copied().unwrap_or(0);
                 lost += match trackers.binary_search_by_key(&stream, |(stream, _)| *stream) {

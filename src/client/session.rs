@@ -10,7 +10,7 @@ use reference_server::envelope::{DecodeError, Envelope, Form};
 
 use super::pace::Pacer;
 use super::random::{self, Purpose};
-use super::run::{Phase, Run};
+use super::run::{Account, Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Alarm;
 use crate::measure::delivery::Tracker;
@@ -406,7 +406,8 @@ impl Session {
         self.run.connected.set(self.run.connected.get().saturating_sub(1));
         let trackers = std::mem::take(&mut self.trackers);
         if self.role.subscribes {
-            self.run.ledger.borrow_mut().push((self.role.group, self.id, trackers));
+            let account = Account { group: self.role.group, client: self.id, trackers };
+            self.run.ledger.borrow_mut().push(account);
         }
         self.stage = Stage::Over;
     }

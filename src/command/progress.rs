@@ -107,7 +107,7 @@ impl Line {
                         bar.set_message(text);
                     }
                     // A line every five seconds is enough for a log.
-                    None if self.seconds % 5 == 0 && left_s > 0.0 => self.say(&text),
+                    None if self.seconds.is_multiple_of(5) && left_s > 0.0 => self.say(&text),
                     None => {}
                 }
             }

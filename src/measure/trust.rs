@@ -46,7 +46,7 @@ pub fn judge(cell: &Cell) -> Trust {
         say(level, format!("{} of {offered} events were due and could not be sent", counts.shed));
     }
     if let Some(lag_ns) = send_lag_p99_ns(cell) {
-        let limit_ns = (LAG_SHARE * 1e9 / cell.spec.rate_per_s.max(1e-9)).max(LAG_FLOOR_NS).min(1e9);
+        let limit_ns = (LAG_SHARE * 1e9 / cell.spec.rate_per_s.max(1e-9)).clamp(LAG_FLOOR_NS, 1e9);
         // One in flight means that an event may have to wait for the last: that is the load, not the generator.
         if lag_ns > limit_ns && cell.spec.in_flight.is_none() {
             say(

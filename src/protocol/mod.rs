@@ -18,10 +18,12 @@ mod poll;
 mod publish;
 mod short_poll;
 mod sse;
+mod webrtc;
 mod websocket;
 
 /// Every protocol, in the order of the guide's matrix, which is that of help texts and reports.
-pub static ALL: &[Protocol] = &[short_poll::SHORT_POLL, long_poll::LONG_POLL, websocket::WEBSOCKET, sse::SSE];
+pub static ALL: &[Protocol] =
+    &[short_poll::SHORT_POLL, long_poll::LONG_POLL, websocket::WEBSOCKET, sse::SSE, webrtc::WEBRTC];
 
 pub use failure::{Failure, Kind, Phase};
 

@@ -12,3 +12,4 @@ pub mod http;
 pub mod meter;
 mod scratch;
 pub mod stream;
+pub mod udp;

@@ -14,6 +14,7 @@ mod long_poll;
 mod poll;
 mod short_poll;
 mod sse;
+mod webrtc;
 mod websocket;
 
 /// Routes that still lack their server.
@@ -25,7 +26,6 @@ pub(crate) struct Protocol {
     pub(crate) mount: fn(Routes, &mut Start<'_>) -> io::Result<Routes>,
 }
 
-#[expect(dead_code, reason = "only data channels need more than the router")]
 /// What a protocol may use when the server starts.
 pub(crate) struct Start<'a> {
     /// The server.
@@ -64,5 +64,9 @@ impl Id {
 }
 
 /// All protocols. Short and long polling share a URL and so a row.
-pub(crate) static ALL: &[Protocol] =
-    &[Protocol { mount: poll::mount }, Protocol { mount: sse::mount }, Protocol { mount: websocket::mount }];
+pub(crate) static ALL: &[Protocol] = &[
+    Protocol { mount: poll::mount },
+    Protocol { mount: sse::mount },
+    Protocol { mount: websocket::mount },
+    Protocol { mount: webrtc::mount },
+];

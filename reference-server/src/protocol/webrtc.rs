@@ -1,0 +1,86 @@
+//! Data channels, the server's end: ICE-lite, few UDP sockets, one task for all peers.
+//!
+//! ```text
+//! POST /rtc -> Endpoint --offer--> Driver { ports, peers, timers, ready queue } <-> UDP sockets
+//!                                            peer = str0m + one Conversation per channel <-> hub
+//! ```
+//!
+//! str0m does no I/O and keeps no time, so the driver does both for every peer. It is woken by a socket, by the earliest
+//! timer, or by a peer's own waker when the hub has something for it; it never looks at a peer that has nothing to do.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::{StatusCode, header};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Id, Start};
+use crate::app::{App, Rejection};
+use crate::request::{Accepts, Subscribe};
+
+mod driver;
+mod peer;
+mod port;
+mod timers;
+mod wake;
+
+use driver::{Driver, Offer};
+
+/// Offers that may wait for the driver; those behind them wait in their HTTP requests.
+const OFFER_QUEUE: usize = 256;
+
+/// Takes over the sockets and starts the task that serves them; without sockets there is no `/rtc`. They are bound to
+/// addresses that the clients can reach, because each is a candidate; one bound to all addresses is announced as loopback.
+pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
+    let sockets = std::mem::take(&mut start.udp);
+    if sockets.is_empty() {
+        return Ok(router);
+    }
+    let (offers, inbox) = mpsc::channel(OFFER_QUEUE);
+    start.tasks.spawn(Driver::new(start.app.clone(), sockets, inbox)?);
+    Ok(router.route("/rtc", post(move |app, query, sdp| offer(offers, app, query, sdp))))
+}
+
+/// Why an offer got no answer.
+#[derive(Debug, thiserror::Error)]
+enum BadOffer {
+    /// It is not SDP, or not an offer that can be answered.
+    #[error("bad offer: {0}")]
+    Sdp(String),
+    #[error("the server stops")]
+    Stopping,
+}
+
+impl IntoResponse for BadOffer {
+    fn into_response(self) -> Response {
+        let status = match self {
+            BadOffer::Sdp(_) => StatusCode::BAD_REQUEST,
+            BadOffer::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, format!("{self}\n")).into_response()
+    }
+}
+
+async fn offer(
+    offers: mpsc::Sender<Offer>,
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    sdp: String,
+) -> Result<Response, Response> {
+    let request = Subscribe::parse(&query.unwrap_or_default(), Accepts::Channel);
+    let request = request.map_err(|bad| Rejection::from(bad).into_response())?;
+    app.stats.requests.of(Id::WebRtc).add(1);
+    let answer = answer(&offers, sdp, request).await.map_err(BadOffer::into_response)?;
+    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/sdp")], answer).into_response())
+}
+
+/// The driver's answer.
+async fn answer(offers: &mpsc::Sender<Offer>, sdp: String, request: Subscribe) -> Result<String, BadOffer> {
+    let (reply, answer) = oneshot::channel();
+    offers.send(Offer { sdp, request, reply }).await.map_err(|_| BadOffer::Stopping)?;
+    answer.await.map_err(|_| BadOffer::Stopping)?
+}

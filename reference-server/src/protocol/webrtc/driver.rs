@@ -1,0 +1,208 @@
+//! The task that does I/O and keeps time for all peers.
+
+use std::future::Future;
+use std::io;
+use std::net::UdpSocket;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use str0m::RtcConfig;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Sleep;
+
+use super::BadOffer;
+use super::peer::{BUFFERED_BYTES, Gone, Peer};
+use super::port::Port;
+use super::timers::Timers;
+use super::wake::ReadyQueue;
+use crate::app::App;
+use crate::request::Subscribe;
+use crate::rtc::{Identity, MAX_DATAGRAM_BYTES, Routes, is_stun};
+
+/// Datagrams read from one socket before the others, the timers and the hub get their turn.
+const READ_BATCH: usize = 64;
+
+/// An SDP offer that wants an answer; `request` holds for each channel that the client then opens.
+pub(super) struct Offer {
+    pub(super) sdp: String,
+    pub(super) request: Subscribe,
+    pub(super) reply: oneshot::Sender<Result<String, BadOffer>>,
+}
+
+/// All peers of a server, and what they share.
+pub(super) struct Driver {
+    app: Arc<App>,
+    config: RtcConfig,
+    offers: mpsc::Receiver<Offer>,
+    ports: Vec<Port>,
+    /// The port that the next peer is told to prefer.
+    turn: usize,
+    /// By number; numbers are used again.
+    peers: Vec<Option<Box<Peer>>>,
+    free: Vec<u32>,
+    routes: Routes<u32>,
+    timers: Timers,
+    alarm: Pin<Box<Sleep>>,
+    ready: Arc<ReadyQueue>,
+    /// Numbers of woken peers; kept for its capacity.
+    woken: Vec<u32>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        app: Arc<App>,
+        sockets: Vec<UdpSocket>,
+        offers: mpsc::Receiver<Offer>,
+    ) -> io::Result<Driver> {
+        let identity = Identity::generate().map_err(io::Error::other)?;
+        let config = identity.config(app.config.max_payload_bytes, BUFFERED_BYTES);
+        Ok(Driver {
+            app,
+            config,
+            offers,
+            ports: sockets.into_iter().map(Port::new).collect::<io::Result<_>>()?,
+            turn: 0,
+            peers: Vec::new(),
+            free: Vec::new(),
+            routes: Routes::default(),
+            timers: Timers::default(),
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            ready: Arc::default(),
+            woken: Vec::new(),
+        })
+    }
+
+    fn answer_offers(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(Offer { sdp, request, reply })) = self.offers.poll_recv(cx) {
+            // Who left before the answer came leaves a peer behind that is given up in time.
+            let _ = reply.send(self.answer(&sdp, request));
+        }
+    }
+
+    fn answer(&mut self, sdp: &str, request: Subscribe) -> Result<String, BadOffer> {
+        let now = Instant::now();
+        let number = self.free.last().copied().unwrap_or(self.peers.len() as u32);
+        // All peers learn all addresses; each in turn prefers another, so that no socket carries all of them.
+        let (before, after) = self.ports.split_at(self.turn);
+        let (mut peer, answer) = Peer::answer(
+            &self.app,
+            self.config.clone(),
+            after.iter().chain(before).map(Port::address),
+            sdp,
+            (request, self.ready.waker(number)),
+            now,
+        )?;
+        self.turn = (self.turn + 1) % self.ports.len().max(1);
+        self.routes.add(number, &peer.ufrag());
+        match self.free.pop() {
+            Some(number) => self.peers[number as usize] = Some(Box::new(peer)),
+            None => self.peers.push(Some(Box::new(peer))),
+        }
+        self.act(number, now, |peer| peer.tick(now));
+        Ok(answer)
+    }
+
+    /// Whether more may be waiting than was read.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut buffer = [0; MAX_DATAGRAM_BYTES];
+        let mut more = false;
+        for port in 0..self.ports.len() {
+            let mut left = READ_BATCH;
+            while let Poll::Ready(read) = self.ports[port].poll_recv(cx, &mut buffer) {
+                let now = Instant::now();
+                // An error belongs to some datagram sent earlier, not to the socket.
+                if let Ok((length, from)) = read
+                    && let Some(peer) = self.routes.find(from, &buffer[..length])
+                {
+                    let to = self.ports[port].address();
+                    self.act(peer, now, |peer| peer.receive(now, from, to, &buffer[..length]));
+                }
+                left -= 1;
+                if left == 0 {
+                    more = true;
+                    break;
+                }
+            }
+        }
+        more
+    }
+
+    fn serve_woken(&mut self) {
+        let mut woken = std::mem::take(&mut self.woken);
+        self.ready.take(&mut woken);
+        if !woken.is_empty() {
+            let now = Instant::now();
+            woken.drain(..).for_each(|peer| self.act(peer, now, |_| Ok(())));
+        }
+        self.woken = woken;
+    }
+
+    fn keep_time(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let now = Instant::now();
+            while let Some((at, number)) = self.timers.pop(now) {
+                let Some(Some(peer)) = self.peers.get_mut(number as usize) else { continue };
+                if self.timers.expire(number, &mut peer.timer, at, now) {
+                    self.act(number, now, |peer| peer.tick(now));
+                }
+            }
+            let Some(next) = self.timers.next() else { return };
+            if self.alarm.deadline() != next.into() {
+                self.alarm.as_mut().reset(next.into());
+            }
+            if self.alarm.as_mut().poll(cx).is_pending() {
+                return;
+            }
+        }
+    }
+
+    /// Does something to a peer, and all that follows from it.
+    fn act(&mut self, number: u32, now: Instant, act: impl FnOnce(&mut Peer) -> Result<(), Gone>) {
+        let Some(Some(peer)) = self.peers.get_mut(number as usize) else { return };
+        let (ports, routes) = (&mut self.ports, &mut self.routes);
+        let next = act(peer).and_then(|()| {
+            peer.pump(now, &mut |transmit| {
+                if is_stun(&transmit.contents) {
+                    routes.learn(number, transmit.destination);
+                }
+                if let Some(port) = ports.iter_mut().find(|port| port.address() == transmit.source) {
+                    port.send(transmit.destination, transmit.contents);
+                }
+            })
+        });
+        match next {
+            Ok(next) => self.timers.set(number, &mut peer.timer, next),
+            Err(Gone) => self.forget(number),
+        }
+    }
+
+    fn forget(&mut self, number: u32) {
+        if self.peers.get_mut(number as usize).and_then(Option::take).is_some() {
+            self.routes.remove(number);
+            self.free.push(number);
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.ready.register(cx.waker());
+        this.answer_offers(cx);
+        let more = this.read(cx);
+        this.serve_woken();
+        this.keep_time(cx);
+        for port in &mut this.ports {
+            // Until it is ready, the socket wakes the task.
+            let _ = port.poll_flush(cx);
+        }
+        if more {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}

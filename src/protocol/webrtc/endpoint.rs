@@ -1,0 +1,258 @@
+//! All peer connections of one client: its socket, its timer, and which datagram belongs to whom.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use reference_server::rtc::{MAX_DATAGRAM_BYTES, Routes, is_stun};
+use tokio::time::Sleep;
+
+use super::notice;
+use super::peer::{Outlet, Peer};
+use crate::protocol::{Failure, Inbox, Message, Phase, Seat};
+use crate::transport::meter::Meter;
+use crate::transport::udp::Datagrams;
+
+/// Who is at the other ends of a client's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// One server, which speaks the contract: not every text message is a payload.
+    Server,
+    /// The members of a group, who send nothing but payloads.
+    Members,
+}
+
+/// A client's connections, in slots: one for the server, or one for each member of its group.
+pub(super) struct Endpoint {
+    ends: Ends,
+    wire: Datagrams,
+    slots: Vec<Option<Box<Peer>>>,
+    routes: Routes<usize>,
+    alarm: Pin<Box<Sleep>>,
+    /// When the alarm goes off, if it is set; not later than the earliest deadline.
+    alarm_at: Option<Instant>,
+    /// The slot that the message being sent goes to next.
+    sending: usize,
+    /// Who waits for room in a send buffer.
+    blocked: Option<Waker>,
+    meter: Rc<Meter>,
+}
+
+/// What became of one datagram or timer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Happened {
+    /// A channel opened.
+    pub(super) opened: bool,
+    /// Payloads were pushed.
+    pub(super) received: bool,
+}
+
+/// Where a peer's output goes while payloads may arrive.
+struct Sink<'a, 'i> {
+    slot: usize,
+    ends: Ends,
+    wire: &'a mut Datagrams,
+    routes: &'a mut Routes<usize>,
+    inbox: Option<&'i mut dyn Inbox>,
+    received: bool,
+}
+
+impl Outlet for Sink<'_, '_> {
+    fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>) {
+        if is_stun(&datagram) {
+            self.routes.learn(self.slot, to);
+        }
+        self.wire.send(to, datagram);
+    }
+
+    fn arrived(&mut self, payload: &[u8], binary: bool) -> Result<(), Failure> {
+        // There is an inbox wherever there is input, and without input nothing arrives.
+        let Some(inbox) = &mut self.inbox else { return Ok(()) };
+        self.received = true;
+        match self.ends {
+            Ends::Server if !binary => return notice::take(payload, *inbox),
+            Ends::Server | Ends::Members => inbox.push(payload),
+        }
+        Ok(())
+    }
+}
+
+impl Endpoint {
+    /// Opens the socket of a client that will have up to `slots` connections.
+    pub(super) fn open(seat: &Seat, ends: Ends, slots: usize) -> Result<Endpoint, Failure> {
+        let wire = Datagrams::bind(seat.source, seat.target.address, seat.meter.clone())
+            .map_err(|error| Failure::io(Phase::Connect, &error))?;
+        Ok(Endpoint {
+            ends,
+            wire,
+            slots: (0..slots).map(|_| None).collect(),
+            routes: Routes::default(),
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            alarm_at: None,
+            sending: 0,
+            blocked: None,
+            meter: seat.meter.clone(),
+        })
+    }
+
+    /// Where the other ends can reach this one.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.wire.address()
+    }
+
+    /// Puts a connection into a slot; one that was there is dropped.
+    pub(super) fn insert(&mut self, slot: usize, mut peer: Peer) {
+        self.routes.remove(slot);
+        self.routes.add(slot, &peer.ufrag());
+        self.slots[slot] = Some(Box::new(peer));
+    }
+
+    /// The connection in a slot.
+    pub(super) fn peer(&mut self, slot: usize) -> Option<&mut Peer> {
+        self.slots.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// Number of open channels.
+    pub(super) fn open_channels(&self) -> usize {
+        self.slots.iter().flatten().filter(|peer| peer.is_open()).count()
+    }
+
+    /// Goes on with whatever comes first. Returns after each datagram that brought a payload, so that the next one is
+    /// stamped when it is read and not before.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        inbox: &mut dyn Inbox,
+    ) -> Poll<Result<Happened, Failure>> {
+        let mut buffer = [0; MAX_DATAGRAM_BYTES];
+        loop {
+            let now = Instant::now();
+            let happened = self.tick(now, inbox)?;
+            if happened != Happened::default() {
+                return Poll::Ready(Ok(happened));
+            }
+            if let Poll::Ready(read) = self.wire.poll_recv(cx, &mut buffer) {
+                let (length, from) = read.map_err(|error| Failure::io(Phase::Receive, &error))?;
+                let happened = self.receive(from, &buffer[..length], inbox)?;
+                if happened != Happened::default() {
+                    return Poll::Ready(Ok(happened));
+                }
+                continue;
+            }
+            if let Poll::Ready(Err(error)) = self.wire.poll_flush(cx) {
+                return Poll::Ready(Err(Failure::io(Phase::Receive, &error)));
+            }
+            ready!(self.poll_alarm(cx));
+        }
+    }
+
+    fn receive(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        inbox: &mut dyn Inbox,
+    ) -> Result<Happened, Failure> {
+        let Some(slot) = self.routes.find(from, datagram) else { return Ok(Happened::default()) };
+        let now = Instant::now();
+        let path = (from, self.wire.address());
+        let happened = self.act(slot, Some(inbox), |peer, sink| peer.receive(now, path, datagram, sink))?;
+        // Perhaps it acknowledged something.
+        if let Some(blocked) = self.blocked.take() {
+            blocked.wake();
+        }
+        Ok(happened)
+    }
+
+    /// Obeys the timers that are due.
+    fn tick(&mut self, now: Instant, inbox: &mut dyn Inbox) -> Result<Happened, Failure> {
+        let mut all = Happened::default();
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].as_ref().is_some_and(|peer| peer.deadline() <= now) {
+                let one = self.act(slot, Some(inbox), |peer, sink| peer.tick(now, sink))?;
+                all.opened |= one.opened;
+                all.received |= one.received;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Does something to a peer and sees what becomes of it.
+    fn act(
+        &mut self,
+        slot: usize,
+        inbox: Option<&mut dyn Inbox>,
+        act: impl FnOnce(&mut Peer, &mut Sink<'_, '_>) -> Result<(), Failure>,
+    ) -> Result<Happened, Failure> {
+        let Some(Some(peer)) = self.slots.get_mut(slot) else { return Ok(Happened::default()) };
+        let was_open = peer.is_open();
+        let mut sink = Sink {
+            slot,
+            ends: self.ends,
+            wire: &mut self.wire,
+            routes: &mut self.routes,
+            inbox,
+            received: false,
+        };
+        act(peer, &mut sink)?;
+        let happened = Happened { opened: !was_open && peer.is_open(), received: sink.received };
+        // As with TCP, a connection is counted by the end that opened it: a mesh of ten has 45, not 90.
+        self.meter.connections.add(u64::from(happened.opened && peer.is_offered()));
+        Ok(happened)
+    }
+
+    /// Ready when the earliest deadline may have come.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(next) = self.slots.iter().flatten().map(|peer| peer.deadline()).min() else {
+            return Poll::Pending;
+        };
+        // A deadline that moves away, as nearly all do with every datagram, leaves the alarm alone.
+        if self.alarm_at.is_none_or(|at| next < at) {
+            self.alarm.as_mut().reset(next.into());
+            self.alarm_at = Some(next);
+        }
+        ready!(self.alarm.as_mut().poll(cx));
+        self.alarm_at = None;
+        Poll::Ready(())
+    }
+
+    /// Writes `message` to every open channel.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Message<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let now = Instant::now();
+        while self.sending < self.slots.len() {
+            let mut written = true;
+            self.act(self.sending, None, |peer, sink| {
+                written = peer.write(now, message, sink)?;
+                Ok(())
+            })?;
+            if !written {
+                self.blocked = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.sending += 1;
+        }
+        ready!(self.wire.poll_flush(cx)).map_err(|error| Failure::io(Phase::Send, &error))?;
+        self.sending = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Begins to say goodbye on all connections.
+    pub(super) fn close(&mut self) -> Result<(), Failure> {
+        let now = Instant::now();
+        for slot in 0..self.slots.len() {
+            self.act(slot, None, |peer, sink| peer.close(now, sink))?;
+        }
+        Ok(())
+    }
+
+    /// Ready when the goodbyes are handed to the system.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.wire.poll_flush(cx).map_err(|error| Failure::io(Phase::Close, &error))
+    }
+}

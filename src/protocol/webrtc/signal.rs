@@ -1,0 +1,289 @@
+//! Signalling: the few HTTP requests that bring two ends together. Control plane only; nothing here is measured.
+
+use std::cell::OnceCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::protocol::{Failure, Kind, Mesh, Phase, Target};
+
+/// How long a poll asks to be held.
+const HOLD_SECONDS: u32 = 20;
+
+/// Posts of one worker under way at a time. They share as many connections, so that thousands of clients who
+/// connect at once do not use up the ports.
+const POSTS_AT_ONCE: usize = 32;
+
+/// How long an idle connection is kept: no longer than a ramp needs it.
+const IDLE: Duration = Duration::from_secs(1);
+
+type Task<T> = Pin<Box<dyn Future<Output = Result<T, Failure>>>>;
+
+/// The HTTP client of this thread. Cheap to clone.
+#[derive(Clone)]
+struct Http {
+    client: reqwest::Client,
+    posts: Rc<Semaphore>,
+}
+
+impl Http {
+    fn of_this_thread() -> Result<Http, Failure> {
+        thread_local!(static HTTP: OnceCell<Http> = const { OnceCell::new() });
+        HTTP.with(|http| {
+            if let Some(http) = http.get() {
+                return Ok(http.clone());
+            }
+            // A proxy from the environment would be measured instead of the server.
+            let client = reqwest::Client::builder()
+                .no_proxy()
+                .http1_only()
+                .pool_max_idle_per_host(POSTS_AT_ONCE)
+                .pool_idle_timeout(IDLE)
+                .build()
+                .map_err(|error| failure(&error))?;
+            let posts = Rc::new(Semaphore::new(POSTS_AT_ONCE));
+            Ok(http.get_or_init(|| Http { client, posts }).clone())
+        })
+    }
+
+    /// Posts a body; the answer must have the status `expected`.
+    async fn post(
+        self,
+        target: Rc<Target>,
+        path: String,
+        content_type: &'static str,
+        body: String,
+        expected: StatusCode,
+    ) -> Result<Bytes, Failure> {
+        // The semaphore is never closed.
+        let _permit = self.posts.acquire().await;
+        let request = self.client.post(url(&target, &path)).headers(headers(&target)?);
+        let answer = request.header(header::CONTENT_TYPE, content_type).body(body).send().await;
+        let answer = answer.map_err(|error| failure(&error))?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| failure(&error))?;
+        if status == expected { Ok(body) } else { Err(unexpected(status, &body)) }
+    }
+}
+
+/// Posts an offer to the server; gives its answer.
+pub(super) fn offer(target: Rc<Target>, query: String, sdp: String) -> Task<String> {
+    Box::pin(async move {
+        let path = format!("/rtc?{query}");
+        let http = Http::of_this_thread()?;
+        let answer = http.post(target, path, "application/sdp", sdp, StatusCode::CREATED).await?;
+        String::from_utf8(answer.into())
+            .map_err(|_| Failure::protocol(Phase::Subscribe, "the SDP answer is not UTF-8"))
+    })
+}
+
+/// What members of a group tell each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Signal {
+    /// Index of the sender.
+    pub(super) from: usize,
+    /// Which of the sender's lives this is: drawn anew whenever it connects anew.
+    pub(super) life: u64,
+    /// The message.
+    #[serde(flatten)]
+    pub(super) body: Body,
+}
+
+/// The three messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub(super) enum Body {
+    /// "I listen from now on; offer me a connection (again)."
+    Hello,
+    /// An offer, from the lower index to the higher.
+    Offer { id: String, sdp: String },
+    /// The answer to the offer `id`.
+    Answer { id: String, sdp: String },
+}
+
+/// What `Signalling::poll` brings.
+pub(super) enum News {
+    /// From here on no message to this member is lost.
+    Listening,
+    /// Messages came.
+    Signals(Vec<Signal>),
+}
+
+/// One member's place at the signalling topics: a poll that is always held, and posts under way.
+pub(super) struct Signalling {
+    http: Http,
+    target: Rc<Target>,
+    group: Rc<str>,
+    listening: bool,
+    topic: String,
+    poll: Task<(String, Vec<Signal>)>,
+    posts: FuturesUnordered<Task<()>>,
+}
+
+impl Signalling {
+    pub(super) fn start(target: &Rc<Target>, mesh: &Mesh) -> Result<Signalling, Failure> {
+        let http = Http::of_this_thread()?;
+        let topic = topic(&mesh.group, mesh.index);
+        Ok(Signalling {
+            poll: Box::pin(listen(http.clone(), target.clone(), topic.clone(), None)),
+            http,
+            target: target.clone(),
+            group: mesh.group.clone(),
+            listening: false,
+            topic,
+            posts: FuturesUnordered::new(),
+        })
+    }
+
+    /// Sends a message to the member with index `to`.
+    pub(super) fn send(&mut self, to: usize, signal: &Signal) -> Result<(), Failure> {
+        let body = serde_json::to_string(signal)
+            .map_err(|error| Failure::protocol(Phase::Subscribe, error.to_string()))?;
+        let (http, target) = (self.http.clone(), self.target.clone());
+        let path = format!("/topics/{}", topic(&self.group, to));
+        self.posts.push(Box::pin(async move {
+            http.post(target, path, "application/json", body, StatusCode::NO_CONTENT).await.map(drop)
+        }));
+        Ok(())
+    }
+
+    /// Goes on with posts and poll.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<News, Failure>> {
+        while let Poll::Ready(Some(posted)) = self.posts.poll_next_unpin(cx) {
+            posted?;
+        }
+        let (cursor, signals) = ready!(self.poll.as_mut().poll(cx))?;
+        let next = listen(self.http.clone(), self.target.clone(), self.topic.clone(), Some(cursor));
+        self.poll = Box::pin(next);
+        let first = !std::mem::replace(&mut self.listening, true);
+        Poll::Ready(Ok(if first { News::Listening } else { News::Signals(signals) }))
+    }
+}
+
+/// The topic of one member.
+fn topic(group: &str, index: usize) -> String {
+    format!("sig.{group}.{index}")
+}
+
+/// One poll: held if there is a cursor, at once with a cursor for now if there is none.
+async fn listen(
+    http: Http,
+    target: Rc<Target>,
+    topic: String,
+    after: Option<String>,
+) -> Result<(String, Vec<Signal>), Failure> {
+    let position = after.map(|cursor| format!("&after={cursor}&wait={HOLD_SECONDS}")).unwrap_or_default();
+    let request = http.client.get(url(&target, &format!("/poll?topic={topic}{position}")));
+    let answer = request.headers(headers(&target)?).send().await.map_err(|error| failure(&error))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = answer.bytes().await.map_err(|error| failure(&error))?;
+    if !matches!(status, StatusCode::OK | StatusCode::NO_CONTENT) {
+        return Err(unexpected(status, &body));
+    }
+    let protocol = |detail: &str| Failure::protocol(Phase::Subscribe, detail);
+    if headers.contains_key("rtbench-missed") {
+        return Err(protocol("the server has lost signalling messages"));
+    }
+    let cursor = headers.get("rtbench-cursor").and_then(|value| value.to_str().ok());
+    let cursor = cursor.ok_or_else(|| protocol("a poll was answered without a cursor"))?;
+    let events = netstrings(&body).ok_or_else(|| protocol("a poll's body is not made of netstrings"))?;
+    let signals = events.into_iter().map(serde_json::from_slice).collect::<Result<_, _>>();
+    Ok((cursor.to_owned(), signals.map_err(|error| protocol(&error.to_string()))?))
+}
+
+/// The payloads of a complete body: `length:payload,` and so on.
+fn netstrings(mut body: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut payloads = Vec::new();
+    while !body.is_empty() {
+        let colon = body.iter().position(|&byte| byte == b':')?;
+        let length: usize = std::str::from_utf8(&body[..colon]).ok()?.parse().ok()?;
+        let (payload, rest) = body[colon + 1..].split_at_checked(length)?;
+        payloads.push(payload);
+        body = rest.strip_prefix(b",")?;
+    }
+    Some(payloads)
+}
+
+fn url(target: &Target, path: &str) -> String {
+    format!("http://{}{path}", target.address)
+}
+
+/// The target's header lines, and its name.
+fn headers(target: &Target) -> Result<HeaderMap, Failure> {
+    let bad = |line: &str| Failure::protocol(Phase::Subscribe, format!("not a header line: {line:?}"));
+    let mut headers = HeaderMap::new();
+    let host = HeaderValue::from_str(&target.host).map_err(|_| bad(&target.host))?;
+    headers.insert(header::HOST, host);
+    for line in target.headers.split("\r\n").filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':').ok_or_else(|| bad(line))?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(line))?;
+        headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| bad(line))?);
+    }
+    Ok(headers)
+}
+
+fn unexpected(status: StatusCode, body: &[u8]) -> Failure {
+    Failure::new(Phase::Subscribe, Kind::Status(status.as_u16()), String::from_utf8_lossy(body))
+}
+
+/// A failed request, by the error of the operating system behind it if there is one.
+fn failure(error: &reqwest::Error) -> Failure {
+    let phase = if error.is_connect() { Phase::Connect } else { Phase::Subscribe };
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let io = causes.find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    match io {
+        Some(io) => Failure::io(phase, io),
+        None => Failure::new(phase, Kind::Io, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_body_is_taken_apart_or_refused() {
+        assert_eq!(netstrings(b"3:a:b,0:,").unwrap(), [b"a:b".as_slice(), b""]);
+        assert_eq!(netstrings(b"").unwrap().len(), 0);
+        for bad in [b"3:ab,".as_slice(), b"3:abc", b"x:abc,", b"3abc,", b"-1:a,"] {
+            assert_eq!(netstrings(bad), None);
+        }
+    }
+
+    #[test]
+    fn a_signal_survives_its_wire_form() {
+        for body in [
+            Body::Hello,
+            Body::Offer { id: "i".into(), sdp: "v=0\r\n".into() },
+            Body::Answer { id: "i".into(), sdp: "\"".into() },
+        ] {
+            let signal = Signal { from: 3, life: u64::MAX, body };
+            let text = serde_json::to_string(&signal).unwrap();
+            assert_eq!(serde_json::from_str::<Signal>(&text).unwrap(), signal);
+        }
+    }
+
+    #[test]
+    fn the_targets_headers_are_sent_as_they_are() {
+        let target = Target {
+            address: ([127, 0, 0, 1], 1).into(),
+            host: "example.org".into(),
+            headers: "A: b\r\nC:d\r\n".into(),
+        };
+        let headers = headers(&target).unwrap();
+        assert_eq!(
+            (&headers["host"], &headers["a"], &headers["c"]),
+            (&"example.org".parse().unwrap(), &"b".parse().unwrap(), &"d".parse().unwrap())
+        );
+    }
+}
