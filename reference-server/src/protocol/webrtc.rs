@@ -25,6 +25,8 @@ use crate::request::{Accepts, Subscribe};
 mod driver;
 mod peer;
 mod port;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod wake;
 

@@ -188,7 +188,14 @@ impl Endpoint {
     ) -> Result<Happened, Failure> {
         let Some(Some(peer)) = self.slots.get_mut(slot) else { return Ok(Happened::default()) };
         let was_open = peer.is_open();
-        let mut sink = Sink { slot, ends: self.ends, wire: &mut self.wire, routes: &mut self.routes, inbox, received: false };
+        let mut sink = Sink {
+            slot,
+            ends: self.ends,
+            wire: &mut self.wire,
+            routes: &mut self.routes,
+            inbox,
+            received: false,
+        };
         act(peer, &mut sink)?;
         let happened = Happened { opened: !was_open && peer.is_open(), received: sink.received };
         // As with TCP, a connection is counted by the end that opened it: a mesh of ten has 45, not 90.
