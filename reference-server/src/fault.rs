@@ -44,7 +44,7 @@ impl Inlet {
     /// An event comes in.
     pub(crate) fn enter(&self, topic: &str, payload: Bytes, binary: bool) {
         let number = self.entered.fetch_add(1, Relaxed) + 1;
-        let hits = |one_in: Option<u64>| one_in.is_some_and(|n| n > 0 && number % n == 0);
+        let hits = |one_in: Option<u64>| one_in.is_some_and(|n| n > 0 && number.is_multiple_of(n));
         if hits(self.faults.drop_one_in) {
             return;
         }

@@ -141,6 +141,8 @@ fn wait(value: &str) -> Result<Wait, BadRequest> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -102,7 +102,7 @@ impl Conversation {
         }
         match &self.outlet {
             Outlet::Nowhere => Err(Refusal::NoOutlet),
-            Outlet::Topic(topic) => self.app.publish(topic, payload, binary),
+            Outlet::Topic(topic) => self.app.publish(topic, &payload, binary),
             Outlet::Echo => {
                 self.app.admit(payload.len(), binary)?;
                 self.app.count_echo(&payload);
@@ -182,5 +182,63 @@ impl Conversation {
             self.replies_missed += 1;
         }
         self.replies.push_back(reply);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::task::Waker;
+
+    use super::*;
+    use crate::Config;
+    use crate::hub::Limits;
+    use crate::request::Accepts;
+
+    fn conversation(query: &str, slow: SlowPolicy) -> Conversation {
+        let limits = Limits { queue_events: 3, slow, ..Limits::default() };
+        let app = App::new(Config { limits, ..Config::default() }).unwrap();
+        Conversation::new(&app, Subscribe::parse(query, Accepts::Channel).unwrap())
+    }
+
+    fn outgoing(conversation: &mut Conversation) -> Poll<Result<Vec<String>, TooSlow>> {
+        let mut out = Vec::new();
+        let result = conversation.poll_outgoing(&mut Context::from_waker(Waker::noop()), &mut out);
+        let texts = out.iter().map(|message| String::from_utf8(message.payload.to_vec()).unwrap()).collect();
+        result.map(|result| result.map(|()| texts))
+    }
+
+    #[test]
+    fn echoes_that_nobody_takes_are_bounded_and_counted() {
+        let mut conversation = conversation("echo=1", SlowPolicy::DropOldest);
+        for text in ["1", "2", "3", "4", "5"] {
+            conversation.incoming(Bytes::from(text), false).unwrap();
+        }
+        let expected = [r#"{"op":"missed","count":2}"#, "3", "4", "5"].map(String::from);
+        assert_eq!(outgoing(&mut conversation), Poll::Ready(Ok(expected.into())));
+        assert_eq!(outgoing(&mut conversation), Poll::Pending);
+        assert_eq!(conversation.app.stats.dropped.get(), 2);
+    }
+
+    #[test]
+    fn one_that_takes_no_echoes_is_disconnected_where_that_is_the_policy() {
+        let mut conversation = conversation("echo=1", SlowPolicy::Disconnect);
+        for text in ["1", "2", "3", "4", "5"] {
+            conversation.incoming(Bytes::from(text), false).unwrap();
+        }
+        assert_eq!(outgoing(&mut conversation), Poll::Ready(Err(TooSlow)));
+        assert_eq!(conversation.app.stats.slow_disconnects.get(), 1);
+    }
+
+    #[test]
+    fn a_command_is_obeyed_as_a_whole_or_not_at_all() {
+        let mut conversation = conversation("", SlowPolicy::DropOldest);
+        let command = r#"{"op":"subscribe","topics":["good","b a d"]}"#;
+        conversation.incoming(Bytes::from(command), false).unwrap();
+        conversation.app.publish("good", b"x", false).unwrap();
+        let Poll::Ready(Ok(texts)) = outgoing(&mut conversation) else { panic!("no answer") };
+        assert!(texts.len() == 1 && texts[0].starts_with(r#"{"op":"error""#), "{texts:?}");
+        assert_eq!(conversation.incoming(Bytes::from("x"), false), Err(Refusal::NoOutlet));
     }
 }

@@ -5,9 +5,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::app::App;
-use crate::connection::{Connection, poll_ending};
+use crate::connection::{Connection, Order};
 use crate::hub::{Batch, Cursor};
+
+/// Longest hold. A client may ask for more than a clock can count.
+const MAX_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) async fn read(
     app: &Arc<App>,
@@ -16,19 +21,22 @@ pub(super) async fn read(
     after: Option<Cursor>,
     hold: Duration,
 ) -> (Batch, Cursor) {
+    let end = Instant::now() + hold.min(MAX_HOLD);
     // Watched before the first look, so that an event between look and wait is not slept through.
     let watch = app.hub.watch(topics);
-    let after = after.unwrap_or_else(|| app.hub.now());
-    let (batch, cursor) = app.hub.read(topics, after);
-    if !batch.events.is_empty() {
-        return (batch, cursor);
+    let mut found = app.hub.read(topics, after.unwrap_or_else(|| app.hub.now()));
+    while found.0.events.is_empty() {
+        let published = poll_fn(|cx| match connection.order(cx) {
+            Order::Serve => watch.poll_published(cx).map(Ok),
+            _ => Poll::Ready(Err(Stopped)),
+        });
+        match timeout_at(end, published).await {
+            Ok(Ok(())) => found = app.hub.read(topics, found.1),
+            Ok(Err(Stopped)) | Err(_) => break,
+        }
     }
-    let published = poll_fn(|cx| match watch.poll_published(cx) {
-        Poll::Pending => poll_ending(connection, cx),
-        ready => ready,
-    });
-    match tokio::time::timeout(hold, published).await {
-        Ok(()) => app.hub.read(topics, cursor),
-        Err(_) => (batch, cursor),
-    }
+    found
 }
+
+/// The server stops.
+struct Stopped;

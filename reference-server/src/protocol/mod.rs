@@ -17,10 +17,13 @@ mod sse;
 mod webrtc;
 mod websocket;
 
+/// Routes that still lack their server.
+pub(crate) type Routes = Router<Arc<App>>;
+
 /// One way to subscribe.
 pub(crate) struct Protocol {
     /// Puts its routes on the router and starts what it needs in the background.
-    pub(crate) mount: fn(Router<Arc<App>>, &mut Start<'_>) -> io::Result<Router<Arc<App>>>,
+    pub(crate) mount: fn(Routes, &mut Start<'_>) -> io::Result<Routes>,
 }
 
 /// What a protocol may use when the server starts.

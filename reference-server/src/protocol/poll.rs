@@ -3,21 +3,21 @@
 use std::io;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use bytes::{BufMut, Bytes};
 use http::{HeaderValue, StatusCode, header};
 
-use super::{Id, Start, long_poll, short_poll};
+use super::{Id, Routes, Start, long_poll, short_poll};
 use crate::app::{App, Rejection};
 use crate::connection::Connection;
 use crate::hub::{Batch, Cursor};
 use crate::request::{Accepts, Subscribe, Wait};
 
-pub(super) fn mount(router: Router<Arc<App>>, _: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
-    Ok(router.route("/poll", get(poll)))
+pub(super) fn mount(routes: Routes, _: &mut Start<'_>) -> io::Result<Routes> {
+    Ok(routes.route("/poll", get(poll)))
 }
 
 async fn poll(

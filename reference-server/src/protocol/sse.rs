@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Extension, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::Frame;
 use tokio::time::{Instant, Sleep};
 
-use super::{Id, Start};
+use super::{Id, Routes, Start};
 use crate::app::{App, Rejection};
 use crate::connection::{Connection, Order};
 use crate::hub::{Event, Hub, Subscription};
@@ -30,8 +30,11 @@ use crate::request::{self, Accepts, BadRequest, Subscribe};
 /// Events taken from the hub in one go.
 const BATCH_EVENTS: usize = 32;
 
-pub(super) fn mount(router: Router<Arc<App>>, _: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
-    Ok(router.route("/sse", get(sse)))
+/// Longest time between two comments; the clock cannot count to any number.
+const MAX_KEEP_ALIVE: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) fn mount(routes: Routes, _: &mut Start<'_>) -> io::Result<Routes> {
+    Ok(routes.route("/sse", get(sse)))
 }
 
 async fn sse(
@@ -119,7 +122,7 @@ impl EventStream {
     /// that would cost more than the event.
     fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         while self.keep_alive.as_mut().poll(cx).is_ready() {
-            let period = self.app.config.keep_alive.max(Duration::from_millis(1));
+            let period = self.app.config.keep_alive.clamp(Duration::from_millis(1), MAX_KEEP_ALIVE);
             self.keep_alive.as_mut().reset(Instant::now() + period);
             if std::mem::replace(&mut self.quiet, true) {
                 return Poll::Ready(Bytes::from_static(b":\n"));

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt, Stream};
+use futures_util::stream::FusedStream;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -24,7 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use super::channel::{Conversation, Outgoing};
-use super::{Id, Start};
+use super::{Id, Routes, Start};
 use crate::app::{App, Rejection};
 use crate::connection::{Connection, Order};
 use crate::fault;
@@ -38,13 +39,13 @@ const READ_BUFFER_BYTES: usize = 2048;
 const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Rounds of reading and writing in one turn, before other connections get theirs.
-const ROUNDS: usize = 64;
+const ROUNDS: usize = 16;
 
 /// How long a peer has to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 
-pub(super) fn mount(router: Router<Arc<App>>, _: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
-    Ok(router.route("/ws", get(upgrade)))
+pub(super) fn mount(routes: Routes, _: &mut Start<'_>) -> io::Result<Routes> {
+    Ok(routes.route("/ws", get(upgrade)))
 }
 
 async fn upgrade(
@@ -156,13 +157,8 @@ impl Socket {
     /// much cannot wait for each other.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         let refused = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-            // Copied, because it is a piece of the read buffer, and would keep all of that alive in the history.
-            Some(Ok(Message::Text(text))) => {
-                self.conversation.incoming(Bytes::copy_from_slice(text.as_bytes()), false)
-            }
-            Some(Ok(Message::Binary(bytes))) => {
-                self.conversation.incoming(Bytes::copy_from_slice(&bytes), true)
-            }
+            Some(Ok(Message::Text(text))) => self.conversation.incoming(text.into(), false),
+            Some(Ok(Message::Binary(bytes))) => self.conversation.incoming(bytes, true),
             Some(Ok(Message::Close(_))) => return Poll::Ready(Err(End::Answer)),
             // Pings are answered by the library.
             Some(Ok(_)) => Ok(()),
@@ -212,14 +208,19 @@ impl Socket {
         stream.start_send(Message::Frame(Frame::message(message.payload, OpCode::Data(kind), true)))
     }
 
-    /// Sends what is left to send, then waits until the peer has closed, too: closing a socket on which something
-    /// is unread would reset it, and the peer might never read why.
+    /// Sends what is left to send, and waits for the peer's half of the closing handshake.
     async fn end(&mut self, end: End) -> Result<(), Error> {
         match end {
             End::Drop => return Ok(()),
-            End::Answer => self.stream.flush().await?,
+            End::Answer => return self.stream.flush().await,
             End::Close(frame) => self.stream.close(Some(frame)).await?,
         }
+        if !self.stream.is_terminated() {
+            while self.stream.next().await.is_some_and(|read| read.is_ok()) {}
+            return Ok(());
+        }
+        // The peer broke the protocol, so what it sends cannot be told apart any more. It is read nevertheless: closing
+        // a socket on which something is unread would reset it, and the peer might never read why.
         let raw = self.stream.get_mut();
         raw.shutdown().await?;
         let mut scratch = [0; 512];

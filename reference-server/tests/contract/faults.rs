@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reference_server::Faults;
 
-use crate::harness::{BINARY, Client, Server, netstrings, soon};
+use crate::harness::{BINARY, Server, netstrings};
 
 async fn poll_bytes(framing_bytes: usize) -> (usize, usize) {
     let server = Server::with_faults(Faults { framing_bytes, ..Faults::default() });
@@ -135,36 +135,4 @@ async fn each_delivery_burns_its_time() {
         client.take_text().await;
     }
     assert!(start.elapsed() >= 10 * spin);
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn ballast_is_held_by_every_connection_that_subscribes_or_polls_and_by_no_other() {
-    fn resident_bytes() -> usize {
-        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-    }
-    const BALLAST_BYTES: usize = 128 << 20;
-    // Other tests of this process come and go meanwhile, with far less than that.
-    const SLACK: usize = BALLAST_BYTES / 4;
-    let server = Server::with_faults(Faults { ballast_bytes: BALLAST_BYTES, ..Faults::default() });
-    let mut idle = server.connect().await;
-    idle.get("/healthz").await;
-    let before = resident_bytes();
-    for protocol in ["short-poll", "sse", "websocket"] {
-        let mut client: Client = server.connect().await;
-        match protocol {
-            "sse" => drop(client.sse("topic=t", "").await),
-            "websocket" => client.websocket("topic=t").await,
-            _ => {
-                client.get("/poll?topic=t").await;
-                client.get("/poll?topic=t").await;
-            }
-        }
-        let held = resident_bytes() - before;
-        assert!(held.abs_diff(BALLAST_BYTES) < SLACK, "{protocol}: {held}");
-        drop(client);
-        soon(async { while server.stat(&format!("subscribers.{protocol}")).await > 0 {} }).await;
-        assert!(resident_bytes() < before + SLACK, "{protocol}");
-    }
 }

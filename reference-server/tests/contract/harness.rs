@@ -10,14 +10,14 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Server {
-    pub fn start(config: Config) -> Server {
+    pub(crate) fn start(config: Config) -> Server {
         let listeners = Listeners::bind("127.0.0.1:0".parse().unwrap(), 0).unwrap();
         let address = listeners.http.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -31,101 +31,101 @@ impl Server {
         Server { address, stop: Some(stop), task }
     }
 
-    pub fn with_faults(faults: Faults) -> Server {
+    pub(crate) fn with_faults(faults: Faults) -> Server {
         Server::start(Config { faults, ..Config::default() })
     }
 
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client { stream: TcpStream::connect(self.address).await.unwrap(), buffer: Vec::new(), taken: 0 }
     }
 
     /// A client whose kernel takes little, so that not reading is soon felt.
-    pub async fn connect_narrow(&self) -> Client {
+    pub(crate) async fn connect_narrow(&self) -> Client {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(2048).unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
         Client { stream: socket.connect(self.address).await.unwrap(), buffer: Vec::new(), taken: 0 }
     }
 
     /// One request on a connection of its own.
-    pub async fn request(&self, head: &str) -> Answer {
+    pub(crate) async fn request(&self, head: &str) -> Answer {
         self.connect().await.request(head).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request(&format!("GET {path} HTTP/1.1\r\nhost: t\r\n\r\n")).await
     }
 
-    pub async fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, kind: &str) -> u16 {
+    pub(crate) async fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, kind: &str) -> u16 {
         self.connect().await.publish(topic, payload, kind).await
     }
 
-    pub async fn text(&self, topic: &str, payload: impl AsRef<[u8]>) {
+    pub(crate) async fn text(&self, topic: &str, payload: impl AsRef<[u8]>) {
         assert_eq!(self.publish(topic, payload, "text/plain").await, 204);
     }
 
     /// The cursor behind all events so far.
-    pub async fn now(&self) -> String {
+    pub(crate) async fn now(&self) -> String {
         self.get("/poll?topic=nothing").await.header("rtbench-cursor").unwrap().to_owned()
     }
 
-    pub async fn stat(&self, name: &str) -> u64 {
+    pub(crate) async fn stat(&self, name: &str) -> u64 {
         let stats: serde_json::Value = serde_json::from_slice(&self.get("/stats").await.body).unwrap();
         name.split('.').fold(&stats, |value, key| &value[key]).as_u64().unwrap()
     }
 
     /// Asks until the number is reached.
-    pub async fn until_stat(&self, name: &str, at_least: u64) {
+    pub(crate) async fn until_stat(&self, name: &str, at_least: u64) {
         while self.stat(name).await < at_least {}
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         (&mut self.task).await.unwrap().unwrap();
     }
 }
 
 /// Nothing in these tests takes long; what does, hangs.
-pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it hangs")
 }
 
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
     /// Length of head and body as they came.
-    pub wire_bytes: usize,
+    pub(crate) wire_bytes: usize,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
         lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
     /// Bytes taken out of the buffer so far.
-    pub taken: usize,
+    pub(crate) taken: usize,
 }
 
 impl Client {
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
     /// Reads some more; false at the end.
-    pub async fn read_more(&mut self) -> bool {
+    pub(crate) async fn read_more(&mut self) -> bool {
         soon(self.stream.read_buf(&mut self.buffer)).await.unwrap() > 0
     }
 
-    pub async fn take(&mut self, n: usize) -> Vec<u8> {
+    pub(crate) async fn take(&mut self, n: usize) -> Vec<u8> {
         while self.buffer.len() < n {
             assert!(self.read_more().await, "ended early, after {:?}", String::from_utf8_lossy(&self.buffer));
         }
@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// Up to and with `end`.
-    pub async fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
+    pub(crate) async fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
             if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end) {
                 return self.take(at + end.len()).await;
@@ -144,16 +144,16 @@ impl Client {
     }
 
     /// What is left until the server ends the connection.
-    pub async fn rest(&mut self) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.read_more().await {}
         self.take(self.buffer.len()).await
     }
 
-    pub async fn head(&mut self) -> String {
+    pub(crate) async fn head(&mut self) -> String {
         String::from_utf8(self.take_until(b"\r\n\r\n").await).unwrap()
     }
 
-    pub async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
         let before = self.taken;
         let head = self.head().await;
         let status = head[9..12].parse().unwrap();
@@ -165,28 +165,28 @@ impl Client {
         answer
     }
 
-    pub async fn request(&mut self, head: &str) -> Answer {
+    pub(crate) async fn request(&mut self, head: &str) -> Answer {
         self.send(head).await;
         self.answer().await
     }
 
-    pub async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.request(&format!("GET {path} HTTP/1.1\r\nhost: t\r\n\r\n")).await
     }
 
-    pub async fn publish(&mut self, topic: &str, payload: impl AsRef<[u8]>, kind: &str) -> u16 {
+    pub(crate) async fn publish(&mut self, topic: &str, payload: impl AsRef<[u8]>, kind: &str) -> u16 {
         let payload = payload.as_ref();
         let length = payload.len();
         let head = format!(
             "POST /topics/{topic} HTTP/1.1\r\nhost: t\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
         );
-        self.send(head).await;
-        self.send(payload).await;
+        // In one write: the second of two would wait for the acknowledgement of the first.
+        self.send([head.as_bytes(), payload].concat()).await;
         self.answer().await.status
     }
 
     /// Opens an event stream; gives the head and the preamble's cursor.
-    pub async fn sse(&mut self, query: &str, headers: &str) -> (String, String) {
+    pub(crate) async fn sse(&mut self, query: &str, headers: &str) -> (String, String) {
         self.send(format!("GET /sse?{query} HTTP/1.1\r\nhost: t\r\n{headers}\r\n")).await;
         let head = self.head().await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
@@ -196,7 +196,7 @@ impl Client {
     }
 
     /// One chunk of a chunked body; empty at its end.
-    pub async fn chunk(&mut self) -> Vec<u8> {
+    pub(crate) async fn chunk(&mut self) -> Vec<u8> {
         let size = String::from_utf8(self.take_until(b"\r\n").await).unwrap();
         let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
         let mut chunk = self.take(size + 2).await;
@@ -205,12 +205,12 @@ impl Client {
         chunk
     }
 
-    pub async fn chunk_text(&mut self) -> String {
+    pub(crate) async fn chunk_text(&mut self) -> String {
         String::from_utf8(self.chunk().await).unwrap()
     }
 
     /// Upgrades to WebSocket.
-    pub async fn websocket(&mut self, query: &str) {
+    pub(crate) async fn websocket(&mut self, query: &str) {
         self.send(format!(
             "GET /ws?{query} HTTP/1.1\r\nhost: t\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -223,12 +223,12 @@ impl Client {
     }
 
     /// Sends one frame, masked as a client must.
-    pub async fn frame(&mut self, opcode: u8, payload: impl AsRef<[u8]>) {
+    pub(crate) async fn frame(&mut self, opcode: u8, payload: impl AsRef<[u8]>) {
         self.send(frame(opcode, payload.as_ref())).await;
     }
 
     /// One unmasked frame: first byte, payload.
-    pub async fn take_frame(&mut self) -> (u8, Vec<u8>) {
+    pub(crate) async fn take_frame(&mut self) -> (u8, Vec<u8>) {
         let head = self.take(2).await;
         assert_eq!(head[1] & 0x80, 0, "a server does not mask");
         let length = match head[1] {
@@ -240,14 +240,14 @@ impl Client {
     }
 
     /// One text message.
-    pub async fn take_text(&mut self) -> String {
+    pub(crate) async fn take_text(&mut self) -> String {
         let (first, payload) = self.take_frame().await;
         assert_eq!(first, 0x81, "{payload:?}");
         String::from_utf8(payload).unwrap()
     }
 
     /// A close frame with this code, and the end of the connection behind it.
-    pub async fn expect_close(&mut self, code: u16) {
+    pub(crate) async fn expect_close(&mut self, code: u16) {
         let (first, payload) = self.take_frame().await;
         assert_eq!((first, &payload[..2]), (0x88, &code.to_be_bytes()[..]));
         self.frame(8, &payload[..2]).await;
@@ -255,10 +255,10 @@ impl Client {
     }
 }
 
-pub const TEXT: u8 = 1;
-pub const BINARY: u8 = 2;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
 
-pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [1, 2, 3, 4];
     let mut bytes = vec![0x80 | opcode];
     match payload.len() {
@@ -278,7 +278,7 @@ pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The payloads of a poll's body.
-pub fn netstrings(mut body: &[u8]) -> Vec<String> {
+pub(crate) fn netstrings(mut body: &[u8]) -> Vec<String> {
     let mut payloads = Vec::new();
     while !body.is_empty() {
         let colon = body.iter().position(|&byte| byte == b':').unwrap();

@@ -60,7 +60,7 @@ async fn one_that_does_not_answer_cannot_keep_the_server() {
     let mut stuck = server.connect_narrow().await;
     stuck.websocket("topic=t").await;
     for _ in 0..100 {
-        server.text("t", [b'x'; 100_000]).await;
+        server.text("t", vec![b'x'; 100_000]).await;
     }
     soon(server.stop()).await;
 }

@@ -5,7 +5,7 @@ use reference_server::hub::{Limits, SlowPolicy};
 
 use crate::harness::{Client, Server, soon};
 
-const PAYLOAD_BYTES: usize = 64 * 1024;
+const PAYLOAD_BYTES: usize = 60_000;
 
 fn server(slow: SlowPolicy) -> Server {
     let limits = Limits { history_events: 8, queue_events: 4, slow };
@@ -61,7 +61,7 @@ async fn an_event_stream_that_lost_events_is_told_how_many() {
     client.sse("topic=t", "").await;
     // What falls off the end of the queue is counted when the client takes again, so let some fall off.
     while server.stat("queued_events").await < 8 {
-        server.text("t", [b'x'; PAYLOAD_BYTES]).await;
+        server.text("t", vec![b'x'; PAYLOAD_BYTES]).await;
     }
     let published = server.stat("published").await;
     let (mut received, mut missed) = (0, 0);
@@ -104,4 +104,13 @@ async fn an_event_stream_is_ended_where_that_is_the_policy() {
     soon(async { while server.stat("subscribers.sse").await > 0 {} }).await;
     let rest = client.rest().await;
     assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "it is broken off, not ended");
+}
+
+#[tokio::test]
+async fn a_websocket_that_never_reads_again_is_ended_all_the_same() {
+    let server = server(SlowPolicy::Disconnect);
+    let mut client = server.connect_narrow().await;
+    client.websocket("topic=t").await;
+    publish_until(&server, "slow_disconnects").await;
+    soon(async { while server.stat("subscribers.websocket").await > 0 {} }).await;
 }

@@ -1,0 +1,142 @@
+//! What the hub promises.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use proptest::prelude::*;
+
+fn hub(limits: Limits) -> Arc<Hub> {
+    Hub::new(7, limits, Arc::default())
+}
+
+fn payloads(batch: &Batch) -> Vec<u8> {
+    batch.events.iter().map(|event| event.payload[0]).collect()
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Publish(u8),
+    Poll,
+    Take,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![(0u8..3).prop_map(Act::Publish), Just(Act::Poll), Just(Act::Take)];
+    proptest::collection::vec(act, 0..60)
+}
+
+proptest! {
+    /// Whatever the interleaving, a poller and a live subscriber see each event of their topics once, in order.
+    #[test]
+    fn polling_and_subscribing_see_the_same(acts in acts(), max in 1usize..4) {
+        let hub = hub(Limits::default());
+        let topics = ["a", "b"];
+        let mut cursor = hub.now();
+        let mut live = hub.subscribe(&topics, None);
+        let (mut published, mut polled, mut taken) = (vec![], vec![], vec![]);
+        for (i, act) in acts.into_iter().enumerate() {
+            match act {
+                Act::Publish(topic) => {
+                    hub.publish(["a", "b", "other"][topic as usize], Bytes::from(vec![i as u8]), false);
+                    if topic < 2 { published.push(i as u8); }
+                }
+                Act::Poll => {
+                    let (batch, next) = hub.read(&topics, cursor);
+                    cursor = next;
+                    polled.extend(payloads(&batch));
+                }
+                Act::Take => taken.extend(payloads(&live.take(max).unwrap())),
+            }
+        }
+        polled.extend(payloads(&hub.read(&topics, cursor).0));
+        while let Ok(batch) = live.take(max) {
+            if batch.events.is_empty() { break; }
+            taken.extend(payloads(&batch));
+        }
+        prop_assert_eq!(&polled, &published);
+        prop_assert_eq!(&taken, &published);
+    }
+}
+
+#[test]
+fn a_slow_subscriber_loses_the_oldest_and_every_loss_is_counted() {
+    let hub = hub(Limits { history_events: 8, queue_events: 3, slow: SlowPolicy::DropOldest });
+    let mut live = hub.subscribe(&["t"], None);
+    for i in 0..5 {
+        hub.publish("t", Bytes::from(vec![i]), false);
+    }
+    assert_eq!(hub.queue_depths(), (5, 5));
+    let batch = live.take(usize::MAX).unwrap();
+    assert_eq!((payloads(&batch), batch.missed), (vec![2, 3, 4], 2));
+    assert_eq!(hub.stats().dropped.get(), 2);
+}
+
+#[test]
+fn a_slow_subscriber_is_disconnected_where_that_is_the_policy() {
+    let hub = hub(Limits { history_events: 8, queue_events: 3, slow: SlowPolicy::Disconnect });
+    let mut live = hub.subscribe(&["t"], None);
+    for i in 0..4 {
+        hub.publish("t", Bytes::from(vec![i]), false);
+    }
+    assert_eq!(live.take(usize::MAX).unwrap_err(), TooSlow);
+}
+
+#[test]
+fn a_cursor_before_the_history_is_told_that_something_is_missing() {
+    let hub = hub(Limits { history_events: 2, ..Limits::default() });
+    let cursor = hub.publish("t", Bytes::from_static(&[0]), false);
+    for i in 1..5 {
+        hub.publish("t", Bytes::from(vec![i]), false);
+    }
+    let (batch, _) = hub.read(&["t"], cursor);
+    assert_eq!((payloads(&batch), batch.missed), (vec![3, 4], 1));
+    let foreign = Cursor { hub: 8, after: 999 };
+    let (batch, _) = hub.read(&["t"], foreign);
+    assert_eq!((payloads(&batch), batch.missed), (vec![3, 4], 0));
+}
+
+#[test]
+fn a_cursor_survives_its_text_form() {
+    let cursor = hub(Limits::default()).publish("t", Bytes::new(), false);
+    assert_eq!(cursor.to_string().parse(), Ok(cursor));
+    assert_eq!("nonsense".parse::<Cursor>(), Err(BadCursor));
+}
+
+#[test]
+fn those_who_stay_are_served_after_others_left() {
+    let hub = hub(Limits::default());
+    let mut live: Vec<_> = (0..5).map(|_| hub.subscribe(&["t", "u"], None)).collect();
+    for gone in [1, 3, 0, 1] {
+        live.remove(gone);
+        hub.publish("u", Bytes::from(vec![gone as u8]), false);
+        for subscription in &mut live {
+            assert_eq!(payloads(&subscription.take(usize::MAX).unwrap()), [gone as u8]);
+        }
+        assert_eq!(hub.lock().topics["t"].subscribers.len(), live.len());
+    }
+}
+
+#[test]
+fn a_watcher_is_never_behind() {
+    let limits = Limits { queue_events: 1, slow: SlowPolicy::Disconnect, ..Limits::default() };
+    let hub = hub(limits);
+    let watch = hub.watch(&["t"]);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(watch.poll_published(&mut cx).is_pending());
+    for _ in 0..5 {
+        hub.publish("t", Bytes::new(), false);
+    }
+    assert!(watch.poll_published(&mut cx).is_ready());
+    assert!(watch.poll_published(&mut cx).is_pending());
+    assert_eq!((hub.queue_depths(), hub.stats().slow_disconnects.get()), ((0, 0), 0));
+}
+
+#[test]
+fn a_subscription_says_where_it_starts() {
+    let hub = hub(Limits::default());
+    let start = hub.publish("t", Bytes::new(), false);
+    hub.publish("t", Bytes::new(), false);
+    let mut live = hub.subscribe(&["t"], Some(start));
+    assert_eq!(live.cursor(), start);
+    live.take(usize::MAX).unwrap();
+    assert_eq!(live.cursor(), hub.now());
+}
