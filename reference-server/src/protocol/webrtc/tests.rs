@@ -1,9 +1,11 @@
 //! Tests of one peer on a simulated network with a simulated clock. Tests over sockets are with the client, in rtbench.
 #![allow(clippy::unwrap_used)]
 
-use std::net::SocketAddr;
+use std::future::poll_fn;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,7 +13,9 @@ use str0m::change::SdpAnswer;
 use str0m::channel::ChannelId;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
+use tokio::sync::mpsc;
 
+use super::driver::Driver;
 use super::peer::{BUFFERED_BYTES, Gone, Peer};
 use crate::Config;
 use crate::app::App;
@@ -160,4 +164,31 @@ fn text_that_is_not_utf8_ends_the_connection() {
     assert!(pair.client.channel(pair.channel).unwrap().write(false, &[0xff]).unwrap());
     pair.live(Duration::from_millis(100)).unwrap_err();
     assert_eq!(pair.app.stats.published.get(), 0);
+}
+
+#[tokio::test]
+async fn no_socket_waits_for_a_busier_one() {
+    let bind = || UdpSocket::bind(address(0)).unwrap();
+    let (sockets, sender) = ([bind(), bind(), bind(), bind()], bind());
+    let watched = sockets.each_ref().map(|socket| socket.try_clone().unwrap());
+    for socket in &sockets[..3] {
+        (0..150).for_each(|_| drop(sender.send_to(b"noise", socket.local_addr().unwrap()).unwrap()));
+    }
+    sender.send_to(b"noise", sockets[3].local_addr().unwrap()).unwrap();
+    let app = App::new(Config::default()).unwrap();
+    let (_offers, inbox) = mpsc::channel(1);
+    let mut driver = pin!(Driver::start(app, sockets.into(), inbox).unwrap());
+    // The sockets' readiness is news of the event loop, which runs between two turns.
+    for _ in 0..2 {
+        poll_fn(|cx| Poll::Ready(drop(driver.as_mut().poll(cx)))).await;
+        tokio::task::yield_now().await;
+    }
+    let left = watched.map(|socket| {
+        let mut left = 0;
+        while socket.recv(&mut [0; 16]).is_ok() {
+            left += 1;
+        }
+        left
+    });
+    assert!(left[..3].iter().all(|&left| left > 0) && left[3] == 0, "{left:?}");
 }
