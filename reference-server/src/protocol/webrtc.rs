@@ -25,6 +25,8 @@ use crate::request::{Accepts, Subscribe};
 mod driver;
 mod peer;
 mod port;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod wake;
 
@@ -41,7 +43,7 @@ pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Resu
         return Ok(router);
     }
     let (offers, inbox) = mpsc::channel(OFFER_QUEUE);
-    start.tasks.spawn(Driver::new(start.app.clone(), sockets, inbox)?);
+    start.tasks.spawn(Driver::start(start.app.clone(), sockets, inbox)?);
     Ok(router.route("/rtc", post(move |app, query, sdp| offer(offers, app, query, sdp))))
 }
 

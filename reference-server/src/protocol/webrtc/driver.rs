@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use str0m::RtcConfig;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::time::Sleep;
 
 use super::BadOffer;
@@ -20,6 +21,9 @@ use super::wake::ReadyQueue;
 use crate::app::App;
 use crate::request::Subscribe;
 use crate::rtc::{Identity, MAX_DATAGRAM_BYTES, Routes, is_stun};
+
+/// Offers answered before the datagrams get their turn; each costs some 0.2 ms.
+const OFFER_BATCH: usize = 16;
 
 /// Datagrams read from one socket before the others, the timers and the hub get their turn.
 const READ_BATCH: usize = 64;
@@ -51,14 +55,16 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(
+    /// The task that serves the sockets. It bounds its own turns: of tokio's budget the first sockets would take all under
+    /// load, and the others would never be read.
+    pub(super) fn start(
         app: Arc<App>,
         sockets: Vec<UdpSocket>,
         offers: mpsc::Receiver<Offer>,
-    ) -> io::Result<Driver> {
+    ) -> io::Result<Unconstrained<Driver>> {
         let identity = Identity::generate().map_err(io::Error::other)?;
         let config = identity.config(app.config.max_payload_bytes, BUFFERED_BYTES);
-        Ok(Driver {
+        Ok(unconstrained(Driver {
             app,
             config,
             offers,
@@ -71,14 +77,19 @@ impl Driver {
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             ready: Arc::default(),
             woken: Vec::new(),
-        })
+        }))
     }
 
-    fn answer_offers(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(Offer { sdp, request, reply })) = self.offers.poll_recv(cx) {
+    /// Whether more may be waiting than was answered.
+    fn answer_offers(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..OFFER_BATCH {
+            let Poll::Ready(Some(Offer { sdp, request, reply })) = self.offers.poll_recv(cx) else {
+                return false;
+            };
             // Who left before the answer came leaves a peer behind that is given up in time.
             let _ = reply.send(self.answer(&sdp, request));
         }
+        true
     }
 
     fn answer(&mut self, sdp: &str, request: Subscribe) -> Result<String, BadOffer> {
@@ -192,8 +203,8 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.ready.register(cx.waker());
-        this.answer_offers(cx);
-        let more = this.read(cx);
+        let mut more = this.answer_offers(cx);
+        more |= this.read(cx);
         this.serve_woken();
         this.keep_time(cx);
         for port in &mut this.ports {
