@@ -114,6 +114,9 @@ pub struct MatrixArgs {
     /// Ten minutes: the same cells with longer windows and five memory points
     #[arg(long)]
     pub full: bool,
+    /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
+    #[arg(long, value_name = "KIND=SIZE")]
+    pub server_fault: Vec<crate::command::serve::Fault>,
     #[command(flatten)]
     pub workload: WorkloadArgs,
     #[command(flatten)]
@@ -131,6 +134,9 @@ pub struct RunArgs {
     /// Load this server instead of starting the reference server [e.g. http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     pub target: Option<String>,
+    /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
+    #[arg(long, value_name = "KIND=SIZE", conflicts_with = "target")]
+    pub server_fault: Vec<crate::command::serve::Fault>,
     /// Worker processes; without it, by cores and descriptors
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
@@ -168,8 +174,7 @@ pub struct ServeArgs {
     #[arg(long)]
     pub stdin_guard: bool,
     /// A defect of known size, to prove that a measurement notices it; may be repeated
-    #[arg(long, value_name = "KIND=SIZE", value_parser = crate::command::serve::parse_fault,
-        long_help = crate::command::serve::FAULT_HELP)]
+    #[arg(long, value_name = "KIND=SIZE", long_help = crate::command::serve::FAULT_HELP)]
     pub fault: Vec<crate::command::serve::Fault>,
 }
 

@@ -199,14 +199,14 @@ fn the_number_of_workers_does_not_change_the_schedule() {
 fn every_table_can_be_listed_and_a_scenario_dumped_and_run_from_its_dump() {
     let listed = run(&["list"]);
     assert_exit(&listed, 0);
-    for word in ["short-poll", "webrtc", "broadcast", "ws-frame", "response_p50_ms", "cells-csv"] {
+    for word in ["short-poll", "webrtc", "broadcast", "ws-frame", "response_p50_ms", "cells.csv"] {
         assert!(text(&listed).contains(word), "{word}");
     }
     let dumped = run(&["list", "--dump", "echo"]);
     assert_exit(&dumped, 0);
     let (_dir, path) = scenario(&String::from_utf8(dumped.stdout).unwrap());
     let out = tempfile::tempdir().unwrap();
-    let args = ["run", &path, "-c", "4", "-z", "500ms", "-p", "websocket", "--quiet", "--out"];
+    let args = ["run", &path, "-c", "4", "-z", "1s", "-q", "100/s", "-p", "websocket", "--quiet", "--out"];
     let output = run(&[&args[..], &[&out.path().to_string_lossy()]].concat());
     assert_exit(&output, 0);
     assert_eq!(text(&output), "", "--quiet is quiet");

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use tokio::sync::watch;
 
 use super::progress::Display;
+use super::serve::Fault;
 use crate::claim::probe;
 use crate::cli::OutputArgs;
 use crate::exit::Exit;
@@ -51,10 +52,11 @@ pub(super) struct Campaign<'a> {
 ///
 /// # Errors
 /// The system does not tell where this program lies.
-pub(super) fn reference_server(args: &[&str]) -> Result<ServerChoice> {
+pub(super) fn reference_server(args: &[&str], faults: &[Fault]) -> Result<ServerChoice> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let args = ["serve", "--stdin-guard"].iter().chain(args).map(|arg| (*arg).to_owned()).collect();
-    Ok(ServerChoice::Start { program, args })
+    let faults = faults.iter().flat_map(|fault| ["--fault", &fault.text]);
+    let args = ["serve", "--stdin-guard"].into_iter().chain(args.iter().copied()).chain(faults);
+    Ok(ServerChoice::Start { program, args: args.map(str::to_owned).collect() })
 }
 
 /// Turns true at Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.

@@ -34,7 +34,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let cells = plan::cells(&scenario, seed)?;
     let server = match &args.target {
         Some(url) => standing_server(url)?,
-        None => campaign::reference_server(&[])?,
+        None => campaign::reference_server(&[], &args.server_fault)?,
     };
     let header_lines = headers::lines(&scenario.http);
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };

@@ -25,8 +25,15 @@ A defect of known size, to prove that a measurement notices it; may be repeated:
   refuse-binary=1  binary messages are refused";
 
 /// One `--fault`.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// As written, to be handed on.
+    pub text: String,
+    kind: FaultKind,
+}
+
 #[derive(Clone, Copy, Debug)]
-pub enum Fault {
+enum FaultKind {
     /// More bytes of framing.
     Framing(usize),
     /// Held before delivery.
@@ -45,11 +52,15 @@ pub enum Fault {
     RefuseBinary,
 }
 
-/// Reads `KIND=SIZE`.
-///
-/// # Errors
-/// It is none, in words.
-pub fn parse_fault(text: &str) -> Result<Fault, String> {
+impl std::str::FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Fault, String> {
+        Ok(Fault { text: text.to_owned(), kind: parse_fault(text)? })
+    }
+}
+
+fn parse_fault(text: &str) -> Result<FaultKind, String> {
     let (kind, size) = text.split_once('=').ok_or("a fault is written KIND=SIZE, e.g. delay=10ms")?;
     let count = || size.parse::<Count>().map(|count| count.0).map_err(|error| error.to_string());
     let bytes = || size.parse::<Bytes>().map(|bytes| bytes.0 as usize).map_err(|error| error.to_string());
@@ -58,14 +69,14 @@ pub fn parse_fault(text: &str) -> Result<Fault, String> {
         Ok::<_, String>(Duration::from_secs_f64(seconds.0))
     };
     Ok(match kind {
-        "framing" => Fault::Framing(bytes()?),
-        "delay" => Fault::Delay(time()?),
-        "ballast" => Fault::Ballast(bytes()?),
-        "drop" => Fault::Drop(count()?.into()),
-        "duplicate" => Fault::Duplicate(count()?.into()),
-        "swap" => Fault::Swap(count()?.into()),
-        "spin" => Fault::Spin(time()?),
-        "refuse-binary" => Fault::RefuseBinary,
+        "framing" => FaultKind::Framing(bytes()?),
+        "delay" => FaultKind::Delay(time()?),
+        "ballast" => FaultKind::Ballast(bytes()?),
+        "drop" => FaultKind::Drop(count()?.into()),
+        "duplicate" => FaultKind::Duplicate(count()?.into()),
+        "swap" => FaultKind::Swap(count()?.into()),
+        "spin" => FaultKind::Spin(time()?),
+        "refuse-binary" => FaultKind::RefuseBinary,
         _ => return Err(format!("there is no fault '{kind}'; see --help")),
     })
 }
@@ -73,15 +84,15 @@ pub fn parse_fault(text: &str) -> Result<Fault, String> {
 fn faults(list: &[Fault]) -> Faults {
     let mut faults = Faults::default();
     for fault in list {
-        match *fault {
-            Fault::Framing(bytes) => faults.framing_bytes = bytes,
-            Fault::Delay(delay) => faults.delay = delay,
-            Fault::Ballast(bytes) => faults.ballast_bytes = bytes,
-            Fault::Drop(n) => faults.drop_one_in = Some(n),
-            Fault::Duplicate(n) => faults.duplicate_one_in = Some(n),
-            Fault::Swap(n) => faults.swap_one_in = Some(n),
-            Fault::Spin(time) => faults.spin = time,
-            Fault::RefuseBinary => faults.refuse_binary = true,
+        match fault.kind {
+            FaultKind::Framing(bytes) => faults.framing_bytes = bytes,
+            FaultKind::Delay(delay) => faults.delay = delay,
+            FaultKind::Ballast(bytes) => faults.ballast_bytes = bytes,
+            FaultKind::Drop(n) => faults.drop_one_in = Some(n),
+            FaultKind::Duplicate(n) => faults.duplicate_one_in = Some(n),
+            FaultKind::Swap(n) => faults.swap_one_in = Some(n),
+            FaultKind::Spin(time) => faults.spin = time,
+            FaultKind::RefuseBinary => faults.refuse_binary = true,
         }
     }
     faults

@@ -147,7 +147,8 @@ fn pin(pid: u32, nth: usize) {
 struct Crew {
     processes: Vec<Process>,
     inbox: mpsc::UnboundedReceiver<(usize, Option<FromWorker>)>,
-    done: usize,
+    /// Who has reported.
+    done: Vec<bool>,
 }
 
 impl Crew {
@@ -175,7 +176,7 @@ impl Crew {
                 let _ = sender.send((index, None));
             });
         }
-        Ok(Crew { processes, inbox, done: 0 })
+        Ok(Crew { done: vec![false; processes.len()], processes, inbox })
     }
 
     async fn say_all(&mut self, message: &ToWorker) -> Result<()> {
@@ -185,15 +186,21 @@ impl Crew {
         Ok(())
     }
 
-    /// The next message of any worker; a worker that ends before it is done is an error.
+    /// The next message of any worker; one that ends before it is done is an error.
     async fn next(&mut self) -> Result<(usize, FromWorker)> {
-        let Some((index, message)) = self.inbox.recv().await else {
-            return Err(anyhow!("no worker is left"));
-        };
-        match message {
-            Some(FromWorker::Failed { reason }) => Err(anyhow!("worker {index}: {reason}")),
-            Some(message) => Ok((index, message)),
-            None => Err(anyhow!("{} in mid-run", self.processes[index].ended().await)),
+        loop {
+            let Some((index, message)) = self.inbox.recv().await else {
+                return Err(anyhow!("no worker is left"));
+            };
+            match message {
+                Some(FromWorker::Failed { reason }) => return Err(anyhow!("worker {index}: {reason}")),
+                Some(message) => {
+                    self.done[index] |= matches!(message, FromWorker::Done(_));
+                    return Ok((index, message));
+                }
+                None if self.done[index] => {}
+                None => return Err(anyhow!("{} in mid-run", self.processes[index].ended().await)),
+            }
         }
     }
 
@@ -204,14 +211,18 @@ impl Crew {
             let _ = process.say(&ToWorker::Stop).await;
         }
         let collect = async {
-            let mut open = self.processes.len() - self.done;
+            let mut open = self.done.iter().filter(|&&done| !done).count();
             while open > 0 {
                 match self.inbox.recv().await {
-                    Some((_, Some(FromWorker::Done(share)))) => {
+                    Some((index, Some(FromWorker::Done(share)))) => {
                         gathered.shares.push(*share);
+                        self.done[index] = true;
                         open -= 1;
                     }
-                    Some((_, None)) => open -= 1,
+                    Some((index, None)) if !self.done[index] => {
+                        self.done[index] = true;
+                        open -= 1;
+                    }
                     Some(_) => {}
                     None => return,
                 }
@@ -391,7 +402,6 @@ impl Conductor<'_> {
         while self.gathered.shares.len() < workers {
             if let (_, FromWorker::Done(share)) = self.next(deadline, "while draining").await? {
                 self.gathered.shares.push(*share);
-                self.crew.done += 1;
             }
         }
         Ok(())
