@@ -13,11 +13,11 @@ use rtbench::measure::metric;
 const PROTOCOLS: [&str; 4] = ["short-poll", "long-poll", "websocket", "sse"];
 
 /// Measures the same small workload on every protocol, on servers with these faults.
-fn measure(faults: &[&str], clients: u32, extra: &[&str]) -> Vec<Cell> {
+fn measure(faults: &[&str], clients: u32, rate: &str) -> Vec<Cell> {
     let out = tempfile::tempdir().unwrap();
     let scenario = out.path().join("faults.toml");
     let text = format!(
-        "about = \"Known faults\"\n[load]\nprotocols = {PROTOCOLS:?}\nclients = {clients}\ngroup = 10\nrate = \"50/s\"\n\
+        "about = \"Known faults\"\n[load]\nprotocols = {PROTOCOLS:?}\nclients = {clients}\ngroup = 10\nrate = \"{rate}\"\n\
          payload = \"100B\"\nwarmup = \"200ms\"\nduration = \"2s\"\ndrain = \"3s\"\n[http]\nheaders = \"minimal\"\n\
          [short_poll]\ninterval = \"200ms\"\n"
     );
@@ -25,11 +25,9 @@ fn measure(faults: &[&str], clients: u32, extra: &[&str]) -> Vec<Cell> {
     let results = out.path().join("results");
     let mut args =
         vec!["run", scenario.to_str().unwrap(), "--seed", "3", "--quiet", "--out", results.to_str().unwrap()];
-    args.extend(extra);
-    for fault in faults {
-        args.extend(["--server-fault", fault]);
-    }
-    assert_exit(&run(&args), 0);
+    let faults = faults.iter().flat_map(|fault| ["--server-fault", fault]);
+    let output = run(&args.into_iter().chain(faults).collect::<Vec<_>>());
+    assert_exit(&output, 0);
     let rows = cells(&run_dir(&results).unwrap());
     rows.into_iter().map(|row| serde_json::from_value(row).unwrap()).collect()
 }
@@ -51,7 +49,7 @@ fn framing(cell: &Cell) -> f64 {
 
 #[test]
 fn bytes_of_framing_move_the_framing_by_that_much_and_nothing_else() {
-    let (clean, faulty) = (measure(&[], 20, &[]), measure(&["framing=2"], 20, &[]));
+    let (clean, faulty) = (measure(&[], 20, "50/s"), measure(&["framing=2"], 20, "50/s"));
     for (clean, faulty) in clean.iter().zip(&faulty) {
         let name = &clean.spec.protocol;
         assert_eq!(clean.counts.delivered, clean.counts.expected, "{name}");
@@ -84,7 +82,7 @@ fn bytes_of_framing_move_the_framing_by_that_much_and_nothing_else() {
 
 #[test]
 fn a_delay_moves_every_latency_by_that_much() {
-    let (clean, faulty) = (measure(&[], 20, &[]), measure(&["delay=100ms"], 20, &[]));
+    let (clean, faulty) = (measure(&[], 20, "50/s"), measure(&["delay=100ms"], 20, "50/s"));
     for (clean, faulty) in clean.iter().zip(&faulty) {
         let moved_ms = value(faulty, "response_p50_ms") - value(clean, "response_p50_ms");
         // The machine is shared: what it adds by itself is far below the 100 ms, and a poll quantises nothing at the median of many phases.
@@ -99,7 +97,7 @@ fn a_delay_moves_every_latency_by_that_much() {
 
 #[test]
 fn lost_doubled_and_swapped_messages_are_counted_one_by_one() {
-    for cell in measure(&["drop=100"], 20, &[]) {
+    for cell in measure(&["drop=100"], 20, "50/s") {
         // The server counts over warm-up and window; each lost event is lost to nine subscribers, and to nobody else.
         let counts = &cell.counts;
         assert_eq!(counts.delivered + counts.lost, counts.expected);
@@ -108,7 +106,7 @@ fn lost_doubled_and_swapped_messages_are_counted_one_by_one() {
         assert_eq!(events_lost, counts.published_all / 100, "{}", cell.spec.protocol);
         assert_eq!(counts.duplicates + counts.reordered, 0);
     }
-    for cell in measure(&["duplicate=100"], 20, &[]) {
+    for cell in measure(&["duplicate=100"], 20, "50/s") {
         let counts = &cell.counts;
         assert_eq!(
             counts.delivered_all,
@@ -119,7 +117,7 @@ fn lost_doubled_and_swapped_messages_are_counted_one_by_one() {
         assert_eq!((counts.lost, counts.reordered), (0, 0));
         assert!(counts.duplicates > 0);
     }
-    for cell in measure(&["swap=50"], 20, &[]) {
+    for cell in measure(&["swap=50"], 20, "50/s") {
         let counts = &cell.counts;
         assert!(counts.reordered > 0 && counts.reordered % 9 == 0, "{}: {counts:?}", cell.spec.protocol);
         assert_eq!(counts.duplicates, 0);
@@ -129,7 +127,7 @@ fn lost_doubled_and_swapped_messages_are_counted_one_by_one() {
 #[test]
 fn ballast_moves_the_memory_of_held_connections_by_that_much() {
     let slope = |faults: &[&str]| {
-        let (few, many) = (measure(faults, 100, &["-z", "300ms"]), measure(faults, 500, &["-z", "300ms"]));
+        let (few, many) = (measure(faults, 100, "0"), measure(faults, 500, "0"));
         few.iter()
             .zip(many)
             .map(|(few, many)| {

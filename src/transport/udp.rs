@@ -124,6 +124,7 @@ mod tests {
         assert_eq!((a.address().ip(), Some(b.address().ip())), (nearby.ip(), source));
         a.send(b.address(), vec![7; 100]);
         a.send(b.address(), vec![8; 50]);
+        // A new socket counts as full until the event loop has seen it once.
         poll_fn(|cx| a.poll_flush(cx)).await.unwrap();
         let mut buffer = [0; 200];
         let first = poll_fn(|cx| b.poll_recv(cx, &mut buffer)).await.unwrap();

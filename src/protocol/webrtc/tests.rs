@@ -238,9 +238,12 @@ async fn a_mesh_forms_in_whatever_order_its_members_arrive() {
         for (before, index) in order.into_iter().enumerate() {
             users.push(member(&server, index, 3));
             // Each listens, and has long since said what it has to say, before the next one comes.
-            while server.stats().await["requests"]["long-poll"].as_u64().unwrap() <= before as u64 {
-                until(&mut users, |_| true).await;
-            }
+            let listens = async {
+                while server.stats().await["requests"]["long-poll"].as_u64().unwrap() <= before as u64 {
+                    until(&mut users, |_| true).await;
+                }
+            };
+            assert!(tokio::time::timeout(PATIENCE, listens).await.is_ok(), "member {index} never listens");
         }
         until_ready(&mut users).await;
         let events = numbered(100);
