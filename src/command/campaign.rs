@@ -59,6 +59,11 @@ pub(super) fn reference_server(args: &[&str], faults: &[Fault]) -> Result<Server
     Ok(ServerChoice::Start { program, args: args.map(str::to_owned).collect() })
 }
 
+/// The command as typed, whatever path the program was started by.
+pub(super) fn command_line() -> Vec<String> {
+    std::iter::once("rtbench".to_owned()).chain(std::env::args().skip(1)).collect()
+}
+
 /// Turns true at Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.
 fn stop_signal() -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);

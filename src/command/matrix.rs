@@ -34,7 +34,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     let plan = matrix::plan(effort, &user, seed)?;
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
     let campaign = Campaign {
-        file: RunFile::begin(RunKind::Matrix, std::env::args().collect(), seed, text),
+        file: RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text),
         name: "matrix",
         lanes: vec![
             plan.waiting.into_iter().map(Job::Load).collect(),

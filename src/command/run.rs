@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     };
     let header_lines = headers::lines(&scenario.http);
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
-    let mut file = RunFile::begin(RunKind::Scenario, std::env::args().collect(), seed, text);
+    let mut file = RunFile::begin(RunKind::Scenario, campaign::command_line(), seed, text);
     file.thresholds = threshold_texts(&scenario);
     let lanes = vec![cells.into_iter().map(Job::Load).collect()];
     let campaign = Campaign { file, name: &source.name, lanes, output: &args.output };

@@ -10,6 +10,7 @@ mod csv;
 mod hgrm;
 mod json;
 mod markdown;
+mod picture;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
@@ -52,8 +53,15 @@ pub trait Format: Sync {
 }
 
 /// Every format that makes files.
-pub static ALL: &[&dyn Format] =
-    &[&json::RunJson, &csv::Cells, &csv::Intervals, &csv::Matrix, &markdown::Matrix, &hgrm::Hgrm];
+pub static ALL: &[&dyn Format] = &[
+    &json::RunJson,
+    &csv::Cells,
+    &csv::Intervals,
+    &csv::Matrix,
+    &markdown::Matrix,
+    &picture::Picture,
+    &hgrm::Hgrm,
+];
 
 /// The format of this name.
 pub fn find(name: &str) -> Option<&'static dyn Format> {
