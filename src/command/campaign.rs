@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use tokio::sync::watch;
@@ -126,12 +127,26 @@ async fn measure_lane(
         let fleet = fleet(spec, stop.clone())?;
         let cell = match job {
             Job::Load(spec) => fleet.measure(spec, &mut |progress| line.update(progress)).await,
-            Job::Probe(spec) => probe::run(spec, &fleet.server).await,
+            Job::Probe(spec) => probe_until(spec, &fleet.server, stop.clone()).await,
         };
         line.end(&cell);
         store.borrow_mut().append(&cell)?;
     }
     Ok(())
+}
+
+/// Probes a protocol, unless the user wants to stop; the server of a probe that is dropped is killed.
+async fn probe_until(spec: &CellSpec, server: &ServerChoice, mut stop: watch::Receiver<bool>) -> Cell {
+    tokio::select! {
+        cell = probe::run(spec, server) => cell,
+        // An error says that nobody can stop it any more.
+        Ok(_) = stop.wait_for(|&stop| stop) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let mut cell = Cell::empty(spec.clone(), now.map_or(0.0, |since| since.as_secs_f64()));
+            cell.status = Status::Interrupted;
+            cell
+        }
+    }
 }
 
 /// What the cells of a run alone say about how it ended.
