@@ -56,7 +56,13 @@ fn what_cannot_be_planned_is_said_in_words() {
         (vec!["run", "broadcast", "--payload", "10B"], "cannot hold the envelope"),
         (vec!["run", "broadcast", "-c", "0"], "load.clients must be above zero"),
         (vec!["run", "broadcast", "--target", "ftp://x"], "is not a target"),
+        (vec!["run", "broadcast", "--target", "http://127.0.0.1:80/app"], "is not a target"),
+        (vec!["run", "broadcast", "--target", "http://127.0.0.1:99999"], "is not a target"),
         (vec!["run", "broadcast", "-c", "many"], "a count such as"),
+        (vec!["run", "broadcast", "-z", "9999999h"], "up to a year"),
+        (vec!["run", "broadcast", "--headers", "custom"], "custom headers need lines"),
+        (vec!["matrix", "--headers", "custom"], "choose minimal or browser"),
+        (vec!["report", "./nowhere"], "cannot read ./nowhere"),
     ] {
         let mut args = args;
         args.extend(["--out", &out]);

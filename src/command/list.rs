@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
+use super::print_out;
 use crate::claim;
 use crate::cli::{ListArgs, Topic};
 use crate::exit::Exit;
@@ -18,7 +19,7 @@ use crate::scenario::{self, BUILTINS};
 /// There is no scenario of the name to dump.
 pub fn run(args: &ListArgs) -> Result<Exit> {
     if let Some(name) = &args.dump {
-        print_out(&scenario::locate(name)?.text)?;
+        print_out(scenario::locate(name)?.text.as_bytes())?;
         return Ok(Exit::Ok);
     }
     let topics = [Topic::Protocols, Topic::Scenarios, Topic::Claims, Topic::Metrics, Topic::Formats];
@@ -26,17 +27,8 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
     for topic in topics.into_iter().filter(|topic| args.what.is_none_or(|what| what == *topic)) {
         list(topic, &mut text)?;
     }
-    print_out(&text)?;
+    print_out(text.as_bytes())?;
     Ok(Exit::Ok)
-}
-
-/// A reader that has seen enough (`| head`) is no error.
-fn print_out(text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
 }
 
 fn list(topic: Topic, out: &mut String) -> std::fmt::Result {

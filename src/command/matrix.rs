@@ -10,8 +10,8 @@ use crate::fleet::coordinator::Fleet;
 use crate::measure::run::{RunFile, RunKind, ScenarioText};
 use crate::report;
 use crate::scenario::file::{Headers, Http};
-use crate::scenario::headers;
 use crate::scenario::matrix::{self, Effort, Workload};
+use crate::scenario::{ScenarioError, headers};
 
 /// Measures it.
 ///
@@ -30,6 +30,10 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         protocols: args.workload.protocol.clone(),
         headers: args.workload.headers,
     };
+    if user.headers == Some(Headers::Custom) {
+        let message = "the matrix has no scenario file for custom headers; choose minimal or browser";
+        return Err(ScenarioError::Invalid(message.to_owned()).into());
+    }
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let plan = matrix::plan(effort, &user, seed)?;
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };

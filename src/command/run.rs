@@ -2,7 +2,7 @@
 
 use std::net::ToSocketAddrs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::campaign::{self, Campaign, Job};
 use crate::cli::{RunArgs, WorkloadArgs};
@@ -26,6 +26,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     if let Some(duration) = args.duration {
         scenario.load.duration = duration;
     }
+    headers::choice(&scenario.http).map_err(ScenarioError::Invalid)?;
     for line in &scenario.http.custom {
         headers::check(line).map_err(ScenarioError::Invalid)?;
     }
@@ -91,9 +92,16 @@ fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
 fn standing_server(url: &str) -> Result<ServerChoice> {
     let wrong = || ScenarioError::Invalid(format!("'{url}' is not a target such as http://127.0.0.1:8080"));
     let host = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
-    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    let mut addresses =
-        with_port.to_socket_addrs().with_context(|| format!("cannot find the host of {url}"))?;
+    // A path, a query or a name and password would be dropped in silence.
+    if host.is_empty() || host.contains(['/', '?', '#', '@']) {
+        return Err(wrong().into());
+    }
+    let has_port = host.rfind(':') > host.rfind(']');
+    let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let mut addresses = with_port.to_socket_addrs().map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidInput => anyhow::Error::from(wrong()),
+        _ => anyhow::Error::from(error).context(format!("cannot find the host of {url}")),
+    })?;
     let address = addresses.next().ok_or_else(wrong)?;
     Ok(ServerChoice::Standing { address, host: host.to_owned() })
 }
