@@ -18,7 +18,7 @@ use crate::host::process;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::{Run, RunFile, RunStatus};
 use crate::measure::store::Store;
-use crate::report;
+use crate::report::{self, Format, UnknownFormat};
 use crate::scenario::plan::CellSpec;
 
 /// Something that makes one cell.
@@ -58,6 +58,30 @@ pub(super) fn reference_server(args: &[&str], faults: &[Fault]) -> Result<Server
     let faults = faults.iter().flat_map(|fault| ["--fault", &fault.text]);
     let args = ["serve", "--stdin-guard"].into_iter().chain(args.iter().copied()).chain(faults);
     Ok(ServerChoice::Start { program, args: args.map(str::to_owned).collect() })
+}
+
+/// The formats that are to be printed, looked up before anything is measured.
+///
+/// # Errors
+/// There is none of a name.
+pub(super) fn formats(output: &OutputArgs) -> Result<Vec<&'static dyn Format>, UnknownFormat> {
+    output.format.iter().map(|name| report::find(name)).collect()
+}
+
+/// Shows what was measured: a summary, or what was asked for.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn show(run: &Run, output: &OutputArgs, formats: &[&dyn Format]) -> Result<()> {
+    match (formats.is_empty(), output.quiet) {
+        (false, _) => report::print_as(run, formats)?,
+        (true, false) => report::print(run)?,
+        (true, true) => {}
+    }
+    if !output.quiet {
+        eprintln!("\nresults: {}", output.out.join(&run.name).display());
+    }
+    Ok(())
 }
 
 /// Turns true at Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.

@@ -8,7 +8,6 @@ use crate::cli::MatrixArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::measure::run::{RunFile, RunKind, ScenarioText};
-use crate::report;
 use crate::scenario::file::{Headers, Http};
 use crate::scenario::matrix::{self, Effort, Workload};
 use crate::scenario::{ScenarioError, headers};
@@ -18,6 +17,7 @@ use crate::scenario::{ScenarioError, headers};
 /// # Errors
 /// `PlanError` for a workload that cannot be measured; else what the surroundings refused.
 pub fn run(args: &MatrixArgs) -> Result<Exit> {
+    let formats = campaign::formats(&args.output)?;
     let effort = match (args.quick, args.full) {
         (true, _) => Effort::Quick,
         (_, true) => Effort::Full,
@@ -57,8 +57,6 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
             stop,
         })
     })?;
-    if !args.output.quiet {
-        report::print(&run)?;
-    }
+    campaign::show(&run, &args.output, &formats)?;
     Ok(campaign::exit_of(&run))
 }

@@ -15,6 +15,7 @@ use clap_complete::Shell;
 
 use crate::exit::Exit;
 use crate::measure::store::StoreError;
+use crate::report::UnknownFormat;
 use crate::scenario::ScenarioError;
 use crate::scenario::plan::PlanError;
 
@@ -41,18 +42,16 @@ pub fn man(command: clap::Command) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// Writes to standard output. A reader that has seen enough (`| head`) is no error.
 fn print_out(bytes: &[u8]) -> io::Result<()> {
-    match io::stdout().lock().write_all(bytes) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+    crate::report::forgive_closed_pipe(io::stdout().lock().write_all(bytes))
 }
 
 /// The exit code of an error that ended a command: what the user wrote, or everything else.
 pub fn exit_of_error(error: &anyhow::Error) -> Exit {
     let no_such_run = matches!(error.downcast_ref(), Some(StoreError::NoRuns(_) | StoreError::Read { .. }));
-    match error.is::<ScenarioError>() || error.is::<PlanError>() || no_such_run {
+    let bad_words =
+        error.is::<ScenarioError>() || error.is::<PlanError>() || error.is::<UnknownFormat>() || no_such_run;
+    match bad_words {
         true => Exit::Usage,
         false => Exit::Broken,
     }

@@ -9,9 +9,8 @@ use crate::cli::{RunArgs, WorkloadArgs};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
-use crate::measure::run::{RunFile, RunKind, ScenarioText, ThresholdText};
+use crate::measure::run::{Run, RunFile, RunKind, ScenarioText, ThresholdText};
 use crate::measure::threshold::{Place, Threshold};
-use crate::report;
 use crate::scenario::unit::OneOrMany;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
 
@@ -20,6 +19,7 @@ use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
 /// # Errors
 /// `ScenarioError` or `PlanError` for what the user wrote; else what the surroundings refused.
 pub fn run(args: &RunArgs) -> Result<Exit> {
+    let formats = campaign::formats(&args.output)?;
     let source = scenario::locate(&args.scenario)?;
     let mut scenario = source.parse()?;
     override_workload(&mut scenario, &args.workload);
@@ -52,12 +52,18 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
             stop,
         })
     })?;
-    if !args.output.quiet {
-        report::print(&run)?;
-    }
-    let failed =
-        run.cells.iter().any(|cell| thresholds.iter().any(|t| t.evaluate(cell).passed != Some(true)));
-    Ok(campaign::exit_of(&run).max(if failed { Exit::Failed } else { Exit::Ok }))
+    campaign::show(&run, &args.output, &formats)?;
+    Ok(campaign::exit_of(&run).max(exit_of_thresholds(&thresholds, &run)))
+}
+
+/// A threshold that fails outweighs one that too few events, or a cell that was not measured, leave open.
+fn exit_of_thresholds(thresholds: &[Threshold], run: &Run) -> Exit {
+    let outcomes = run.cells.iter().flat_map(|cell| thresholds.iter().map(|t| t.evaluate(cell).passed));
+    outcomes.fold(Exit::Ok, |exit, passed| match (passed, exit) {
+        (Some(false), _) => Exit::Failed,
+        (None, Exit::Ok) => Exit::Inconclusive,
+        _ => exit,
+    })
 }
 
 /// A number from the clock and the process, for people who name none; it is kept in the results.
