@@ -26,7 +26,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
         eprintln!("warning: {warning}");
     }
     let mut formats = args.format.iter().map(|name| report::find(name)).collect::<Result<Vec<_>, _>>()?;
-    for format in formats.iter().filter(|format| !format.fits(&run)) {
+    if let Some(format) = formats.iter().find(|format| !format.fits(&run)) {
         let message = format!("the run {} has nothing for the format '{}'", run.name, format.name());
         return Err(ScenarioError::Invalid(message).into());
     }

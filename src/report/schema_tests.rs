@@ -84,7 +84,7 @@ fn every_scenario_fits_its_schema_and_a_misspelt_one_does_not() {
     let schema = schema("scenario");
     for builtin in BUILTINS {
         let scenario: Value = toml::from_str(builtin.text).unwrap();
-        assert_eq!(check(&schema, &scenario), [String::new(); 0], "{}", builtin.name);
+        assert_eq!(check(&schema, &scenario), Vec::<String>::new(), "{}", builtin.name);
         let mut misspelt = scenario.clone();
         misspelt["load"]["cleints"] = 3.into();
         assert_eq!(check(&schema, &misspelt), [".load.cleints is not foreseen"]);
@@ -99,7 +99,7 @@ fn a_stored_cell_fits_its_schema_and_comes_back() {
     let schema = schema("cell");
     let cell = Cell::empty(CellSpec::example(), 1.5);
     let stored = serde_json::to_value(&cell).unwrap();
-    assert_eq!(check(&schema, &stored), [String::new(); 0]);
+    assert_eq!(check(&schema, &stored), Vec::<String>::new());
     let read: Cell = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), stored);
     let mut wrong = stored;
