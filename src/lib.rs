@@ -24,7 +24,8 @@
 //! of cells. [`stats`] is the arithmetic, and [`host`] what only Linux has.
 //!
 //! Adding a protocol takes a client file in `src/protocol/` and a server file in `reference-server/src/protocol/`, each
-//! with a row in the table of its `mod.rs`.
+//! with its lines in the tables of the `mod.rs` beside it, and a scenario with its name in [`scenario::BUILTINS`]. The
+//! matrix keeps to the guide's five: a column more is a line in [`claim::matrix::COLUMNS`] and in `MODULES` of `build.rs`.
 
 pub mod claim;
 pub mod cli;
