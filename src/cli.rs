@@ -13,7 +13,7 @@ use crate::scenario::unit::{Bytes, Count, PerSecond, Seconds};
 /// Load tester for real-time communication: polling, SSE, WebSocket and WebRTC data channels under one workload.
 ///
 /// Measures latency, bytes on the wire, delivery, and what a client costs the server. Everything it measures is
-/// written to results/<time>-<name>/ as each cell ends.
+/// written to results/TIME-NAME/ as each cell ends.
 #[derive(Parser)]
 #[command(version, propagate_version = true, max_term_width = 100, after_help = exit::HELP)]
 #[command(after_long_help = const_format_help())]
@@ -50,7 +50,7 @@ pub enum Command {
     Run(RunArgs),
     /// Run the reference server in the foreground.
     Serve(ServeArgs),
-    /// List protocols, scenarios, claims and metrics.
+    /// List protocols, scenarios, claims, metrics, formats and schemas.
     List(ListArgs),
     /// Render a run again from its files.
     Report(ReportArgs),
@@ -97,6 +97,9 @@ pub struct OutputArgs {
     /// Directory for results; a new one is made in it for each run
     #[arg(short, long, value_name = "DIR", default_value = "results")]
     pub out: PathBuf,
+    /// Print the result in these formats instead of the summary [see `rtbench list formats`]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub format: Vec<String>,
     /// No progress, no report: only errors and the exit code
     #[arg(long)]
     pub quiet: bool,
@@ -115,10 +118,12 @@ pub struct MatrixArgs {
     #[arg(long)]
     pub full: bool,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
-    #[arg(long, value_name = "KIND=SIZE")]
+    #[arg(long, value_name = "KIND=SIZE", hide_short_help = true)]
     pub server_fault: Vec<crate::command::serve::Fault>,
+    /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,
+    /// Results and progress.
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -135,13 +140,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub target: Option<String>,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
-    #[arg(long, value_name = "KIND=SIZE", conflicts_with = "target")]
+    #[arg(long, value_name = "KIND=SIZE", conflicts_with = "target", hide_short_help = true)]
     pub server_fault: Vec<crate::command::serve::Fault>,
     /// Worker processes; without it, by cores and descriptors
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
+    /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,
+    /// Results and progress.
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -193,8 +200,11 @@ pub struct ListArgs {
     /// What to list; without it, everything
     pub what: Option<Topic>,
     /// Print a built-in scenario's file
-    #[arg(long, value_name = "SCENARIO")]
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "what")]
     pub dump: Option<String>,
+    /// Print the JSON Schema of a file [see `rtbench list schemas`]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["dump", "what"])]
+    pub schema: Option<String>,
 }
 
 /// What can be listed.
@@ -210,6 +220,8 @@ pub enum Topic {
     Metrics,
     /// The report formats.
     Formats,
+    /// The JSON Schemas of files.
+    Schemas,
 }
 
 /// `rtbench report`.
@@ -217,7 +229,7 @@ pub enum Topic {
 pub struct ReportArgs {
     /// A run's directory, or `latest`
     pub run: String,
-    /// Formats to render; without it, the terminal's [see `rtbench list formats`]
+    /// Formats to render; without it the summary, or with --out all files [see `rtbench list formats`]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub format: Vec<String>,
     /// Directory to write to, or `-` for standard output; without it, the run's own

@@ -1,5 +1,32 @@
 //! rtbench: a load tester for real-time communication.
-#![allow(missing_docs)]
+//!
+//! # The path of one message
+//!
+//! ```text
+//! client::pace            when event n of a client is due; pure
+//!   client::session       stamps an envelope with its due time and hands it to its client
+//!     protocol::*         moves bytes, and knows nothing about time
+//!       transport::*      the sockets, where bytes are counted
+//!         ~ wire ~        the server (the crate reference-server, or one under test)
+//!       transport::*
+//!     protocol::*         pushes each payload into the session's inbox
+//!   client::session       one time for all that one read brought
+//! measure::recorder       histograms and counts; the end of the hot path
+//!   fleet::worker         a process with a share of the clients; reports when the cell ends
+//!   fleet::coordinator    starts server and workers, merges their reports into a measure::cell
+//! measure::store          results/TIME-NAME/cells.jsonl, a line a cell
+//!   report::*, claim::*   read only what lies there
+//! ```
+//!
+//! # The modules
+//!
+//! [`cli`] is the command line and [`command`] its verbs, which end in an [`exit`] code. A [`scenario`] becomes a plan
+//! of cells. [`stats`] is the arithmetic, and [`host`] what only Linux has.
+//!
+//! Adding a protocol takes a client file in `src/protocol/` and a server file in `reference-server/src/protocol/`, each
+//! with its lines in the tables of the `mod.rs` beside it, and a scenario with its name in [`scenario::BUILTINS`]. The
+//! matrix keeps to the guide's five: a column more is a line in [`claim::matrix::COLUMNS`] and in `MODULES` of `build.rs`.
+
 pub mod claim;
 pub mod cli;
 pub mod client;

@@ -56,7 +56,13 @@ fn what_cannot_be_planned_is_said_in_words() {
         (vec!["run", "broadcast", "--payload", "10B"], "cannot hold the envelope"),
         (vec!["run", "broadcast", "-c", "0"], "load.clients must be above zero"),
         (vec!["run", "broadcast", "--target", "ftp://x"], "is not a target"),
+        (vec!["run", "broadcast", "--target", "http://127.0.0.1:80/app"], "is not a target"),
+        (vec!["run", "broadcast", "--target", "http://127.0.0.1:99999"], "is not a target"),
         (vec!["run", "broadcast", "-c", "many"], "a count such as"),
+        (vec!["run", "broadcast", "-z", "9999999h"], "up to a year"),
+        (vec!["run", "broadcast", "--headers", "custom"], "custom headers need lines"),
+        (vec!["matrix", "--headers", "custom"], "choose minimal or browser"),
+        (vec!["report", "./nowhere"], "cannot read ./nowhere"),
     ] {
         let mut args = args;
         args.extend(["--out", &out]);
@@ -210,6 +216,44 @@ fn every_table_can_be_listed_and_a_scenario_dumped_and_run_from_its_dump() {
     let output = run(&[&args[..], &[&out.path().to_string_lossy()]].concat());
     assert_exit(&output, 0);
     assert_eq!(text(&output), "", "--quiet is quiet");
+}
+
+#[test]
+fn results_are_printed_in_the_format_asked_for() {
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().to_string_lossy().into_owned();
+    let small = ["run", "echo", "-c", "4", "-z", "1s", "-p", "websocket", "--quiet", "--out", &out];
+    let output = run(&[&small[..], &["--format", "cells.csv"]].concat());
+    // Twenty events are too few for the 95th percentile of its threshold, and that is neither held nor failed.
+    assert_exit(&output, 3);
+    let printed = text(&output);
+    assert!(printed.starts_with("cell,") && printed.lines().count() == 2, "{printed}");
+    let output = run(&["report", "latest", "--results", &out, "--format", "cells.csv", "--out", "-"]);
+    assert_eq!(text(&output), printed);
+    for (args, message) in [
+        (["run", "echo", "--format", "morse"], "there is no format 'morse'"),
+        (["report", "latest", "--format", "morse"], "there is no format 'morse'"),
+        (["report", "latest", "--format", "matrix.csv"], "has nothing for the format 'matrix.csv'"),
+    ] {
+        let place = if args[0] == "run" { "--out" } else { "--results" };
+        let output = run(&[&args[..], &[place, &out]].concat());
+        assert_exit(&output, 2);
+        assert!(text(&output).contains(message), "{args:?}: {}", text(&output));
+    }
+    let copy = format!("{out}/copy");
+    assert_exit(&run(&["report", "latest", "--results", &out, "--out", &copy]), 0);
+    assert_eq!(std::fs::read_to_string(format!("{copy}/cells.csv")).unwrap(), printed);
+}
+
+#[test]
+fn schemas_are_printed_by_name() {
+    for name in ["scenario", "run", "cell"] {
+        let output = run(&["list", "--schema", name]);
+        assert_exit(&output, 0);
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(schema["properties"].is_object(), "{name}");
+    }
+    assert_exit(&run(&["list", "--schema", "dream"]), 2);
 }
 
 #[test]

@@ -105,9 +105,10 @@ impl Run {
         self.advance(Phase::Load);
     }
 
-    /// Goes on to a later phase and wakes every session.
+    /// Goes on to a phase, unless it is behind the cell already, and wakes every session.
     pub fn advance(&self, phase: Phase) {
-        self.phase.set(phase);
+        // Told to stop while it watches for late deliveries, a cell must not begin to count them as in time.
+        self.phase.set(phase.max(self.phase.get()));
         for waker in self.wakers.borrow().iter() {
             waker.wake_by_ref();
         }

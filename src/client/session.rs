@@ -17,6 +17,9 @@ use crate::measure::delivery::Tracker;
 use crate::protocol::{self, Client, Failure, Inbox, Kind, Message, Pause, Protocol, Step, Traits};
 use crate::scenario::plan::{Pattern, PollMode, Reconnect, Role};
 
+#[cfg(test)]
+mod tests;
+
 /// Steps that one poll may make before others get their turn.
 const STEPS_PER_POLL: u32 = 32;
 
@@ -40,6 +43,8 @@ pub struct Session {
     polled_ns: u64,
     /// A poller that is ready and waits for the load to begin.
     parked: bool,
+    /// Counted among those that are connected.
+    online: bool,
     /// Failed attempts to connect in a row.
     attempts: u32,
     jitter: Pcg64Mcg,
@@ -89,6 +94,7 @@ impl Session {
             paused_until_ns: None,
             polled_ns: 0,
             parked: false,
+            online: false,
             attempts: 0,
             jitter: random::stream(run.spec.seed, id, Purpose::Backoff),
             run,
@@ -163,7 +169,7 @@ impl Session {
             Poll::Ready(Ok(Step::Ready)) => {
                 self.attempts = 0;
                 self.stage = Stage::Live;
-                self.run.connected.set(self.run.connected.get() + 1);
+                self.set_online(true);
                 self.run.settled.set(self.run.settled.get() + 1);
                 true
             }
@@ -219,6 +225,7 @@ impl Session {
             Poll::Ready(Ok(Step::Received)) => true,
             Poll::Ready(Ok(Step::Ready)) => {
                 self.attempts = 0;
+                self.set_online(true);
                 true
             }
             // Before the load a poller has nothing to do; then it begins at a phase of its own.
@@ -233,6 +240,7 @@ impl Session {
             Poll::Ready(Ok(Step::Pause(Pause::Reconnect(wait, kind)))) => {
                 let failure = Failure::new(protocol::Phase::Receive, kind, "the stream was cut");
                 self.run.recorder.borrow_mut().failure(&failure);
+                self.set_online(false);
                 self.rest(monotonic_ns() + wait.as_nanos() as u64);
                 true
             }
@@ -248,6 +256,7 @@ impl Session {
         if self.traits.polls {
             self.rest_until_next_poll();
         } else if self.run.spec.reconnect == Reconnect::Backoff {
+            self.set_online(false);
             let wait_ns = self.backoff_ns(1_000_000_000);
             self.rest(monotonic_ns() + wait_ns);
         } else {
@@ -255,6 +264,15 @@ impl Session {
             self.finish();
         }
         true
+    }
+
+    /// Counts it among the connected, or no longer. A poller has no connection to lose, and stays.
+    fn set_online(&mut self, online: bool) {
+        if self.online != online {
+            self.online = online;
+            let connected = self.run.connected.get();
+            self.run.connected.set(if online { connected + 1 } else { connected - 1 });
+        }
     }
 
     fn rest(&mut self, until_ns: u64) {
@@ -339,7 +357,10 @@ impl Session {
     /// No more events from this client; what was due and not sent is shed.
     fn stop_sending(&mut self) {
         let Some(mut sender) = self.sender.take() else { return };
-        let end_ns = self.run.window_end_ns();
+        // A cell that is stopped early owes nothing behind its stop; a client that is cut off still does.
+        let stopped = self.run.phase() >= Phase::Drain;
+        let due_until_ns = if stopped { self.run.now_ns() } else { u64::MAX };
+        let end_ns = self.run.window_end_ns().min(due_until_ns);
         if let Some(unsent) = sender.outgoing
             && self.run.recorder.borrow().measures(unsent.due_ns)
         {
@@ -403,7 +424,7 @@ impl Session {
 
     /// Ends this client's life; what it is still owed is settled by `settle` when everything has been announced.
     fn finish(&mut self) {
-        self.run.connected.set(self.run.connected.get().saturating_sub(1));
+        self.set_online(false);
         let trackers = std::mem::take(&mut self.trackers);
         if self.role.subscribes {
             let account = Account { group: self.role.group, client: self.id, trackers };

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use crate::host::process;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::{Run, RunFile, RunStatus};
 use crate::measure::store::Store;
-use crate::report;
+use crate::report::{self, Format, UnknownFormat};
 use crate::scenario::plan::CellSpec;
 
 /// Something that makes one cell.
@@ -62,6 +63,30 @@ pub(super) fn reference_server(args: &[&str], faults: &[Fault]) -> Result<Server
 /// The command as typed, whatever path the program was started by.
 pub(super) fn command_line() -> Vec<String> {
     std::iter::once("rtbench".to_owned()).chain(std::env::args().skip(1)).collect()
+}
+
+/// The formats that are to be printed, looked up before anything is measured.
+///
+/// # Errors
+/// There is none of a name.
+pub(super) fn formats(output: &OutputArgs) -> Result<Vec<&'static dyn Format>, UnknownFormat> {
+    output.format.iter().map(|name| report::find(name)).collect()
+}
+
+/// Shows what was measured: a summary, or what was asked for.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn show(run: &Run, output: &OutputArgs, formats: &[&dyn Format]) -> Result<()> {
+    match (formats.is_empty(), output.quiet) {
+        (false, _) => report::print_as(run, formats)?,
+        (true, false) => report::print(run)?,
+        (true, true) => {}
+    }
+    if !output.quiet {
+        eprintln!("\nresults: {}", output.out.join(&run.name).display());
+    }
+    Ok(())
 }
 
 /// Turns true at Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.
@@ -131,12 +156,26 @@ async fn measure_lane(
         let fleet = fleet(spec, stop.clone())?;
         let cell = match job {
             Job::Load(spec) => fleet.measure(spec, &mut |progress| line.update(progress)).await,
-            Job::Probe(spec) => probe::run(spec, &fleet.server).await,
+            Job::Probe(spec) => probe_until(spec, &fleet.server, stop.clone()).await,
         };
         line.end(&cell);
         store.borrow_mut().append(&cell)?;
     }
     Ok(())
+}
+
+/// Probes a protocol, unless the user wants to stop; the server of a probe that is dropped is killed.
+async fn probe_until(spec: &CellSpec, server: &ServerChoice, mut stop: watch::Receiver<bool>) -> Cell {
+    tokio::select! {
+        cell = probe::run(spec, server) => cell,
+        // An error says that nobody can stop it any more.
+        Ok(_) = stop.wait_for(|&stop| stop) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let mut cell = Cell::empty(spec.clone(), now.map_or(0.0, |since| since.as_secs_f64()));
+            cell.status = Status::Interrupted;
+            cell
+        }
+    }
 }
 
 /// What the cells of a run alone say about how it ended.

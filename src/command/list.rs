@@ -1,78 +1,99 @@
 //! `rtbench list`: every static table of the program.
 
-use std::fmt::Write;
-
 use anyhow::Result;
+use clap::ValueEnum;
 
+use super::print_out;
 use crate::claim;
 use crate::cli::{ListArgs, Topic};
 use crate::exit::Exit;
-use crate::measure::metric;
-use crate::protocol;
+use crate::measure::metric::{self, Metric};
+use crate::protocol::{self, Protocol, Traits};
 use crate::report;
-use crate::scenario::{self, BUILTINS};
+use crate::scenario::{self, BUILTINS, Builtin, ScenarioError};
 
 /// Prints what was asked for.
 ///
 /// # Errors
-/// There is no scenario of the name to dump.
+/// There is no scenario or schema of the name.
 pub fn run(args: &ListArgs) -> Result<Exit> {
     if let Some(name) = &args.dump {
-        print_out(&scenario::locate(name)?.text)?;
+        print_out(scenario::locate(name)?.text.as_bytes())?;
         return Ok(Exit::Ok);
     }
-    let topics = [Topic::Protocols, Topic::Scenarios, Topic::Claims, Topic::Metrics, Topic::Formats];
-    let mut text = String::new();
-    for topic in topics.into_iter().filter(|topic| args.what.is_none_or(|what| what == *topic)) {
-        list(topic, &mut text)?;
+    if let Some(name) = &args.schema {
+        let schema = report::SCHEMAS.iter().find(|schema| schema.name == name).ok_or_else(|| {
+            let names: Vec<_> = report::SCHEMAS.iter().map(|schema| schema.name).collect();
+            ScenarioError::Invalid(format!("there is no schema '{name}'; there are: {}", names.join(", ")))
+        })?;
+        print_out((schema.text)().as_bytes())?;
+        return Ok(Exit::Ok);
     }
-    print_out(&text)?;
+    let topics = Topic::value_variants().iter().filter(|&&topic| args.what.is_none_or(|what| what == topic));
+    let tables: Vec<String> = topics.map(|&topic| table(topic)).collect();
+    let text = tables.join("\n");
+    print_out(text.as_bytes())?;
     Ok(Exit::Ok)
 }
 
-/// A reader that has seen enough (`| head`) is no error.
-fn print_out(text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+/// A table with its heading.
+fn table(topic: Topic) -> String {
+    match topic {
+        Topic::Protocols => columns("PROTOCOLS", protocol::ALL.iter().map(protocol_row)),
+        Topic::Scenarios => columns(
+            "SCENARIOS  (print one: rtbench list --dump NAME)",
+            BUILTINS.iter().map(|builtin| [builtin.name.to_owned(), first_line(builtin)]),
+        ),
+        Topic::Claims => columns(
+            "CLAIMS",
+            claim::all()
+                .iter()
+                .map(|claim| [claim.id.clone(), claim.guide_section.clone(), claim.claim.clone()]),
+        ),
+        Topic::Metrics => columns("METRICS", metric::ALL.iter().map(metric_row)),
+        Topic::Formats => columns(
+            "FORMATS  (render one: rtbench report latest --format NAME)",
+            report::ALL.iter().map(|format| [format.name().to_owned(), format.about().to_owned()]),
+        ),
+        Topic::Schemas => columns(
+            "SCHEMAS  (print one: rtbench list --schema NAME)",
+            report::SCHEMAS.iter().map(|schema| [schema.name.to_owned(), schema.about.to_owned()]),
+        ),
     }
 }
 
-fn list(topic: Topic, out: &mut String) -> std::fmt::Result {
-    match topic {
-        Topic::Protocols => {
-            writeln!(out, "PROTOCOLS")?;
-            for protocol in protocol::ALL {
-                writeln!(out, "  {:<14}{}", protocol.name, protocol.about)?;
-            }
-        }
-        Topic::Scenarios => {
-            writeln!(out, "SCENARIOS  (print one: rtbench list --dump NAME)")?;
-            for builtin in BUILTINS {
-                let about = scenario::locate(builtin.name).ok().and_then(|source| source.parse().ok());
-                let about = about.map_or(String::new(), |scenario| scenario.about);
-                writeln!(out, "  {:<14}{}", builtin.name, about.trim().lines().next().unwrap_or_default())?;
-            }
-        }
-        Topic::Claims => {
-            writeln!(out, "CLAIMS")?;
-            for claim in claim::all() {
-                writeln!(out, "  {:<24}{} ({})", claim.id, claim.claim, claim.guide_section)?;
-            }
-        }
-        Topic::Metrics => {
-            writeln!(out, "METRICS")?;
-            for metric in metric::ALL {
-                writeln!(out, "  {:<34}{}", metric.name, metric.about)?;
-            }
-        }
-        Topic::Formats => {
-            writeln!(out, "FORMATS  (render one: rtbench report latest --format NAME)")?;
-            for format in report::ALL {
-                writeln!(out, "  {:<14}{}", format.name(), format.about())?;
-            }
-        }
+/// Rows of cells under a heading; every column but the last is as wide as its widest cell.
+fn columns<const N: usize>(heading: &str, rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<_> = rows.collect();
+    let widths: [usize; N] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let mut text = format!("{heading}\n");
+    for row in &rows {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text += &format!("  {}\n", cells.join("  ").trim_end());
     }
-    writeln!(out)
+    text
+}
+
+fn protocol_row(protocol: &Protocol) -> [String; 3] {
+    let Traits { polls, resumes, reconnects, binary, peer_to_peer } = protocol.traits;
+    let able = [
+        (polls, "polls"),
+        (reconnects, "reconnects"),
+        (resumes, "resumes"),
+        (binary, "binary"),
+        (peer_to_peer, "peer to peer"),
+    ];
+    let able: Vec<_> = able.into_iter().filter_map(|(can, word)| can.then_some(word)).collect();
+    [protocol.name.to_owned(), able.join(", "), protocol.about.to_owned()]
+}
+
+fn first_line(builtin: &Builtin) -> String {
+    let about = scenario::locate(builtin.name).ok().and_then(|source| source.parse().ok());
+    let about = about.map_or(String::new(), |scenario| scenario.about);
+    about.trim().lines().next().unwrap_or_default().to_owned()
+}
+
+fn metric_row(metric: &Metric) -> [String; 4] {
+    [metric.name, metric.unit, metric.better.word(), metric.about].map(str::to_owned)
 }

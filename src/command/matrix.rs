@@ -8,16 +8,16 @@ use crate::cli::MatrixArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::measure::run::{RunFile, RunKind, ScenarioText};
-use crate::report;
 use crate::scenario::file::{Headers, Http};
-use crate::scenario::headers;
 use crate::scenario::matrix::{self, Effort, Workload};
+use crate::scenario::{ScenarioError, headers};
 
 /// Measures it.
 ///
 /// # Errors
 /// `PlanError` for a workload that cannot be measured; else what the surroundings refused.
 pub fn run(args: &MatrixArgs) -> Result<Exit> {
+    let formats = campaign::formats(&args.output)?;
     let effort = match (args.quick, args.full) {
         (true, _) => Effort::Quick,
         (_, true) => Effort::Full,
@@ -30,6 +30,10 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         protocols: args.workload.protocol.clone(),
         headers: args.workload.headers,
     };
+    if user.headers == Some(Headers::Custom) {
+        let message = "the matrix has no scenario file for custom headers; choose minimal or browser";
+        return Err(ScenarioError::Invalid(message.to_owned()).into());
+    }
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let plan = matrix::plan(effort, &user, seed)?;
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
@@ -53,8 +57,6 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
             stop,
         })
     })?;
-    if !args.output.quiet {
-        report::print(&run)?;
-    }
+    campaign::show(&run, &args.output, &formats)?;
     Ok(campaign::exit_of(&run))
 }

@@ -8,21 +8,26 @@ pub mod report;
 pub mod run;
 pub mod serve;
 
-use std::io;
+use std::io::{self, Write};
 
 use anyhow::Result;
 use clap_complete::Shell;
 
 use crate::exit::Exit;
+use crate::measure::store::StoreError;
+use crate::report::UnknownFormat;
 use crate::scenario::ScenarioError;
 use crate::scenario::plan::PlanError;
 
 /// `rtbench completions SHELL`.
 ///
 /// # Errors
-/// Never; the signature is that of every verb.
+/// The output cannot be written.
 pub fn completions(shell: Shell, mut command: clap::Command) -> Result<Exit> {
-    clap_complete::generate(shell, &mut command, "rtbench", &mut io::stdout());
+    // Into memory first: the library panics where the output cannot be written.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "rtbench", &mut script);
+    print_out(&script)?;
     Ok(Exit::Ok)
 }
 
@@ -31,13 +36,22 @@ pub fn completions(shell: Shell, mut command: clap::Command) -> Result<Exit> {
 /// # Errors
 /// The output cannot be written.
 pub fn man(command: clap::Command) -> Result<Exit> {
-    clap_mangen::Man::new(command).render(&mut io::stdout())?;
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    print_out(&page)?;
     Ok(Exit::Ok)
+}
+
+fn print_out(bytes: &[u8]) -> io::Result<()> {
+    crate::report::forgive_closed_pipe(io::stdout().lock().write_all(bytes))
 }
 
 /// The exit code of an error that ended a command: what the user wrote, or everything else.
 pub fn exit_of_error(error: &anyhow::Error) -> Exit {
-    match error.is::<ScenarioError>() || error.is::<PlanError>() {
+    let no_such_run = matches!(error.downcast_ref(), Some(StoreError::NoRuns(_) | StoreError::Read { .. }));
+    let bad_words =
+        error.is::<ScenarioError>() || error.is::<PlanError>() || error.is::<UnknownFormat>() || no_such_run;
+    match bad_words {
         true => Exit::Usage,
         false => Exit::Broken,
     }

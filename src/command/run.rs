@@ -2,16 +2,15 @@
 
 use std::net::ToSocketAddrs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::campaign::{self, Campaign, Job};
 use crate::cli::{RunArgs, WorkloadArgs};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
-use crate::measure::run::{RunFile, RunKind, ScenarioText, ThresholdText};
+use crate::measure::run::{Run, RunFile, RunKind, ScenarioText, ThresholdText};
 use crate::measure::threshold::{Place, Threshold};
-use crate::report;
 use crate::scenario::unit::OneOrMany;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
 
@@ -20,12 +19,14 @@ use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
 /// # Errors
 /// `ScenarioError` or `PlanError` for what the user wrote; else what the surroundings refused.
 pub fn run(args: &RunArgs) -> Result<Exit> {
+    let formats = campaign::formats(&args.output)?;
     let source = scenario::locate(&args.scenario)?;
     let mut scenario = source.parse()?;
     override_workload(&mut scenario, &args.workload);
     if let Some(duration) = args.duration {
         scenario.load.duration = duration;
     }
+    headers::choice(&scenario.http).map_err(ScenarioError::Invalid)?;
     for line in &scenario.http.custom {
         headers::check(line).map_err(ScenarioError::Invalid)?;
     }
@@ -51,12 +52,18 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
             stop,
         })
     })?;
-    if !args.output.quiet {
-        report::print(&run)?;
-    }
-    let failed =
-        run.cells.iter().any(|cell| thresholds.iter().any(|t| t.evaluate(cell).passed != Some(true)));
-    Ok(campaign::exit_of(&run).max(if failed { Exit::Failed } else { Exit::Ok }))
+    campaign::show(&run, &args.output, &formats)?;
+    Ok(campaign::exit_of(&run).max(exit_of_thresholds(&thresholds, &run)))
+}
+
+/// A threshold that fails outweighs one that too few events, or a cell that was not measured, leave open.
+fn exit_of_thresholds(thresholds: &[Threshold], run: &Run) -> Exit {
+    let outcomes = run.cells.iter().flat_map(|cell| thresholds.iter().map(|t| t.evaluate(cell).passed));
+    outcomes.fold(Exit::Ok, |exit, passed| match (passed, exit) {
+        (Some(false), _) => Exit::Failed,
+        (None, Exit::Ok) => Exit::Inconclusive,
+        _ => exit,
+    })
 }
 
 /// A number from the clock and the process, for people who name none; it is kept in the results.
@@ -91,9 +98,16 @@ fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
 fn standing_server(url: &str) -> Result<ServerChoice> {
     let wrong = || ScenarioError::Invalid(format!("'{url}' is not a target such as http://127.0.0.1:8080"));
     let host = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
-    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    let mut addresses =
-        with_port.to_socket_addrs().with_context(|| format!("cannot find the host of {url}"))?;
+    // A path, a query or a name and password would be dropped in silence.
+    if host.is_empty() || host.contains(['/', '?', '#', '@']) {
+        return Err(wrong().into());
+    }
+    let has_port = host.rfind(':') > host.rfind(']');
+    let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let mut addresses = with_port.to_socket_addrs().map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidInput => anyhow::Error::from(wrong()),
+        _ => anyhow::Error::from(error).context(format!("cannot find the host of {url}")),
+    })?;
     let address = addresses.next().ok_or_else(wrong)?;
     Ok(ServerChoice::Standing { address, host: host.to_owned() })
 }

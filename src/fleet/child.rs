@@ -7,12 +7,18 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// How long a child may take to end in good order.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long last words are waited for once a child has ended: they may still lie in the pipe, and a grandchild may
+/// hold it open for ever.
+const MOURNING: Duration = Duration::from_millis(500);
 
 /// Lines of standard error that are kept as last words.
 const LAST_WORDS: usize = 10;
@@ -26,6 +32,8 @@ pub struct Process {
     child: Child,
     input: Option<ChildStdin>,
     last_words: Arc<Mutex<VecDeque<String>>>,
+    /// Ends with the child's standard error.
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -48,15 +56,16 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {name} ({})", program.display()))?;
         let last_words = Arc::default();
-        if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(keep_last_words(stderr, Arc::clone(&last_words)));
-        }
+        let listening = child.stderr.take();
+        let listening =
+            listening.map(|stderr| tokio::spawn(keep_last_words(stderr, Arc::clone(&last_words))));
         let stdout = child.stdout.take().context("no pipe from the child")?;
         let process = Process {
             pid: child.id().context("the child ended at once")?,
             input: child.stdin.take(),
             child,
             last_words,
+            listening,
             name,
         };
         Ok((process, BufReader::new(stdout).lines()))
@@ -65,18 +74,35 @@ impl Process {
     /// Sends one line.
     ///
     /// # Errors
-    /// The child no longer reads.
+    /// The child no longer reads: how it ended, if it did.
     pub async fn say(&mut self, message: &impl serde::Serialize) -> Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
         let input = self.input.as_mut().context("the child's input is closed")?;
-        input.write_all(&line).await.with_context(|| format!("{} does not listen", self.name))
+        match timeout(PATIENCE, input.write_all(&line)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(anyhow!(self.fell_silent().await)),
+            Err(_) => Err(anyhow!("{} does not listen", self.name)),
+        }
     }
 
-    /// Waits until the child has ended by itself.
+    /// Waits until the child has ended by itself, however long that takes; says how it ended.
     pub async fn ended(&mut self) -> String {
         let status = self.child.wait().await;
+        if let Some(listening) = &mut self.listening {
+            // Polled again after it was ready it would panic, so it is awaited once.
+            let _ = timeout(MOURNING, listening).await;
+            self.listening = None;
+        }
         self.obituary(status.ok())
+    }
+
+    /// What became of a child whose pipe has ended: how it ended, or that it lives on and says nothing.
+    pub async fn fell_silent(&mut self) -> String {
+        match timeout(PATIENCE, self.ended()).await {
+            Ok(obituary) => obituary,
+            Err(_) => format!("{} closed its pipe and lives on", self.name),
+        }
     }
 
     /// How the child ended, with its last words.
@@ -100,21 +126,62 @@ impl Process {
     /// Ends the child in good order: end of input, SIGTERM, and after some patience SIGKILL.
     pub async fn end(mut self) {
         drop(self.input.take());
-        // SAFETY: the child has not been waited for, so the pid is still its own.
-        unsafe { libc::kill(self.pid as libc::pid_t, libc::SIGTERM) };
-        if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_err() {
+        // One that has been waited for has no id: its number may be another process's by now.
+        if let Some(pid) = self.child.id() {
+            // SAFETY: no memory is involved, and the pid is still the child's own.
+            unsafe { libc::kill(pid as libc::pid_t, libc::SIGTERM) };
+        }
+        if timeout(PATIENCE, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
     }
 }
 
 async fn keep_last_words(stderr: impl AsyncRead + Unpin, words: Arc<Mutex<VecDeque<String>>>) {
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    // Bytes, not lines of UTF-8: one strange byte must not end the reading, or the child blocks on a full pipe.
+    let mut lines = BufReader::new(stderr).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
         let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
         if words.len() == LAST_WORDS {
             words.pop_front();
         }
         words.push_back(line);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> (Process, Lines<BufReader<ChildStdout>>) {
+        Process::start("the child".to_owned(), Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()])
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn how_a_child_ended_is_told_with_its_last_words() {
+        let (mut child, _lines) = shell(r"printf 'a \377 byte\n' >&2; echo the end >&2; exit 7");
+        let told = child.ended().await;
+        assert_eq!(told, "the child ended with exit code 7; its last words: a \u{fffd} byte | the end");
+        assert_eq!(child.ended().await, told);
+        child.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_gone_when_it_is_spoken_to_is_mourned() {
+        let (mut child, mut lines) = shell("echo no disk >&2; exec 0<&-; exit 4");
+        assert_eq!(lines.next_line().await.unwrap(), None);
+        let error = child.say(&1).await.unwrap_err().to_string();
+        assert_eq!(error, "the child ended with exit code 4; its last words: no disk");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_closes_its_pipe_and_lives_on_is_not_waited_for() {
+        let (mut child, mut lines) = shell("exec 1>&-; read line");
+        assert_eq!(lines.next_line().await.unwrap(), None);
+        assert_eq!(child.fell_silent().await, "the child closed its pipe and lives on");
+        child.end().await;
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -63,7 +64,7 @@ impl Fleet {
         let status = match outcome {
             Ok(()) if gathered.interrupted => Status::Interrupted,
             Ok(()) => Status::Finished,
-            Err(error) => Status::Failed(format!("{error:#}")),
+            Err(error) => Status::Failed(format!("{error:#}{}", gathered.why_none_connected())),
         };
         merge::cell(spec, status, started_unix_s, gathered)
     }
@@ -74,13 +75,16 @@ impl Fleet {
         gathered: &mut Gathered,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
-        let mut server = Server::ready(&self.server).await?;
+        let mut stop = self.stop.clone();
+        let mut server = tokio::select! {
+            server = Server::ready(&self.server) => server?,
+            () = stopped(&mut stop) => { gathered.interrupted = true; return Ok(()); }
+        };
         if let Some(process) = &server.process {
             pin(process.pid, 0);
         }
         let mut crew = Crew::start(self, spec, &server)?;
         gathered.memory_empty_bytes = server.memory_bytes();
-        let mut stop = self.stop.clone();
         let mut conductor =
             Conductor { fleet: self, spec, server: &mut server, crew: &mut crew, gathered, progress };
         let measured = tokio::select! {
@@ -125,6 +129,17 @@ impl Gathered {
             server: None,
             interrupted: false,
         }
+    }
+}
+
+impl Gathered {
+    /// What most clients met when none could connect; empty otherwise.
+    fn why_none_connected(&self) -> String {
+        let failures = merge::failures(&self.shares);
+        let most = failures.iter().max_by_key(|failure| failure.count).filter(|_| self.connected == 0);
+        most.map_or(String::new(), |most| {
+            format!(" ({} times {} in {}: {})", most.count, most.kind, most.phase, most.example)
+        })
     }
 }
 
@@ -199,17 +214,15 @@ impl Crew {
                     return Ok((index, message));
                 }
                 None if self.done[index] => {}
-                None => return Err(anyhow!("{} in mid-run", self.processes[index].ended().await)),
+                None => return Err(anyhow!("{} in mid-run", self.processes[index].fell_silent().await)),
             }
         }
     }
 
     /// Tells everybody to stop and takes what those who still can have measured.
     async fn stop_and_collect(&mut self, gathered: &mut Gathered) {
-        for process in &mut self.processes {
-            // One that is dead does not listen; the others shall.
-            let _ = process.say(&ToWorker::Stop).await;
-        }
+        // One that is dead does not listen; the others shall.
+        join_all(self.processes.iter_mut().map(|process| process.say(&ToWorker::Stop))).await;
         let collect = async {
             let mut open = self.done.iter().filter(|&&done| !done).count();
             while open > 0 {
@@ -231,10 +244,9 @@ impl Crew {
         let _ = timeout(Duration::from_secs(8), collect).await;
     }
 
+    /// Side by side: the patience with one that hangs is the patience with all.
     async fn end(self) {
-        for process in self.processes {
-            process.end().await;
-        }
+        join_all(self.processes.into_iter().map(Process::end)).await;
     }
 }
 
@@ -301,8 +313,9 @@ impl Conductor<'_> {
             };
             self.crew.processes[worker].say(&ToWorker::Start(Box::new(start))).await?;
         }
-        let ramp_s = f64::from(self.spec.clients) / self.spec.ramp_per_s + self.spec.connect_timeout_s;
-        let deadline = Instant::now() + Duration::from_secs_f64(ramp_s) + SLACK;
+        let timeout_s = self.spec.connect_timeout_s;
+        let ramp_s = f64::from(self.spec.clients) / self.spec.ramp_per_s;
+        let mut deadline = Instant::now() + Duration::from_secs_f64(ramp_s + timeout_s) + SLACK;
         let mut so_far = vec![(0, 0); workers];
         let mut ready = 0;
         while ready < workers {
@@ -319,6 +332,10 @@ impl Conductor<'_> {
                 _ => {}
             }
             let connected = so_far.iter().map(|(connected, _)| connected).sum();
+            if connected > self.gathered.connected {
+                // A ramp that the machine cannot follow takes longer, but it goes on.
+                deadline = deadline.max(Instant::now() + Duration::from_secs_f64(timeout_s) + SLACK);
+            }
             let failures = so_far.iter().map(|(_, failures)| failures).sum();
             self.gathered.connected = connected;
             (self.progress)(Progress::Connecting { connected, failures });

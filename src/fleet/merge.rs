@@ -95,7 +95,7 @@ fn generator(shares: &[Share]) -> GeneratorCost {
 }
 
 /// The same failure of several workers is one row.
-fn failures(shares: &[Share]) -> Vec<FailureCount> {
+pub(super) fn failures(shares: &[Share]) -> Vec<FailureCount> {
     let mut rows: Vec<FailureCount> = Vec::new();
     for failure in shares.iter().flat_map(|share| &share.recorded.failures) {
         match rows.iter_mut().find(|row| row.phase == failure.phase && row.kind == failure.kind) {

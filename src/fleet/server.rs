@@ -85,12 +85,14 @@ impl Server {
                 let line = tokio::time::timeout(READY_PATIENCE, lines.next_line()).await;
                 let line = line.context("the server did not print its Ready line within 10 s")?;
                 let Some(line) = line.context("the server's output cannot be read")? else {
-                    bail!("{}", process.ended().await);
+                    bail!("{}", process.fell_silent().await);
                 };
                 let ready: ReadyLine =
                     serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
                 // What it prints from here on is nobody's business, but it must not block on a full pipe.
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                tokio::spawn(async move {
+                    tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await
+                });
                 Ok(Server { address: ready.ready.http, host: None, process: Some(process), http })
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Seat;
+use super::{Failure, Inbox, Phase, Seat};
 
 /// Field of a poll's answer: the cursor for the next poll.
 pub(super) const CURSOR_FIELD: &str = "rtbench-cursor";
@@ -21,7 +21,7 @@ pub(super) const SSE_BINARY: &str = "base64";
 pub(super) const SSE_MISSED: &str = "missed";
 
 /// How a text message begins that is not a payload.
-const COMMAND_PREFIX: &str = "{\"op\":";
+const COMMAND_PREFIX: &[u8] = b"{\"op\":";
 
 /// Topics that a client follows where the contract has no echo: those of its seat, and for echo the one it publishes to.
 pub(super) fn topics(seat: &Seat) -> Vec<Rc<str>> {
@@ -91,18 +91,23 @@ pub(super) fn take_netstring<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(payload)
 }
 
+/// The payloads of a complete body of netstrings; `None` if it is not one.
+pub(super) fn netstrings(mut body: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut payloads = Vec::new();
+    while !body.is_empty() {
+        payloads.push(take_netstring(&mut body)?);
+    }
+    Some(payloads)
+}
+
 /// What a text message says that is not a payload.
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
-pub(super) enum Notice {
+enum Notice {
     /// Events were lost to slowness.
-    Missed {
-        /// How many.
-        count: u64,
-    },
+    Missed { count: u64 },
     /// The server did not understand.
     Error {
-        /// For people.
         #[serde(default)]
         reason: String,
     },
@@ -111,9 +116,22 @@ pub(super) enum Notice {
     Other,
 }
 
-/// `None` if the text is a payload.
-pub(super) fn notice(text: &str) -> Option<Result<Notice, serde_json::Error>> {
-    text.starts_with(COMMAND_PREFIX).then(|| serde_json::from_str(text))
+/// Takes a text message of a channel that also carries commands: a payload, or a notice.
+///
+/// # Errors
+/// The server did not understand the client, or the client does not understand the notice.
+pub(super) fn take_text(text: &[u8], inbox: &mut dyn Inbox) -> Result<(), Failure> {
+    if !text.starts_with(COMMAND_PREFIX) {
+        inbox.push(text);
+        return Ok(());
+    }
+    match serde_json::from_slice(text) {
+        Ok(Notice::Missed { count }) => inbox.missed(count),
+        Ok(Notice::Other) => {}
+        Ok(Notice::Error { reason }) => return Err(Failure::protocol(Phase::Receive, reason)),
+        Err(error) => return Err(Failure::protocol(Phase::Receive, error.to_string())),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -131,13 +149,34 @@ mod tests {
         assert_eq!(poll_wait(None), "&wait=");
     }
 
+    #[derive(Default)]
+    struct Mail {
+        payloads: Vec<Vec<u8>>,
+        missed: u64,
+    }
+
+    impl Inbox for Mail {
+        fn push(&mut self, payload: &[u8]) {
+            self.payloads.push(payload.to_vec());
+        }
+
+        fn missed(&mut self, count: u64) {
+            self.missed += count;
+        }
+    }
+
     #[test]
     fn payloads_and_notices_are_told_apart() {
-        assert!(notice("[1,2]").is_none());
-        assert!(notice("{\"operation\":1}").is_none());
-        assert_eq!(notice("{\"op\":\"missed\",\"count\":7}").unwrap().unwrap(), Notice::Missed { count: 7 });
-        assert_eq!(notice("{\"op\":\"subscribe\",\"cursor\":\"x\"}").unwrap().unwrap(), Notice::Other);
-        assert!(notice("{\"op\":7}").unwrap().is_err());
+        let mut inbox = Mail::default();
+        let mut take = |text: &str| take_text(text.as_bytes(), &mut inbox);
+        take("[1,2]").unwrap();
+        take("{\"operation\":1}").unwrap();
+        take("{\"op\":\"missed\",\"count\":7}").unwrap();
+        take("{\"op\":\"subscribe\",\"cursor\":\"x\"}").unwrap();
+        assert_eq!(take("{\"op\":\"error\",\"reason\":\"what?\"}").unwrap_err().detail, "what?");
+        assert!(take("{\"op\":7}").is_err());
+        assert_eq!(inbox.payloads, [b"[1,2]".as_slice(), b"{\"operation\":1}"]);
+        assert_eq!(inbox.missed, 7);
     }
 
     proptest! {
@@ -149,15 +188,13 @@ mod tests {
                 body.extend(payload);
                 body.push(b',');
             }
-            let mut rest = body.as_slice();
-            for payload in &payloads {
-                prop_assert_eq!(take_netstring(&mut rest), Some(payload.as_slice()));
-            }
-            prop_assert!(rest.is_empty());
+            let taken = netstrings(&body).unwrap();
+            prop_assert_eq!(taken, payloads.iter().map(Vec::as_slice).collect::<Vec<_>>());
             if let Some(first) = payloads.first() {
                 let whole = first.len().to_string().len() + 1 + first.len() + 1;
                 for length in 0..whole {
                     prop_assert_eq!(take_netstring(&mut &body[..length]), None);
+                    prop_assert!(length == 0 || netstrings(&body[..length]).is_none());
                 }
             }
         }

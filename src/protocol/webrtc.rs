@@ -15,7 +15,6 @@ use super::{Client, Failure, Inbox, Message, Protocol, Seat, Step, Traits};
 
 mod endpoint;
 mod mesh;
-mod notice;
 mod peer;
 mod signal;
 #[cfg(test)]

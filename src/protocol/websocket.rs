@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 
-use super::contract::{self, Notice};
+use super::contract;
 use super::{Client, Failure, Inbox, Kind, Message, Phase, Protocol, Seat, Step, Traits};
 use crate::transport::http::{Answer, Connection, Head, Progress, Request, Template, common_fields};
 use crate::transport::stream::{Dialer, Stream};
@@ -155,13 +155,7 @@ fn poll_messages(
 fn take(message: tungstenite::Message, inbox: &mut dyn Inbox) -> Result<(), Failure> {
     match message {
         tungstenite::Message::Binary(payload) => inbox.push(&payload),
-        tungstenite::Message::Text(text) => match contract::notice(&text) {
-            None => inbox.push(text.as_bytes()),
-            Some(Ok(Notice::Missed { count })) => inbox.missed(count),
-            Some(Ok(Notice::Other)) => {}
-            Some(Ok(Notice::Error { reason })) => return Err(Failure::protocol(Phase::Receive, reason)),
-            Some(Err(e)) => return Err(Failure::protocol(Phase::Receive, e.to_string())),
-        },
+        tungstenite::Message::Text(text) => contract::take_text(text.as_bytes(), inbox)?,
         tungstenite::Message::Close(frame) => {
             let (code, reason) =
                 frame.map_or((NO_CLOSE_CODE, String::new()), |f| (f.code.into(), f.reason.to_string()));

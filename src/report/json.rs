@@ -10,6 +10,7 @@ use super::Format;
 use crate::measure::cell::Cell;
 use crate::measure::run::{Run, RunFile};
 use crate::measure::store;
+use crate::scenario::Scenario;
 
 /// The run and everything it measured.
 pub(super) struct RunJson;
@@ -53,6 +54,28 @@ pub fn run_schema() -> String {
 pub fn cell_schema() -> String {
     pretty(schemars::schema_for!(Cell))
 }
+
+/// JSON Schema of a scenario file, read as JSON.
+pub fn scenario_schema() -> String {
+    pretty(schemars::schema_for!(Scenario))
+}
+
+/// A published schema.
+pub struct Schema {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it describes, in one line.
+    pub about: &'static str,
+    /// The schema itself, as JSON.
+    pub text: fn() -> String,
+}
+
+/// Every schema that is published.
+pub static SCHEMAS: &[Schema] = &[
+    Schema { name: "scenario", about: "A scenario file, with TOML read as JSON", text: scenario_schema },
+    Schema { name: "run", about: "A finished run.json", text: run_schema },
+    Schema { name: "cell", about: "A line of cells.jsonl", text: cell_schema },
+];
 
 fn pretty(schema: schemars::Schema) -> String {
     format!("{:#}\n", schema.to_value())

@@ -11,11 +11,13 @@ mod hgrm;
 mod json;
 mod markdown;
 mod picture;
+#[cfg(test)]
+mod schema_tests;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
 
-pub use json::{cell_schema, run_schema};
+pub use json::{SCHEMAS, Schema, cell_schema, run_schema, scenario_schema};
 
 /// A way to write a run down. The same run always gives the same bytes.
 pub trait Format: Sync {
@@ -63,9 +65,22 @@ pub static ALL: &[&dyn Format] = &[
     &hgrm::Hgrm,
 ];
 
+/// No format has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no format '{0}'; there are: {names}", names = names())]
+pub struct UnknownFormat(String);
+
+fn names() -> String {
+    ALL.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ")
+}
+
 /// The format of this name.
-pub fn find(name: &str) -> Option<&'static dyn Format> {
-    ALL.iter().copied().find(|format| format.name() == name)
+///
+/// # Errors
+/// There is none.
+pub fn find(name: &str) -> Result<&'static dyn Format, UnknownFormat> {
+    let mut all = ALL.iter().copied();
+    all.find(|format| format.name() == name).ok_or_else(|| UnknownFormat(name.to_owned()))
 }
 
 /// Derives every file of a run from its cells, into its directory. May be done again at any time.
@@ -90,10 +105,27 @@ pub fn print(run: &Run) -> io::Result<()> {
         RunKind::Matrix => terminal::matrix(run, width),
         RunKind::Scenario => terminal::summary(run, width),
     };
-    match anstream::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+    forgive_closed_pipe(anstream::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// Writes a run to standard output in these formats, one after the other.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_as(run: &Run, formats: &[&dyn Format]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    forgive_closed_pipe(formats.iter().try_for_each(|format| format.render(run, &mut out)))
+}
+
+/// A reader that has seen enough (`| head`) is no error.
+///
+/// # Errors
+/// Every other one.
+pub fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }
 
 fn is_matrix(run: &Run) -> bool {

@@ -28,6 +28,17 @@ pub fn lines(http: &Http) -> String {
     lines.iter().map(|line| format!("{line}\r\n")).collect()
 }
 
+/// Why a choice of headers cannot be sent, if it cannot.
+///
+/// # Errors
+/// `custom` without lines, in words.
+pub fn choice(http: &Http) -> Result<(), String> {
+    match http.headers == Headers::Custom && http.custom.is_empty() {
+        true => Err("custom headers need lines: set http.custom in the scenario".to_owned()),
+        false => Ok(()),
+    }
+}
+
 /// Why a custom header line cannot be sent, if it cannot.
 pub fn check(line: &str) -> Result<(), String> {
     let valid_name = |name: &str| {

@@ -249,7 +249,7 @@ pub enum PlanError {
     #[error(
         "a mesh of {0} would hold {1} peer connections per group; set webrtc.topology = \"server\" or a group of at most 64"
     )]
-    MeshTooLarge(u32, u32),
+    MeshTooLarge(u32, u64),
 }
 
 /// The cells of a scenario, in the order in which they are measured.
@@ -362,7 +362,8 @@ fn check(spec: &CellSpec) -> Result<(), PlanError> {
         return Err(PlanError::NoSubscribers { group: spec.group, publishers: spec.publishers });
     }
     if spec.peer_to_peer && spec.group > 64 {
-        return Err(PlanError::MeshTooLarge(spec.group, spec.group * (spec.group - 1) / 2));
+        let members = u64::from(spec.group);
+        return Err(PlanError::MeshTooLarge(spec.group, members * (members - 1) / 2));
     }
     Ok(())
 }

@@ -55,8 +55,14 @@ fn seconds(text: &str) -> Option<f64> {
         "h" => 3600.0,
         _ => return None,
     };
-    Some(number * factor)
+    Some(number * factor).filter(|seconds| *seconds <= LONGEST_S)
 }
+
+/// A year. What a clock's arithmetic can still bear lies far beyond, what a person may mean does not.
+const LONGEST_S: f64 = 366.0 * 86_400.0;
+
+/// The highest frequency, per second: more than one client can keep to.
+const OFTENEST_PER_S: f64 = 1e6;
 
 /// A unit with the text that describes it and the parser that reads it.
 pub trait Unit: Sized {
@@ -81,14 +87,14 @@ impl Unit for Count {
 }
 
 impl Unit for Seconds {
-    const EXPECTED: &'static str = "a time such as 250ms, 30s or 5min";
+    const EXPECTED: &'static str = "a time such as 250ms, 30s or 5min, up to a year";
     fn read(text: &str) -> Option<Self> {
         seconds(text).map(Seconds)
     }
 }
 
 impl Unit for PerSecond {
-    const EXPECTED: &'static str = "a frequency such as 20/s, 1/min, 1/50s or 0";
+    const EXPECTED: &'static str = "a frequency such as 20/s, 1/min, 1/50s or 0, up to 1m/s";
     fn read(text: &str) -> Option<Self> {
         let Some((number, per)) = text.split_once('/') else {
             return (text.trim() == "0").then_some(PerSecond(0.0));
@@ -106,7 +112,7 @@ impl Unit for PerSecond {
         } else {
             seconds(&format!("1{per}"))?
         };
-        (span > 0.0).then(|| PerSecond(number * factor / span))
+        (span > 0.0).then(|| PerSecond(number * factor / span)).filter(|rate| rate.0 <= OFTENEST_PER_S)
     }
 }
 
@@ -251,10 +257,10 @@ mod tests {
         for bad in ["", "-1", "1.5", "5s", "9m9"] {
             assert!(bad.parse::<Count>().is_err(), "{bad}");
         }
-        for bad in ["5", "5 parsecs", "-1s"] {
+        for bad in ["5", "5 parsecs", "-1s", "9999999h", &format!("{}s", "9".repeat(400))] {
             assert!(bad.parse::<Seconds>().is_err(), "{bad}");
         }
-        for bad in ["5", "5/0s", "/s", "1/"] {
+        for bad in ["5", "5/0s", "/s", "1/", "1/1ns", "2m/s"] {
             assert!(bad.parse::<PerSecond>().is_err(), "{bad}");
         }
     }

@@ -36,31 +36,36 @@ pub(crate) struct Start<'a> {
     pub(crate) tasks: &'a mut JoinSet<()>,
 }
 
-/// Which protocol a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub(crate) enum Id {
-    ShortPoll,
-    LongPoll,
-    Sse,
-    WebSocket,
-    WebRtc,
+macro_rules! ids {
+    ($($id:ident = $name:literal),* $(,)?) => {
+        /// Which protocol a connection speaks.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub(crate) enum Id {
+            $($id),*
+        }
+
+        impl Id {
+            /// All, in the order of their numbers.
+            pub(crate) const ALL: &'static [Id] = &[$(Id::$id),*];
+
+            /// Name in metrics, as in rtbench's scenarios.
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Id::$id => $name),*
+                }
+            }
+        }
+    };
 }
 
-impl Id {
-    /// All, in the order of their numbers.
-    pub(crate) const ALL: [Id; 5] = [Id::ShortPoll, Id::LongPoll, Id::Sse, Id::WebSocket, Id::WebRtc];
-
-    /// Name in metrics, as in rtbench's scenarios.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Id::ShortPoll => "short-poll",
-            Id::LongPoll => "long-poll",
-            Id::Sse => "sse",
-            Id::WebSocket => "websocket",
-            Id::WebRtc => "webrtc",
-        }
-    }
+// A line for each, in the order of the metrics.
+ids! {
+    ShortPoll = "short-poll",
+    LongPoll = "long-poll",
+    Sse = "sse",
+    WebSocket = "websocket",
+    WebRtc = "webrtc",
 }
 
 /// All protocols. Short and long polling share a URL and so a row.

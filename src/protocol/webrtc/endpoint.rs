@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use reference_server::rtc::{MAX_DATAGRAM_BYTES, Routes, is_stun};
 use tokio::time::Sleep;
 
-use super::notice;
 use super::peer::{Outlet, Peer};
-use crate::protocol::{Failure, Inbox, Message, Phase, Seat};
+use crate::protocol::{Failure, Inbox, Message, Phase, Seat, contract};
 use crate::transport::meter::Meter;
 use crate::transport::udp::Datagrams;
 
@@ -73,7 +72,7 @@ impl Outlet for Sink<'_, '_> {
         let Some(inbox) = &mut self.inbox else { return Ok(()) };
         self.received = true;
         match self.ends {
-            Ends::Server if !binary => return notice::take(payload, *inbox),
+            Ends::Server if !binary => return contract::take_text(payload, *inbox),
             Ends::Server | Ends::Members => inbox.push(payload),
         }
         Ok(())

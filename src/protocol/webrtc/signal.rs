@@ -14,10 +14,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::protocol::{Failure, Kind, Mesh, Phase, Target};
+use crate::protocol::{Failure, Kind, Mesh, Phase, Target, contract};
 
 /// How long a poll asks to be held.
-const HOLD_SECONDS: u32 = 20;
+const HOLD: Duration = Duration::from_secs(20);
 
 /// Posts of one worker under way at a time. They share as many connections, so that thousands of clients who
 /// connect at once do not use up the ports.
@@ -149,7 +149,7 @@ impl Signalling {
         let body = serde_json::to_string(signal)
             .map_err(|error| Failure::protocol(Phase::Subscribe, error.to_string()))?;
         let (http, target) = (self.http.clone(), self.target.clone());
-        let path = format!("/topics/{}", topic(&self.group, to));
+        let path = contract::publish_path(&topic(&self.group, to));
         self.posts.push(Box::pin(async move {
             http.post(target, path, "application/json", body, StatusCode::NO_CONTENT).await.map(drop)
         }));
@@ -181,8 +181,10 @@ async fn listen(
     topic: String,
     after: Option<String>,
 ) -> Result<(String, Vec<Signal>), Failure> {
-    let position = after.map(|cursor| format!("&after={cursor}&wait={HOLD_SECONDS}")).unwrap_or_default();
-    let request = http.client.get(url(&target, &format!("/poll?topic={topic}{position}")));
+    let hold = contract::poll_wait(Some(HOLD));
+    let position = after.map(|cursor| format!("{}{cursor}{hold}", contract::POLL_AFTER)).unwrap_or_default();
+    let path = contract::poll_path(&[topic.into()]) + &position;
+    let request = http.client.get(url(&target, &path));
     let answer = request.headers(headers(&target)?).send().await.map_err(|error| failure(&error))?;
     let (status, headers) = (answer.status(), answer.headers().clone());
     let body = answer.bytes().await.map_err(|error| failure(&error))?;
@@ -190,27 +192,16 @@ async fn listen(
         return Err(unexpected(status, &body));
     }
     let protocol = |detail: &str| Failure::protocol(Phase::Subscribe, detail);
-    if headers.contains_key("rtbench-missed") {
+    if headers.contains_key(contract::MISSED_FIELD) {
         return Err(protocol("the server has lost signalling messages"));
     }
-    let cursor = headers.get("rtbench-cursor").and_then(|value| value.to_str().ok());
+    let cursor = headers.get(contract::CURSOR_FIELD).and_then(|value| value.to_str().ok());
+    let cursor = cursor.filter(|cursor| contract::is_cursor(cursor));
     let cursor = cursor.ok_or_else(|| protocol("a poll was answered without a cursor"))?;
-    let events = netstrings(&body).ok_or_else(|| protocol("a poll's body is not made of netstrings"))?;
+    let events =
+        contract::netstrings(&body).ok_or_else(|| protocol("a poll's body is not made of netstrings"))?;
     let signals = events.into_iter().map(serde_json::from_slice).collect::<Result<_, _>>();
     Ok((cursor.to_owned(), signals.map_err(|error| protocol(&error.to_string()))?))
-}
-
-/// The payloads of a complete body: `length:payload,` and so on.
-fn netstrings(mut body: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut payloads = Vec::new();
-    while !body.is_empty() {
-        let colon = body.iter().position(|&byte| byte == b':')?;
-        let length: usize = std::str::from_utf8(&body[..colon]).ok()?.parse().ok()?;
-        let (payload, rest) = body[colon + 1..].split_at_checked(length)?;
-        payloads.push(payload);
-        body = rest.strip_prefix(b",")?;
-    }
-    Some(payloads)
 }
 
 fn url(target: &Target, path: &str) -> String {
@@ -250,15 +241,6 @@ fn failure(error: &reqwest::Error) -> Failure {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_body_is_taken_apart_or_refused() {
-        assert_eq!(netstrings(b"3:a:b,0:,").unwrap(), [b"a:b".as_slice(), b""]);
-        assert_eq!(netstrings(b"").unwrap().len(), 0);
-        for bad in [b"3:ab,".as_slice(), b"3:abc", b"x:abc,", b"3abc,", b"-1:a,"] {
-            assert_eq!(netstrings(bad), None);
-        }
-    }
 
     #[test]
     fn a_signal_survives_its_wire_form() {

@@ -5,12 +5,11 @@ use comfy_table::{
 };
 use owo_colors::OwoColorize;
 
-use super::{bytes, doubts, faint, heading, pad, strong, style_of, wrap};
+use super::{bytes, doubts, faint, heading, origin, pad, strong, style_of, wrap};
 use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
 use crate::claim::verdict::{Verdict, short};
 use crate::claim::{cost, further};
 use crate::measure::run::Run;
-use crate::report::command_line;
 
 /// Columns from which the table is readable.
 const TABLE_WIDTH: usize = 130;
@@ -32,11 +31,7 @@ pub fn matrix(run: &Run, width: usize) -> String {
     out += &claims(run, width);
     out += &costs(run, width);
     out += &doubts(run, width);
-    out += "\n";
-    out += &wrap("", &format!("{} · {}", command_line(run), run.file.host.summary()), width)
-        .style(faint())
-        .to_string();
-    out
+    out + &origin(run, width)
 }
 
 fn legend() -> String {

@@ -5,6 +5,7 @@ use owo_colors::{OwoColorize, Style};
 
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::Run;
+use crate::report::command_line;
 
 mod matrix;
 mod summary;
@@ -123,4 +124,10 @@ fn doubts(run: &Run, width: usize) -> String {
         out += &wrap("  ! ", warning, width).style(unsure()).to_string();
     }
     if out.is_empty() { out } else { heading("Trust") + &out }
+}
+
+/// What every report ends with: the command that made the run, and the host.
+fn origin(run: &Run, width: usize) -> String {
+    let text = format!("{} · {}", command_line(run), run.file.host.summary());
+    format!("\n{}", wrap("", &text, width).style(faint()))
 }

@@ -2,12 +2,12 @@
 
 use owo_colors::OwoColorize;
 
-use super::{bad, bytes, doubts, faint, good, heading, pad, strong, trust_style, trust_word, unsure, wrap};
+use super::{bad, bytes, doubts, good, heading, origin, pad, strong, trust_style, trust_word, unsure, wrap};
 use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric;
 use crate::measure::run::{CellOutcome, Run};
-use crate::report::{command_line, join};
+use crate::report::join;
 
 /// The cells of a run, its thresholds and its doubts, at most `width` characters wide.
 pub fn summary(run: &Run, width: usize) -> String {
@@ -15,11 +15,7 @@ pub fn summary(run: &Run, width: usize) -> String {
     out += &failures(run, width);
     out += &thresholds(&run.outcomes(), width);
     out += &doubts(run, width);
-    out += "\n";
-    out += &wrap("", &format!("{} · {}", command_line(run), run.file.host.summary()), width)
-        .style(faint())
-        .to_string();
-    out
+    out + &origin(run, width)
 }
 
 /// A metric in words, or nothing: ` 0.31 ms`.
