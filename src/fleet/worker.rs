@@ -178,7 +178,7 @@ impl Worker {
         self.connect().await;
         let start_ns = self.gate.clone().wait(|gate| gate.start_ns.take()).await;
         self.memory_bytes = process::private_bytes(std::process::id());
-        self.barrier = self.read();
+        self.barrier = self.read_all();
         self.run.start(start_ns);
         self.window().await;
         self.announce().await;
@@ -337,7 +337,7 @@ impl Worker {
 
     /// Closes every client and reports.
     async fn finish(&mut self, interrupted: bool) {
-        let end = self.read();
+        let end = self.read_all();
         self.run.advance(Phase::End);
         let patience_ns = monotonic_ns() + Duration::from_secs(2).as_nanos() as u64;
         self.look_until(patience_ns, || self.run.alive.get() == 0).await;
@@ -368,6 +368,15 @@ impl Worker {
         })));
     }
 
+    /// Also asks for packets, which takes longer than the ends of the window allow.
+    fn read_all(&self) -> Reading {
+        Reading {
+            subscriber: read_packets(&self.meters.subscriber),
+            publisher: read_packets(&self.meters.publisher),
+            ..self.read()
+        }
+    }
+
     fn read(&self) -> Reading {
         let pid = std::process::id();
         Reading {
@@ -394,6 +403,11 @@ fn read_meter(meter: &Meter) -> Wire {
     Wire {
         in_bytes: meter.wire_in_bytes.get(),
         out_bytes: meter.wire_out_bytes.get(),
+        socket_in_bytes: meter.socket_in_bytes.get(),
+        socket_out_bytes: meter.socket_out_bytes.get(),
+        mtu_1500_extra_in: meter.mtu_1500_extra_in.get(),
+        mtu_1500_extra_out: meter.mtu_1500_extra_out.get(),
+        estimated_connections: meter.estimated_connections.get(),
         connections: meter.connections.get(),
         exchanges: meter.exchanges.get(),
         empty_exchanges: meter.empty_exchanges.get(),
@@ -403,6 +417,19 @@ fn read_meter(meter: &Meter) -> Wire {
         datagrams_out: meter.datagrams_out.get(),
         exchanges_in_window: meter.exchanges.get(),
         empty_exchanges_in_window: meter.empty_exchanges.get(),
+        ..Wire::default()
+    }
+}
+
+/// The same with the packets of every connection, which the kernel must be asked for.
+fn read_packets(meter: &Meter) -> Wire {
+    let packets = meter.packets();
+    Wire {
+        segments_in: packets.segments_in,
+        segments_out: packets.segments_out,
+        ip_in_bytes: packets.ip_in_bytes,
+        ip_out_bytes: packets.ip_out_bytes,
+        ..read_meter(meter)
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod facts;
 pub mod process;
+pub mod tcp;
 pub mod terminal;
 pub mod timer;

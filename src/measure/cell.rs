@@ -136,13 +136,32 @@ pub struct Counts {
 
 /// What crossed the sockets of one role, from the barrier (everybody ready, nothing under way) to the end of the drain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Wire {
     /// Bytes read, directly below the protocol.
     pub in_bytes: u64,
     /// Bytes written, directly below the protocol.
     pub out_bytes: u64,
+    /// Bytes read from sockets, below TLS; the same as `in_bytes` where there is none.
+    pub socket_in_bytes: u64,
+    /// Bytes written to sockets.
+    pub socket_out_bytes: u64,
+    /// TCP segments (`TCP_INFO`) and datagrams received; 0 where the system does not tell.
+    pub segments_in: u64,
+    /// Segments and datagrams sent.
+    pub segments_out: u64,
+    /// Bytes of IP packets received: everything, acknowledgements and handshakes included.
+    pub ip_in_bytes: u64,
+    /// Bytes of IP packets sent.
+    pub ip_out_bytes: u64,
+    /// Segments that reads would have needed at an MTU of 1500 beyond one each.
+    pub mtu_1500_extra_in: u64,
+    /// Segments that writes would have needed beyond one each.
+    pub mtu_1500_extra_out: u64,
     /// Connections opened since the barrier.
     pub connections: u64,
+    /// TCP connections that broke off: the packets of their end are missing.
+    pub estimated_connections: u64,
     /// HTTP exchanges completed.
     pub exchanges: u64,
     /// Polls among them that brought nothing.
@@ -318,7 +337,16 @@ zip!(Counts {
 zip!(Wire {
     in_bytes,
     out_bytes,
+    socket_in_bytes,
+    socket_out_bytes,
+    segments_in,
+    segments_out,
+    ip_in_bytes,
+    ip_out_bytes,
+    mtu_1500_extra_in,
+    mtu_1500_extra_out,
     connections,
+    estimated_connections,
     exchanges,
     empty_exchanges,
     exchange_in_bytes,

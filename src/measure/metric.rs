@@ -6,6 +6,11 @@
 use super::bytes;
 use super::bytes::per;
 use super::cell::{Cell, Distribution, ServerCost, Status};
+use super::layers::{
+    self,
+    Direction::{In, Out},
+    Layer,
+};
 use crate::stats::{Bounds, proportion};
 
 /// Something measured, and how to read it from a cell.
@@ -171,6 +176,26 @@ pub static ALL: &[Metric] = &[
     noisy("overhead_bytes_per_exchange", "B", Lower, "Beyond payload, both ways, per poll", bytes::overhead_per_exchange),
     noisy("publish_overhead_bytes_per_event", "B", Lower, "Beyond payload, both ways, of a publisher", bytes::publish_overhead),
     noisy("all_bytes_per_delivery", "B", Lower, "All bytes of all clients, payload included", bytes::all_per_delivery),
+
+    // What lies below the protocol: payload | framing and headers | TLS | TCP/IP or UDP/IP.
+    noisy("tls_in_bytes_per_delivery", "B", Lower, "Added by TLS to a subscriber", |c| Layer::Tls.per_delivery(c, In)),
+    noisy("tls_out_bytes_per_delivery", "B", Lower, "Added by TLS from a subscriber", |c| Layer::Tls.per_delivery(c, Out)),
+    noisy("network_in_bytes_per_delivery", "B", Lower, "Added by TCP/IP or UDP/IP to a subscriber: headers, acknowledgements, handshakes; loopback hides segments (MTU 65536)", |c| Layer::Network.per_delivery(c, In)),
+    noisy("network_out_bytes_per_delivery", "B", Lower, "Added by TCP/IP or UDP/IP from a subscriber: headers, acknowledgements, handshakes; loopback hides segments (MTU 65536)", |c| Layer::Network.per_delivery(c, Out)),
+    noisy("network_mtu1500_in_bytes_per_delivery", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_delivery(c, In)),
+    noisy("network_mtu1500_out_bytes_per_delivery", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_delivery(c, Out)),
+    noisy("ip_bytes_per_delivery", "B", Lower, "All bytes of IP packets of a subscriber, both ways, payload included", layers::ip_per_delivery),
+    noisy("segments_per_delivery", "", Lower, "TCP segments or datagrams of a subscriber, both ways", layers::segments_per_delivery),
+    noisy("headers_in_bytes_per_exchange", "B", Lower, "Beyond payload in a poll's answer", |c| layers::headers_per_exchange(c, In)),
+    noisy("headers_out_bytes_per_exchange", "B", Lower, "Beyond payload in a poll's request", |c| layers::headers_per_exchange(c, Out)),
+    noisy("tls_in_bytes_per_exchange", "B", Lower, "Added by TLS towards the client, per poll", |c| Layer::Tls.per_exchange(c, In)),
+    noisy("tls_out_bytes_per_exchange", "B", Lower, "Added by TLS from the client, per poll", |c| Layer::Tls.per_exchange(c, Out)),
+    noisy("network_in_bytes_per_exchange", "B", Lower, "Added by TCP/IP towards the client, per poll", |c| Layer::Network.per_exchange(c, In)),
+    noisy("network_out_bytes_per_exchange", "B", Lower, "Added by TCP/IP from the client, per poll", |c| Layer::Network.per_exchange(c, Out)),
+    noisy("network_mtu1500_in_bytes_per_exchange", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_exchange(c, In)),
+    noisy("network_mtu1500_out_bytes_per_exchange", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_exchange(c, Out)),
+    noisy("publish_tls_bytes_per_event", "B", Lower, "Added by TLS, both ways, of a publisher", |c| Layer::Tls.publish(c)),
+    noisy("publish_network_bytes_per_event", "B", Lower, "Added by TCP/IP or UDP/IP, both ways, of a publisher", |c| Layer::Network.publish(c)),
 
     // Requests and connections.
     noisy("exchanges_per_s", "1/s", Neither, "Polls completed per second of the window", |c| polled(c, rate(c.subscriber_wire.exchanges_in_window, c.measured_s))),

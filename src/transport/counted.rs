@@ -21,13 +21,8 @@ impl<S> Counted<S> {
         Counted { inner, meter }
     }
 
-    /// Counts it as a connection that was made.
-    pub(super) fn opened(&self) {
-        self.meter.connections.add(1);
-    }
-
-    pub(super) fn inner(&self) -> &S {
-        &self.inner
+    pub(super) fn inner(&mut self) -> &mut S {
+        &mut self.inner
     }
 }
 

@@ -1,7 +1,7 @@
 //! What lies under a protocol: counted sockets, source addresses, and a small HTTP/1.1 client.
 //!
 //! ```text
-//! protocol -> Stream -> Counted -> socket
+//! protocol -> Stream -> Counted -> Socket -> kernel (asked for its packets)
 //! ```
 //!
 //! Protocols hold a [`stream::Stream`] and never a socket, so that what is put between the two (TLS, an emulated
@@ -10,6 +10,8 @@
 mod counted;
 pub mod http;
 pub mod meter;
+pub mod packets;
 mod scratch;
+mod socket;
 pub mod stream;
 pub mod udp;

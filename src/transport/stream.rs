@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::counted::Counted;
 use super::meter::Meter;
 use super::scratch;
+use super::socket::Socket;
 use crate::protocol::{Failure, Phase, Seat};
 
 /// What is needed to connect, for one client and one purpose.
@@ -50,11 +51,13 @@ impl Dialer {
     /// Of phase `Connect`: no descriptor or no port is free, or the system refused at once.
     pub fn dial(&self) -> Result<Stream, Failure> {
         let socket = self.connecting_socket().map_err(|e| Failure::io(Phase::Connect, &e))?;
+        let socket = Socket::new(socket, self.address.ip(), self.meter.clone());
         Ok(Stream::Plain(Counted::new(socket, self.meter.clone())))
     }
 
     fn connecting_socket(&self) -> io::Result<TcpStream> {
-        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket =
+            socket2::Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(source) = self.source {
@@ -72,7 +75,7 @@ impl Dialer {
 /// Puts off choosing the port until `connect`, where one is free if it is free towards that peer: a bound address
 /// otherwise takes a port away from all peers.
 #[cfg(target_os = "linux")]
-fn bind_address_no_port(socket: &Socket) -> io::Result<()> {
+fn bind_address_no_port(socket: &socket2::Socket) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let on: libc::c_int = 1;
     // SAFETY: the descriptor is open, and the option reads one int, whose address and size are given.
@@ -89,7 +92,7 @@ fn bind_address_no_port(socket: &Socket) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn bind_address_no_port(_: &Socket) -> io::Result<()> {
+fn bind_address_no_port(_: &socket2::Socket) -> io::Result<()> {
     Ok(())
 }
 
@@ -99,7 +102,7 @@ fn bind_address_no_port(_: &Socket) -> io::Result<()> {
 /// both ends have said FIN and the socket is still open: the place to ask the system what it cost.
 pub enum Stream {
     /// Bytes go to the socket as they are.
-    Plain(Counted<TcpStream>),
+    Plain(Counted<Socket>),
 }
 
 impl Stream {
@@ -108,15 +111,11 @@ impl Stream {
     /// # Errors
     /// Of phase `Connect`.
     pub fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let Stream::Plain(stream) = self;
-        let socket = stream.inner();
-        let ready = ready!(socket.poll_write_ready(cx)).and_then(|()| socket.take_error());
-        if let Some(error) = ready.transpose() {
-            let error = error.unwrap_or_else(|e| e);
-            return Poll::Ready(Err(Failure::io(Phase::Connect, &error)));
+        match self {
+            Stream::Plain(stream) => {
+                stream.inner().poll_connected(cx).map_err(|e| Failure::io(Phase::Connect, &e))
+            }
         }
-        stream.opened();
-        Poll::Ready(Ok(()))
     }
 
     /// Says FIN and waits for the peer's; what still arrives before that is counted and thrown away.

@@ -12,6 +12,7 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use super::meter::Meter;
+use super::packets::{IpHeader, Packets};
 
 /// Datagrams kept while the socket is full. More are dropped, as a router would; the layers above send them again.
 const BACKLOG_DATAGRAMS: usize = 256;
@@ -59,6 +60,8 @@ impl Datagrams {
         let length = buffer.filled().len();
         self.meter.datagrams_in.add(1);
         self.meter.wire_in_bytes.add(length as u64);
+        self.meter.socket_in_bytes.add(length as u64);
+        self.meter.add_packets(Packets::datagram_in(length as u64, IpHeader::of(from.ip())));
         Poll::Ready(Ok((length, from)))
     }
 
@@ -90,6 +93,8 @@ impl Datagrams {
             Ok(length) => {
                 self.meter.datagrams_out.add(1);
                 self.meter.wire_out_bytes.add(length as u64);
+                self.meter.socket_out_bytes.add(length as u64);
+                self.meter.add_packets(Packets::datagram_out(length as u64, IpHeader::of(to.ip())));
                 true
             }
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
