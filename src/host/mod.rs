@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod facts;
 pub mod process;
+pub mod strain;
 pub mod terminal;
 pub mod timer;

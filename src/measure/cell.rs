@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host::strain::HostStrain;
 use crate::scenario::plan::CellSpec;
 
 /// Version of this layout; raised whenever a reader of the old one would misread the new one.
@@ -41,6 +42,9 @@ pub struct Cell {
     pub server: Option<ServerCost>,
     /// Cost of the generator: all workers together, and the busiest.
     pub generator: GeneratorCost,
+    /// What the host did meanwhile, from the first connect to the end of the drain.
+    #[serde(default)]
+    pub host: HostStrain,
     /// What went wrong with clients, by phase and kind.
     pub failures: Vec<FailureCount>,
     /// A row for each second of the window.
@@ -72,6 +76,7 @@ impl Cell {
             send_lag: Distribution::default(),
             server: None,
             generator: GeneratorCost::default(),
+            host: HostStrain::default(),
             failures: Vec::new(),
             intervals: Vec::new(),
             trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
@@ -212,6 +217,15 @@ pub struct GeneratorCost {
     pub run_queue_delay_ns: Option<u64>,
     /// Private memory of all workers with their clients ready, in bytes.
     pub memory_bytes: Option<u64>,
+    /// Largest share of the window that one worker was runnable and had no core, 0 to 1.
+    #[serde(default)]
+    pub waiting_share: Option<f64>,
+    /// Largest share of the window that one worker ran or was runnable, 0 to 1.
+    #[serde(default)]
+    pub demand_share: Option<f64>,
+    /// How late the workers' event loops came to what they had to do every 5 ms of the window.
+    #[serde(default)]
+    pub loop_lag: Distribution,
 }
 
 /// How often one thing went wrong.

@@ -122,6 +122,7 @@ pub struct Recorder {
     response: Samples,
     service: Samples,
     send_lag: Samples,
+    loop_lag: Samples,
     second: Samples,
     second_published: u64,
     second_delivered: u64,
@@ -140,6 +141,7 @@ impl Recorder {
             response: Samples::default(),
             service: Samples::default(),
             send_lag: Samples::default(),
+            loop_lag: Samples::default(),
             second: Samples::default(),
             second_published: 0,
             second_delivered: 0,
@@ -203,6 +205,11 @@ impl Recorder {
         self.service.record(now_ns.saturating_sub(envelope.sent_ns));
     }
 
+    /// The event loop came so late to something that was due, in ns.
+    pub fn loop_late(&mut self, ns: u64) {
+        self.loop_lag.record(ns);
+    }
+
     /// Something went wrong with a client.
     pub fn failure(&mut self, failure: &Failure) {
         let key = (format!("{:?}", failure.phase).to_lowercase(), failure.kind.to_string());
@@ -238,6 +245,7 @@ impl Recorder {
             response: self.response.distribution(0),
             service: self.service.distribution(0),
             send_lag: self.send_lag.distribution(0),
+            loop_lag: self.loop_lag.distribution(0),
             failures: self.failure_rows(),
             schedule_digest: self.schedule_digest,
         }
@@ -265,6 +273,8 @@ pub struct Recorded {
     pub service: Distribution,
     /// Write minus due time.
     pub send_lag: Distribution,
+    /// How late the event loop came to what was due every few ms.
+    pub loop_lag: Distribution,
     /// What went wrong.
     pub failures: Vec<FailureCount>,
     /// Sum of the digests of the window's events: independent of order and of the number of workers.

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::cell::*;
+use crate::host::strain::HostStrain;
 use crate::scenario::plan::{CellSpec, Pace, Pattern, PollMode, Reconnect};
 use crate::stats::histogram;
 
@@ -51,7 +52,9 @@ pub(crate) fn cell(name: &str) -> Sample {
             busiest_share: Some(0.02),
             run_queue_delay_ns: None,
             memory_bytes: Some(60_000_000),
+            ..GeneratorCost::default()
         },
+        host: HostStrain::default(),
         failures: Vec::new(),
         intervals: Vec::new(),
         trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
