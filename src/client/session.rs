@@ -29,6 +29,8 @@ pub struct Session {
     id: u32,
     role: Role,
     traits: Traits,
+    /// It asks and is answered, at once or after a while.
+    exchanges: bool,
     client: Box<dyn Client>,
     alarm: Alarm,
     stage: Stage,
@@ -40,6 +42,8 @@ pub struct Session {
     polled_ns: u64,
     /// A poller that is ready and waits for the load to begin.
     parked: bool,
+    /// When the poll that is under way was asked, in ns from the start of the load.
+    asked_ns: Option<u64>,
     /// Failed attempts to connect in a row.
     attempts: u32,
     jitter: Pcg64Mcg,
@@ -81,6 +85,7 @@ impl Session {
             id,
             role,
             traits: protocol.traits,
+            exchanges: protocol.name.ends_with("-poll"),
             client,
             alarm: run.timer.alarm(),
             stage: Stage::Connecting { deadline_ns },
@@ -89,6 +94,7 @@ impl Session {
             paused_until_ns: None,
             polled_ns: 0,
             parked: false,
+            asked_ns: None,
             attempts: 0,
             jitter: random::stream(run.spec.seed, id, Purpose::Backoff),
             run,
@@ -209,8 +215,12 @@ impl Session {
         }
         let mut inbox =
             Receipts { session: Parts::of(&self.run, self.role, &mut self.trackers), now_ns: None, own: 0 };
+        if self.exchanges && self.asked_ns.is_none() {
+            self.asked_ns = Some(self.run.now_ns());
+        }
         let step = self.client.poll_recv(cx, &mut inbox);
-        let own = inbox.own;
+        let (own, arrived_ns) = (inbox.own, inbox.now_ns);
+        self.note_exchange(&step, arrived_ns);
         if let Some(sender) = &mut self.sender {
             sender.under_way = sender.under_way.saturating_sub(own);
         }
@@ -243,6 +253,16 @@ impl Session {
         }
     }
 
+    /// An answer ends the exchange that began when it was asked for. A poller that has an answer may still end its
+    /// connection before it pauses: that is no exchange.
+    fn note_exchange(&mut self, step: &Poll<Result<Step, Failure>>, arrived_ns: Option<u64>) {
+        let Poll::Ready(step) = step else { return };
+        if let (Some(asked_ns), Ok(Step::Received)) = (self.asked_ns.take(), step) {
+            let answered_ns = arrived_ns.unwrap_or_else(|| self.run.now_ns());
+            self.run.recorder.borrow_mut().exchanged(asked_ns, answered_ns);
+        }
+    }
+
     /// The connection is gone: what the protocol does by itself, or what an application adds, or the end.
     fn after_cut(&mut self) -> bool {
         if self.traits.polls {
@@ -264,11 +284,7 @@ impl Session {
     fn rest_until_next_poll(&mut self) {
         let interval_ns = (self.run.spec.poll_interval_s * 1e9) as u64;
         let now_ns = monotonic_ns();
-        self.polled_ns = match self.run.spec.poll_mode {
-            // A poll that took longer than the interval is followed at once; the missed ones are not made up for.
-            PollMode::FixedRate => (self.polled_ns + interval_ns).max(now_ns),
-            PollMode::AfterResponse => now_ns + interval_ns,
-        };
+        self.polled_ns = next_poll_ns(self.run.spec.poll_mode, interval_ns, self.polled_ns, now_ns);
         self.rest(self.polled_ns);
     }
 
@@ -413,6 +429,15 @@ impl Session {
     }
 }
 
+/// When the poll after that of `polled_ns` is due, if that has been answered by `now_ns`.
+fn next_poll_ns(mode: PollMode, interval_ns: u64, polled_ns: u64, now_ns: u64) -> u64 {
+    match mode {
+        // A poll that took longer than the interval is followed at once; the missed ones are not made up for.
+        PollMode::FixedRate => (polled_ns + interval_ns).max(now_ns),
+        PollMode::AfterResponse => now_ns + interval_ns,
+    }
+}
+
 /// The parts of a session that receiving touches while its client is borrowed.
 struct Parts<'a> {
     run: &'a Run,
@@ -476,4 +501,29 @@ fn tracker(trackers: &mut Vec<(u32, Tracker)>, stream: u32) -> &mut Tracker {
         at
     });
     &mut trackers[at].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Polls that are answered after 300 or, the second, after 1,700 ms, at an interval of 1 s.
+    fn polls(mode: PollMode) -> Vec<u64> {
+        let mut polls = vec![0];
+        for took in [300, 1_700, 300, 300] {
+            let polled = polls[polls.len() - 1];
+            polls.push(next_poll_ns(mode, 1_000, polled, polled + took));
+        }
+        polls
+    }
+
+    #[test]
+    fn a_fixed_rate_keeps_its_rate_and_makes_up_for_nothing() {
+        assert_eq!(polls(PollMode::FixedRate), [0, 1_000, 2_700, 3_700, 4_700]);
+    }
+
+    #[test]
+    fn after_the_response_the_answer_time_adds_to_the_interval() {
+        assert_eq!(polls(PollMode::AfterResponse), [0, 1_300, 4_000, 5_300, 6_600]);
+    }
 }

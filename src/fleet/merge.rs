@@ -27,6 +27,8 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
                 Distribution::default()
             }
         };
+    let mut exchange = distribution(|share| &share.recorded.exchange);
+    exchange.events = exchange.count;
     let mut generator = generator(shares);
     generator.loop_lag = distribution(|share| &share.recorded.loop_lag);
     generator.loop_lag.events = generator.loop_lag.count;
@@ -36,6 +38,7 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         response: distribution(|share| &share.recorded.response),
         service: distribution(|share| &share.recorded.service),
         send_lag: distribution(|share| &share.recorded.send_lag),
+        exchange,
         status,
         started_unix_s,
         measured_s: shares.iter().map(|share| share.window_ns).max().unwrap_or(0) as f64 / 1e9,

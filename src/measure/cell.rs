@@ -32,12 +32,15 @@ pub struct Cell {
     pub subscriber_wire: Wire,
     /// Bytes and exchanges of publishing: the publishers' own connections, and HTTP publish of any client.
     pub publisher_wire: Wire,
-    /// Receipt minus due time, of each delivery in the window.
+    /// Receipt minus due time, of each delivery in the window; what timed out is in it at its time-out (`censored`).
     pub response: Distribution,
     /// Receipt minus write.
     pub service: Distribution,
     /// Write minus due time, of each event in the window.
     pub send_lag: Distribution,
+    /// From asking to the answer, of each poll in the window that brought something, and of each held poll.
+    #[serde(default)]
+    pub exchange: Distribution,
     /// Cost of the server, where rtbench can read it.
     pub server: Option<ServerCost>,
     /// Cost of the generator: all workers together, and the busiest.
@@ -74,6 +77,7 @@ impl Cell {
             response: Distribution::default(),
             service: Distribution::default(),
             send_lag: Distribution::default(),
+            exchange: Distribution::default(),
             server: None,
             generator: GeneratorCost::default(),
             host: HostStrain::default(),
@@ -137,6 +141,10 @@ pub struct Counts {
     pub delivered_all_bytes: u64,
     /// Deliveries received while the window was open, whenever due; divisor of what is read at its two ends (CPU).
     pub received_in_window: u64,
+    /// Deliveries in `lost` that a reliable channel owed until the drain's deadline: each is a sample of `response` at
+    /// the time it was waited for, so that percentiles do not flatter a server that loses.
+    #[serde(default)]
+    pub censored: u64,
 }
 
 /// What crossed the sockets of one role, from the barrier (everybody ready, nothing under way) to the end of the drain.
@@ -327,6 +335,7 @@ zip!(Counts {
     delivered_all,
     delivered_all_bytes,
     received_in_window,
+    censored,
 });
 
 zip!(Wire {

@@ -38,6 +38,7 @@ pub(crate) fn cell(name: &str) -> Sample {
         response: Distribution::default(),
         service: Distribution::default(),
         send_lag: Distribution::default(),
+        exchange: Distribution::default(),
         server: Some(ServerCost {
             memory_empty_bytes: Some(4_000_000),
             memory_idle_bytes: Some(14_000_000),
