@@ -54,6 +54,8 @@ pub enum Command {
     List(ListArgs),
     /// Render a run again from its files.
     Report(ReportArgs),
+    /// A verdict for every claim of the guide, from the runs at hand.
+    Claims(ClaimsArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -210,6 +212,23 @@ pub enum Topic {
     Metrics,
     /// The report formats.
     Formats,
+}
+
+/// `rtbench claims`.
+#[derive(Args)]
+pub struct ClaimsArgs {
+    /// Directories of runs, or `latest`; the later of two that measured the same counts. Without any: the reference
+    /// runs in the results directory, then `latest`
+    pub runs: Vec<String>,
+    /// Only claims of sections whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub section: Option<String>,
+    /// Directory for claims.csv, or `-` for standard output instead of the table; without it, the last run's own
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where `latest` and the reference runs are
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
 }
 
 /// `rtbench report`.

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod campaign;
+pub mod claims;
 pub mod list;
 pub mod matrix;
 pub mod progress;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
 
+mod claims;
 mod csv;
 mod hgrm;
 mod json;
@@ -14,6 +15,7 @@ pub mod terminal;
 #[cfg(test)]
 mod tests;
 
+pub use claims::csv as claims_csv;
 pub use json::{cell_schema, run_schema};
 
 /// A way to write a run down. The same run always gives the same bytes.
@@ -82,6 +84,14 @@ pub fn print(run: &Run) -> io::Result<()> {
         RunKind::Matrix => terminal::matrix(run, width),
         RunKind::Scenario => terminal::summary(run, width),
     };
+    print_text(&text)
+}
+
+/// Shows a text with colours on standard output.
+///
+/// # Errors
+/// The output cannot be written; a reader that has seen enough is none.
+pub fn print_text(text: &str) -> io::Result<()> {
     match anstream::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
