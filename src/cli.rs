@@ -63,6 +63,11 @@ pub enum Command {
     },
     /// Print the manual page (roff).
     Man,
+    /// Look at this machine, and at what the instrument itself costs on it.
+    Doctor(DoctorArgs),
+    /// Hold each message for a known time; started by `doctor --verify`.
+    #[command(hide = true)]
+    Holder(HolderArgs),
     /// Run a share of the clients; started by the other commands.
     #[command(hide = true)]
     Worker,
@@ -212,6 +217,28 @@ pub enum Topic {
     Metrics,
     /// The report formats.
     Formats,
+}
+
+/// `rtbench doctor`.
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Check the instrument's times against servers that hold messages for a known time, or stand still [2 min]
+    #[arg(long)]
+    pub verify: bool,
+    /// Directory for doctor.json, which later runs there read
+    #[arg(short, long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+}
+
+/// `rtbench holder`.
+#[derive(Args)]
+pub struct HolderArgs {
+    /// How long each message is held
+    #[arg(long, value_name = "TIME")]
+    pub hold: Seconds,
+    /// File for the holds really made, in ns, one a line
+    #[arg(long, value_name = "FILE")]
+    pub stamps: Option<PathBuf>,
 }
 
 /// `rtbench claims`.

@@ -38,13 +38,13 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
     ("rtc-overhead", "rtbench matrix --full", |claim, evidence| rowed(row::overhead, claim, evidence)),
     ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
-    ("rtc-encrypted", MATRIX, |claim, evidence| own::works(claim, evidence, "encrypted")),
 ];
 
 /// Claims that need something this machine may not have, and what.
 static NEEDS: &[(&str, &str)] = &[
     ("sse-six", "a real browser, which holds six connections to one host"),
     ("rtc-turn", "a TURN server and a blocked direct path"),
+    ("rtc-encrypted", "a capture of the datagrams on the wire, in which no payload may be read"),
     ("rtc-mesh", "a mesh of 2 to 12 participants, with upload bytes and CPU of each"),
 ];
 
@@ -88,7 +88,11 @@ fn of_matrix(claim: &'static Claim, matrix: &Matrix) -> Option<Answer> {
     };
     let named = |word: &str| -> Vec<String> {
         let cells = cells.iter().filter(|cell| cell.verdict.word() == word);
-        cells.map(|cell| format!("{} {}", title(cell), cell.verdict.condition())).collect()
+        let why = |cell: &MatrixCell| match &cell.verdict {
+            Verdict::NotMeasured { what_would } => what_would.clone(),
+            verdict => verdict.condition(),
+        };
+        cells.map(|cell| format!("{}: {}", title(cell), why(cell))).collect()
     };
     let (wrong, depends, open) = (named("not reproduced"), named("depends"), named("not measured"));
     let verdict = if !wrong.is_empty() {

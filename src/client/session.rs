@@ -42,7 +42,7 @@ pub struct Session {
     polled_ns: u64,
     /// A poller that is ready and waits for the load to begin.
     parked: bool,
-    /// When the poll that is under way was asked, in ns from the start of the load.
+    /// When the poll that is under way was asked, on the monotonic clock.
     asked_ns: Option<u64>,
     /// Failed attempts to connect in a row.
     attempts: u32,
@@ -216,7 +216,7 @@ impl Session {
         let mut inbox =
             Receipts { session: Parts::of(&self.run, self.role, &mut self.trackers), now_ns: None, own: 0 };
         if self.exchanges && self.asked_ns.is_none() {
-            self.asked_ns = Some(self.run.now_ns());
+            self.asked_ns = Some(monotonic_ns());
         }
         let step = self.client.poll_recv(cx, &mut inbox);
         let (own, arrived_ns) = (inbox.own, inbox.now_ns);
@@ -257,9 +257,11 @@ impl Session {
     /// connection before it pauses: that is no exchange.
     fn note_exchange(&mut self, step: &Poll<Result<Step, Failure>>, arrived_ns: Option<u64>) {
         let Poll::Ready(step) = step else { return };
-        if let (Some(asked_ns), Ok(Step::Received)) = (self.asked_ns.take(), step) {
+        let Some(asked_ns) = self.asked_ns.take() else { return };
+        if matches!(step, Ok(Step::Received)) && self.run.phase() != Phase::Connect {
             let answered_ns = arrived_ns.unwrap_or_else(|| self.run.now_ns());
-            self.run.recorder.borrow_mut().exchanged(asked_ns, answered_ns);
+            let took_ns = self.run.to_monotonic_ns(answered_ns).saturating_sub(asked_ns);
+            self.run.recorder.borrow_mut().exchanged(answered_ns, took_ns);
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod campaign;
 pub mod claims;
+pub mod doctor;
+pub mod holder;
 pub mod list;
 pub mod matrix;
 pub mod progress;

@@ -1,5 +1,6 @@
 //! Everything that only Linux has. Elsewhere a reading is absent, never zero.
 
+pub mod checkup;
 pub mod clock;
 pub mod facts;
 pub mod process;

@@ -220,10 +220,10 @@ impl Recorder {
         self.response.record(ns);
     }
 
-    /// A poll that was asked at one time was answered at another.
-    pub fn exchanged(&mut self, asked_ns: u64, answered_ns: u64) {
+    /// A poll was answered at a time, and took so long.
+    pub fn exchanged(&mut self, answered_ns: u64, took_ns: u64) {
         if self.measures(answered_ns) {
-            self.exchange.record(answered_ns.saturating_sub(asked_ns));
+            self.exchange.record(took_ns);
         }
     }
 
