@@ -20,6 +20,9 @@ const HELD: [&str; 3] = ["websocket", "sse", "long-poll"];
 /// How far latency minus hold may be from the case without a hold, in ns.
 const HOLD_TOLERANCE_NS: i64 = 100_000;
 
+/// Rounds over all holds, of which the least disturbed counts: what else runs on a host can only add.
+const ROUNDS: usize = 3;
+
 /// How long the server is stopped.
 const STALL: Duration = Duration::from_millis(500);
 
@@ -72,10 +75,15 @@ pub(super) async fn holds(say: &mut dyn FnMut(Check)) -> Result<()> {
     let dir = std::env::temp_dir().join(format!("rtbench-verify-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     for protocol in HELD {
-        let mut base = None;
-        for hold_ms in HOLDS_MS {
-            let rest = rest_ns(protocol, hold_ms, &dir.join("stamps")).await?;
-            let base = *base.get_or_insert(rest);
+        let mut best = [[i64::MAX; 2]; HOLDS_MS.len()];
+        for _ in 0..ROUNDS {
+            for (best, hold_ms) in best.iter_mut().zip(HOLDS_MS) {
+                let rest = rest_ns(protocol, hold_ms, &dir.join("stamps")).await?;
+                *best = [best[0].min(rest[0]), best[1].min(rest[1])];
+            }
+        }
+        let base = best[0];
+        for (rest, hold_ms) in best.into_iter().zip(HOLDS_MS) {
             for (i, word) in ["p50", "p99"].into_iter().enumerate() {
                 let moved_ns = rest[i] - base[i];
                 say(Check {
@@ -98,7 +106,7 @@ async fn rest_ns(protocol: &str, hold_ms: u64, stamps: &Path) -> Result<[i64; 2]
         args: words.iter().map(|word| (*word).to_owned()).collect(),
     };
     // Rare enough that no message of a client waits for the one before it.
-    let cell = measure(server, &spec(protocol, 100, 5.0, 4.0), &mut || {}).await?;
+    let cell = measure(server, &spec(protocol, 100, 5.0, 2.5), &mut || {}).await?;
     let text = std::fs::read_to_string(stamps).context("the server left no stamps")?;
     let mut held: Vec<i64> = text.lines().filter_map(|line| line.parse().ok()).collect();
     held.sort_unstable();
