@@ -54,6 +54,8 @@ pub enum Command {
     List(ListArgs),
     /// Render a run again from its files.
     Report(ReportArgs),
+    /// A verdict for every claim of the guide, from the runs at hand.
+    Claims(ClaimsArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -61,6 +63,11 @@ pub enum Command {
     },
     /// Print the manual page (roff).
     Man,
+    /// Look at this machine, and at what the instrument itself costs on it.
+    Doctor(DoctorArgs),
+    /// Hold each message for a known time; started by `doctor --verify`.
+    #[command(hide = true)]
+    Holder(HolderArgs),
     /// Run a share of the clients; started by the other commands.
     #[command(hide = true)]
     Worker,
@@ -222,6 +229,45 @@ pub enum Topic {
     Formats,
     /// The JSON Schemas of files.
     Schemas,
+}
+
+/// `rtbench doctor`.
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Check the instrument's times against servers that hold messages for a known time, or stand still [2 min]
+    #[arg(long)]
+    pub verify: bool,
+    /// Directory for doctor.json, which later runs there read
+    #[arg(short, long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+}
+
+/// `rtbench holder`.
+#[derive(Args)]
+pub struct HolderArgs {
+    /// How long each message is held
+    #[arg(long, value_name = "TIME")]
+    pub hold: Seconds,
+    /// File for the holds really made, in ns, one a line
+    #[arg(long, value_name = "FILE")]
+    pub stamps: Option<PathBuf>,
+}
+
+/// `rtbench claims`.
+#[derive(Args)]
+pub struct ClaimsArgs {
+    /// Directories of runs, or `latest`; the later of two that measured the same counts. Without any: the reference
+    /// runs in the results directory, then `latest`
+    pub runs: Vec<String>,
+    /// Only claims of sections whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub section: Option<String>,
+    /// Directory for claims.csv, or `-` for standard output instead of the table; without it, the last run's own
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where `latest` and the reference runs are
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
 }
 
 /// `rtbench report`.

@@ -16,8 +16,11 @@ fn main() -> ExitCode {
         Command::Serve(args) => command::serve::run(args),
         Command::List(args) => command::list::run(args),
         Command::Report(args) => command::report::run(args),
+        Command::Claims(args) => command::claims::run(args),
         Command::Completions { shell } => command::completions(*shell, Cli::command()),
         Command::Man => command::man(Cli::command()),
+        Command::Doctor(args) => command::doctor::run(args),
+        Command::Holder(args) => command::holder::run(args),
         Command::Worker => rtbench::fleet::worker::main().map(|()| Exit::Ok),
     };
     let exit = outcome.unwrap_or_else(|error| {

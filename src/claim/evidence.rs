@@ -84,7 +84,8 @@ pub(super) fn unmeasured(what_would: impl Into<String>) -> Verdict {
     Verdict::NotMeasured { what_would: what_would.into() }
 }
 
-fn usable(cell: &Cell) -> Result<(), String> {
+/// Whether a cell can be believed, and why not.
+pub(super) fn usable(cell: &Cell) -> Result<(), String> {
     match (&cell.status, cell.trust.level) {
         (Status::Failed(reason), _) => Err(format!("it failed ({reason})")),
         (_, TrustLevel::Invalid) => Err(format!("it is invalid ({})", cell.trust.reasons.join("; "))),

@@ -16,6 +16,8 @@ pub struct Answer {
     pub measured: String,
     /// The same in the claim's unit.
     pub value: Option<f64>,
+    /// Its 95% interval; a point for what was counted.
+    pub bounds: Option<Bounds>,
     /// The verdict.
     pub verdict: Verdict,
     /// What the verdict rests on.
@@ -81,16 +83,20 @@ pub fn answers(cells: &[Cell]) -> Vec<Answer> {
     SOURCES.iter().filter_map(|source| Some(source.answer(find(source.claim)?, &evidence))).collect()
 }
 
+/// What the evidence says of a claim, if a single metric answers it.
+pub(super) fn answer(claim: &'static Claim, evidence: &Evidence<'_>) -> Option<Answer> {
+    SOURCES.iter().find(|source| source.claim == claim.id).map(|source| source.answer(claim, evidence))
+}
+
+/// The claims that a single metric answers.
+#[cfg(test)]
+pub(super) fn claims() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|source| source.claim)
+}
+
 impl Source {
     fn answer(&self, claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
-        let nothing = |verdict: Verdict| Answer {
-            claim,
-            measured: String::new(),
-            value: None,
-            condition: verdict.condition(),
-            verdict,
-            evidence: String::new(),
-        };
+        let nothing = |verdict: Verdict| Answer::not_measured(claim, verdict);
         let cell = match evidence.cell(self.cell) {
             Ok(cell) => cell,
             Err(verdict) => return nothing(verdict),
@@ -114,6 +120,7 @@ impl Source {
             claim,
             measured: with_unit(value, &claim.unit),
             value: Some(value),
+            bounds: Some(bounds),
             condition: parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "),
             verdict,
             evidence: format!("{} of {}", self.metric, self.cell),

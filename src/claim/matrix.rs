@@ -93,6 +93,8 @@ pub struct MatrixRow {
 pub struct MatrixCell {
     /// Title of the row.
     pub feature: &'static str,
+    /// Id of the claim; that of the whole row where a row is one claim.
+    pub claim: &'static str,
     /// Name of the protocol.
     pub protocol: &'static str,
     /// The claim, in the guide's words.
@@ -130,7 +132,8 @@ impl Matrix {
 
 impl Feature {
     fn row(&self, evidence: &Evidence<'_>) -> MatrixRow {
-        let asked: Vec<Question<'_>> = COLUMNS.iter().filter_map(|column| self.question(column)).collect();
+        let asked: Vec<Question<'static>> =
+            COLUMNS.iter().filter_map(|column| self.question(column)).collect();
         let mut row = MatrixRow { feature: self.title, cells: Vec::new(), note: String::new() };
         for i in 0..asked.len() {
             let (cell, shared) = self.cell(evidence, &asked, i);
@@ -157,7 +160,7 @@ impl Feature {
         Some(Question { column, claim, claimed: plain(claimed, claim) })
     }
 
-    fn cell(&self, evidence: &Evidence<'_>, asked: &[Question<'_>], i: usize) -> (MatrixCell, String) {
+    fn cell(&self, evidence: &Evidence<'_>, asked: &[Question<'static>], i: usize) -> (MatrixCell, String) {
         let finding = match self.judge {
             Judge::Probe(name) => row::probe(evidence, &asked[i], name),
             Judge::Number(judge) => judge(evidence, &asked[i]),
@@ -167,6 +170,7 @@ impl Feature {
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let cell = MatrixCell {
             feature: self.title,
+            claim: &asked[i].claim.id,
             protocol: asked[i].column.protocol,
             claimed: asked[i].claimed.to_owned(),
             measured: finding.measured,

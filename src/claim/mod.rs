@@ -11,12 +11,15 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+mod binding;
+pub mod book;
 pub mod cost;
 mod evidence;
 pub mod further;
 pub mod matrix;
 #[cfg(test)]
 mod matrix_tests;
+mod own;
 pub mod probe;
 mod rank;
 mod row;

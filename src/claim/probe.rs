@@ -18,6 +18,8 @@ use crate::protocol::{
 use crate::scenario::plan::CellSpec;
 use crate::transport::meter::Meter;
 
+mod special;
+
 /// Time between two short polls here; the probes count, they do not time.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -55,6 +57,7 @@ async fn probe_all(
         probes.extend(stage.connection_and_direction().await.context("connection and direction")?);
         probes.push(stage.binary().await.context("binary")?);
         probes.push(stage.reconnect().await.context("reconnect")?);
+        probes.extend(stage.special().await?);
         Ok(())
     };
     let outcome = outcome.await;
@@ -72,9 +75,22 @@ struct Stage<'a> {
 impl Stage<'_> {
     /// A publisher and a subscriber of one topic, both ready. A mesh where the protocol makes one and `mesh` asks for it.
     async fn pair(&self, topic: &str, mesh: bool) -> Result<[Puppet; 2]> {
+        self.pair_with(topic, &self.options(mesh && self.protocol.traits.peer_to_peer)).await
+    }
+
+    fn options(&self, peer_to_peer: bool) -> Options {
+        Options {
+            keep_alive: false,
+            hold: Some(Duration::from_secs(10)),
+            ordered: true,
+            max_retransmits: None,
+            peer_to_peer,
+        }
+    }
+
+    async fn pair_with(&self, topic: &str, options: &Options) -> Result<[Puppet; 2]> {
         let topic: Rc<str> = topic.into();
-        let mut pair =
-            [0, 1].map(|index| self.puppet(&topic, index, mesh && self.protocol.traits.peer_to_peer));
+        let mut pair = [0, 1].map(|index| self.puppet(&topic, index, options));
         let ready = drive(&mut pair, |pair| pair.iter().all(|puppet| puppet.ready)).await;
         let why =
             pair.iter().find_map(|puppet| puppet.ended.as_ref()).map_or(String::new(), |f| format!(": {f}"));
@@ -82,7 +98,7 @@ impl Stage<'_> {
         Ok(pair)
     }
 
-    fn puppet(&self, topic: &Rc<str>, index: usize, mesh: bool) -> Puppet {
+    fn puppet(&self, topic: &Rc<str>, index: usize, options: &Options) -> Puppet {
         let target = Target {
             address: self.server.address,
             host: self.server.host.clone().unwrap_or_else(|| self.server.address.to_string()),
@@ -95,14 +111,8 @@ impl Stage<'_> {
             topics: if index == 1 { vec![topic.clone()] } else { Vec::new() },
             publish: (index == 0).then(|| topic.clone()),
             echo: false,
-            options: Options {
-                keep_alive: false,
-                hold: Some(Duration::from_secs(10)),
-                ordered: true,
-                max_retransmits: None,
-                peer_to_peer: mesh,
-            },
-            mesh: mesh.then(|| Mesh { group: topic.clone(), index, size: 2 }),
+            options: options.clone(),
+            mesh: options.peer_to_peer.then(|| Mesh { group: topic.clone(), index, size: 2 }),
             meter: meter.clone(),
             publish_meter: publish_meter.clone(),
             seed: index as u64 + 1,

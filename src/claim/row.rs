@@ -80,7 +80,7 @@ pub(super) fn probe(evidence: &Evidence<'_>, question: &Question<'_>, name: &str
 pub(super) fn latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Finding {
     match question.column.protocol {
         "short-poll" => interval_latency(evidence, question),
-        protocol => network_latency(evidence, question, protocol),
+        protocol => network_latency(evidence, question, &format!("workload/{protocol}")),
     }
 }
 
@@ -127,8 +127,9 @@ fn poll_note(cell: &Cell, mean: Bounds) -> String {
     parts.join(", ")
 }
 
-fn network_latency(evidence: &Evidence<'_>, question: &Question<'_>, protocol: &str) -> Finding {
-    let cell = measured!(evidence.cell(&format!("workload/{protocol}")));
+/// The median of a cell, and what the network may add to it.
+pub(super) fn network_latency(evidence: &Evidence<'_>, question: &Question<'_>, cell: &str) -> Finding {
+    let cell = measured!(evidence.cell(cell));
     let median = measured!(estimate_ms(cell, "response_p50_ms"));
     let verdict = match judge_ms(question.claim, median) {
         Verdict::Reproduced if cell.spec.link == "loopback" => on_the_network(question.claim, median.value),

@@ -1,5 +1,6 @@
 //! One client's life, and the schedule it follows.
 
+mod inbox;
 pub mod pace;
 pub mod random;
 pub mod run;

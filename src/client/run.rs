@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::task::Waker;
 
+use super::pace::Pacer;
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Timer;
 use crate::measure::delivery::Tracker;
@@ -64,6 +65,8 @@ pub struct Run {
     phase: Cell<Phase>,
     start_ns: Cell<u64>,
     window_end_ns: Cell<u64>,
+    /// When the waiting for what is owed ended, in ns from the start of the load.
+    gave_up_ns: Cell<Option<u64>>,
     wakers: RefCell<Vec<Waker>>,
 }
 
@@ -86,6 +89,7 @@ impl Run {
             phase: Cell::new(Phase::Connect),
             start_ns: Cell::new(u64::MAX),
             window_end_ns: Cell::new(0),
+            gave_up_ns: Cell::default(),
             wakers: RefCell::default(),
         }
     }
@@ -109,6 +113,9 @@ impl Run {
     pub fn advance(&self, phase: Phase) {
         // Told to stop while it watches for late deliveries, a cell must not begin to count them as in time.
         self.phase.set(phase.max(self.phase.get()));
+        if phase == Phase::Late {
+            self.gave_up_ns.set(Some(self.now_ns()));
+        }
         for waker in self.wakers.borrow().iter() {
             waker.wake_by_ref();
         }
@@ -134,19 +141,34 @@ impl Run {
         self.window_end_ns.get()
     }
 
-    /// Settles what the ended subscribers were owed: each counts its own gaps against what was announced.
+    /// Settles what the ended subscribers were owed: each counts its own gaps against what was announced. What a
+    /// reliable channel still owed when the waiting ended is a response time of at least so much.
     pub fn settle(&self) {
         let published = self.published.borrow();
-        let mut lost = 0;
+        let gave_up_ns = self.gave_up_ns.get().filter(|_| self.spec.max_retransmits.is_none());
+        let mut recorder = self.recorder.borrow_mut();
+        let mut due_times = HashMap::new();
         for Account { group, client, trackers } in self.ledger.borrow_mut().drain(..) {
             for stream in self.spec.streams_of(group, client) {
                 let count = published.get(&stream).copied().unwrap_or(0);
-                lost += match trackers.binary_search_by_key(&stream, |(stream, _)| *stream) {
-                    Ok(at) => trackers[at].1.missing(count),
-                    Err(_) => u64::from(count),
-                };
+                let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream);
+                let tracker = at.map_or_else(|_| Tracker::default(), |at| trackers[at].1.clone());
+                let missing = tracker.missing(count);
+                recorder.counts.lost += missing;
+                let Some(gave_up_ns) = gave_up_ns.filter(|_| missing > 0) else { continue };
+                let due_ns = due_times.entry(stream).or_insert_with(|| self.window_due_times(stream));
+                for sequence in tracker.missing_sequences(count) {
+                    let due_ns = due_ns.get(sequence as usize).copied().unwrap_or(gave_up_ns);
+                    recorder.timed_out(gave_up_ns.saturating_sub(due_ns));
+                }
             }
         }
-        self.recorder.borrow_mut().counts.lost += lost;
+    }
+
+    /// When each event of the window of a stream was due, by its schedule: sequence `n` is the `n`th.
+    fn window_due_times(&self, stream: u32) -> Vec<u64> {
+        let (from_ns, to_ns) = ((self.spec.warmup_s * 1e9) as u64, self.window_end_ns());
+        let due = Pacer::new(&self.spec, stream).into_iter().flatten();
+        due.skip_while(|&due_ns| due_ns < from_ns).take_while(|&due_ns| due_ns < to_ns).collect()
     }
 }

@@ -6,15 +6,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
-use reference_server::envelope::{DecodeError, Envelope, Form};
+use reference_server::envelope::{Envelope, Form};
 
+use super::inbox::Receipts;
 use super::pace::Pacer;
 use super::random::{self, Purpose};
 use super::run::{Account, Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Alarm;
 use crate::measure::delivery::Tracker;
-use crate::protocol::{self, Client, Failure, Inbox, Kind, Message, Pause, Protocol, Step, Traits};
+use crate::protocol::{self, Client, Failure, Kind, Message, Pause, Protocol, Step, Traits};
 use crate::scenario::plan::{Pattern, PollMode, Reconnect, Role};
 
 #[cfg(test)]
@@ -32,6 +33,8 @@ pub struct Session {
     id: u32,
     role: Role,
     traits: Traits,
+    /// It asks and is answered, at once or after a while.
+    exchanges: bool,
     client: Box<dyn Client>,
     alarm: Alarm,
     stage: Stage,
@@ -45,6 +48,8 @@ pub struct Session {
     parked: bool,
     /// Counted among those that are connected.
     online: bool,
+    /// When the poll that is under way was asked, on the monotonic clock.
+    asked_ns: Option<u64>,
     /// Failed attempts to connect in a row.
     attempts: u32,
     jitter: Pcg64Mcg,
@@ -86,6 +91,7 @@ impl Session {
             id,
             role,
             traits: protocol.traits,
+            exchanges: protocol.name.ends_with("-poll"),
             client,
             alarm: run.timer.alarm(),
             stage: Stage::Connecting { deadline_ns },
@@ -95,6 +101,7 @@ impl Session {
             polled_ns: 0,
             parked: false,
             online: false,
+            asked_ns: None,
             attempts: 0,
             jitter: random::stream(run.spec.seed, id, Purpose::Backoff),
             run,
@@ -162,8 +169,7 @@ impl Session {
         if resting.is_some() {
             return false;
         }
-        let mut inbox =
-            Receipts { session: Parts::of(&self.run, self.role, &mut self.trackers), now_ns: None, own: 0 };
+        let mut inbox = Receipts::new(&self.run, self.role, &mut self.trackers);
         match self.client.poll_recv(cx, &mut inbox) {
             Poll::Pending => false,
             Poll::Ready(Ok(Step::Ready)) => {
@@ -213,10 +219,13 @@ impl Session {
         if self.paused_until_ns.is_some() {
             return false;
         }
-        let mut inbox =
-            Receipts { session: Parts::of(&self.run, self.role, &mut self.trackers), now_ns: None, own: 0 };
+        let mut inbox = Receipts::new(&self.run, self.role, &mut self.trackers);
+        if self.exchanges && self.asked_ns.is_none() {
+            self.asked_ns = Some(monotonic_ns());
+        }
         let step = self.client.poll_recv(cx, &mut inbox);
-        let own = inbox.own;
+        let (own, arrived_ns) = (inbox.events, inbox.now_ns);
+        self.note_exchange(&step, arrived_ns);
         if let Some(sender) = &mut self.sender {
             sender.under_way = sender.under_way.saturating_sub(own);
         }
@@ -251,6 +260,18 @@ impl Session {
         }
     }
 
+    /// An answer ends the exchange that began when it was asked for. A poller that has an answer may still end its
+    /// connection before it pauses: that is no exchange.
+    fn note_exchange(&mut self, step: &Poll<Result<Step, Failure>>, arrived_ns: Option<u64>) {
+        let Poll::Ready(step) = step else { return };
+        let Some(asked_ns) = self.asked_ns.take() else { return };
+        if matches!(step, Ok(Step::Received)) && self.run.phase() != Phase::Connect {
+            let answered_ns = arrived_ns.unwrap_or_else(|| self.run.now_ns());
+            let took_ns = self.run.to_monotonic_ns(answered_ns).saturating_sub(asked_ns);
+            self.run.recorder.borrow_mut().exchanged(answered_ns, took_ns);
+        }
+    }
+
     /// The connection is gone: what the protocol does by itself, or what an application adds, or the end.
     fn after_cut(&mut self) -> bool {
         if self.traits.polls {
@@ -282,11 +303,7 @@ impl Session {
     fn rest_until_next_poll(&mut self) {
         let interval_ns = (self.run.spec.poll_interval_s * 1e9) as u64;
         let now_ns = monotonic_ns();
-        self.polled_ns = match self.run.spec.poll_mode {
-            // A poll that took longer than the interval is followed at once; the missed ones are not made up for.
-            PollMode::FixedRate => (self.polled_ns + interval_ns).max(now_ns),
-            PollMode::AfterResponse => now_ns + interval_ns,
-        };
+        self.polled_ns = next_poll_ns(self.run.spec.poll_mode, interval_ns, self.polled_ns, now_ns);
         self.rest(self.polled_ns);
     }
 
@@ -434,67 +451,11 @@ impl Session {
     }
 }
 
-/// The parts of a session that receiving touches while its client is borrowed.
-struct Parts<'a> {
-    run: &'a Run,
-    role: Role,
-    trackers: &'a mut Vec<(u32, Tracker)>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(run: &'a Run, role: Role, trackers: &'a mut Vec<(u32, Tracker)>) -> Parts<'a> {
-        Parts { run, role, trackers }
+/// When the poll after that of `polled_ns` is due, if that has been answered by `now_ns`.
+fn next_poll_ns(mode: PollMode, interval_ns: u64, polled_ns: u64, now_ns: u64) -> u64 {
+    match mode {
+        // A poll that took longer than the interval is followed at once; the missed ones are not made up for.
+        PollMode::FixedRate => (polled_ns + interval_ns).max(now_ns),
+        PollMode::AfterResponse => now_ns + interval_ns,
     }
-}
-
-/// The inbox of one read: one time for all that it brings.
-struct Receipts<'a> {
-    session: Parts<'a>,
-    now_ns: Option<u64>,
-    /// Events of one's own among them.
-    own: u32,
-}
-
-impl Inbox for Receipts<'_> {
-    fn push(&mut self, payload: &[u8]) {
-        let Parts { run, role, trackers } = &mut self.session;
-        let now_ns = *self.now_ns.get_or_insert_with(|| run.now_ns());
-        let mut recorder = run.recorder.borrow_mut();
-        let envelope = match Envelope::decode(payload) {
-            Ok(envelope)
-                if recorder.owns(&envelope) && run.spec.role(envelope.stream).group == role.group =>
-            {
-                envelope
-            }
-            Err(DecodeError::Checksum) => {
-                recorder.counts.corrupt += 1;
-                return;
-            }
-            _ => {
-                recorder.counts.foreign += 1;
-                return;
-            }
-        };
-        self.own += 1;
-        if run.phase() >= Phase::Late && recorder.measures(envelope.due_ns) {
-            recorder.counts.late += 1;
-            return;
-        }
-        let arrival = recorder
-            .measures(envelope.due_ns)
-            .then(|| tracker(trackers, envelope.stream).see(envelope.sequence));
-        recorder.hit(&envelope, now_ns, payload.len(), arrival);
-    }
-
-    fn missed(&mut self, count: u64) {
-        self.session.run.recorder.borrow_mut().counts.declared_missed += count;
-    }
-}
-
-fn tracker(trackers: &mut Vec<(u32, Tracker)>, stream: u32) -> &mut Tracker {
-    let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream).unwrap_or_else(|at| {
-        trackers.insert(at, (stream, Tracker::default()));
-        at
-    });
-    &mut trackers[at].1
 }

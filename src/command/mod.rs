@@ -1,6 +1,9 @@
 //! One file a verb.
 
 mod campaign;
+pub mod claims;
+pub mod doctor;
+pub mod holder;
 pub mod list;
 pub mod matrix;
 pub mod progress;

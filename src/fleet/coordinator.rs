@@ -16,6 +16,7 @@ use super::message::{FromWorker, Share, Start, ToWorker};
 use super::server::{Server, ServerChoice, ServerStats};
 use crate::host::clock::monotonic_ns;
 use crate::host::process;
+use crate::host::strain::{Counters, HostStrain};
 use crate::measure::cell::{Cell, Interval, ServerCost, Status};
 use crate::measure::recorder::Second;
 use crate::scenario::plan::CellSpec;
@@ -85,12 +86,14 @@ impl Fleet {
         }
         let mut crew = Crew::start(self, spec, &server)?;
         gathered.memory_empty_bytes = server.memory_bytes();
+        let before = Counters::read();
         let mut conductor =
             Conductor { fleet: self, spec, server: &mut server, crew: &mut crew, gathered, progress };
         let measured = tokio::select! {
             measured = conductor.conduct() => measured,
             () = stopped(&mut stop) => { gathered.interrupted = true; Ok(()) }
         };
+        gathered.host = Counters::read().since(&before);
         if measured.is_err() || gathered.interrupted {
             crew.stop_and_collect(gathered).await;
         }
@@ -113,6 +116,7 @@ pub(super) struct Gathered {
     pub connect_ns: u64,
     pub memory_empty_bytes: Option<u64>,
     pub server: Option<ServerCost>,
+    pub host: HostStrain,
     pub interrupted: bool,
 }
 
@@ -127,6 +131,7 @@ impl Gathered {
             connect_ns: 0,
             memory_empty_bytes: None,
             server: None,
+            host: HostStrain::default(),
             interrupted: false,
         }
     }

@@ -27,12 +27,18 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
                 Distribution::default()
             }
         };
+    let mut exchange = distribution(|share| &share.recorded.exchange);
+    exchange.events = exchange.count;
+    let mut generator = generator(shares);
+    generator.loop_lag = distribution(|share| &share.recorded.loop_lag);
+    generator.loop_lag.events = generator.loop_lag.count;
     let mut cell = Cell {
         schema_version: SCHEMA_VERSION,
         spec: spec.clone(),
         response: distribution(|share| &share.recorded.response),
         service: distribution(|share| &share.recorded.service),
         send_lag: distribution(|share| &share.recorded.send_lag),
+        exchange,
         status,
         started_unix_s,
         measured_s: shares.iter().map(|share| share.window_ns).max().unwrap_or(0) as f64 / 1e9,
@@ -45,7 +51,8 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
             .iter()
             .fold(Wire::default(), |sum, share| sum.zip(&share.publisher_wire, u64::add)),
         server: gathered.server.clone(),
-        generator: generator(shares),
+        generator,
+        host: gathered.host.clone(),
         failures: failures(shares),
         intervals: gathered.seconds.clone(),
         trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
@@ -84,13 +91,21 @@ fn generator(shares: &[Share]) -> GeneratorCost {
     let total = |of: fn(&Share) -> Option<u64>| {
         shares.iter().map(of).sum::<Option<u64>>().filter(|_| !shares.is_empty())
     };
-    let busy = shares.iter().filter_map(|share| Some(share.cpu_ns? as f64 / share.window_ns.max(1) as f64));
+    // The largest share of its window that a worker spent so.
+    let largest = |of: fn(&Share) -> Option<u64>| {
+        let shares =
+            shares.iter().filter_map(|share| Some(of(share)? as f64 / share.window_ns.max(1) as f64));
+        shares.max_by(f64::total_cmp)
+    };
     GeneratorCost {
         workers: shares.len() as u32,
         cpu_ns: total(|share| share.cpu_ns),
-        busiest_share: busy.fold(None, |busiest, share| Some(busiest.map_or(share, |b: f64| b.max(share)))),
+        busiest_share: largest(|share| share.cpu_ns),
+        waiting_share: largest(|share| share.run_queue_delay_ns),
+        demand_share: largest(|share| Some(share.cpu_ns? + share.run_queue_delay_ns?)),
         run_queue_delay_ns: total(|share| share.run_queue_delay_ns),
         memory_bytes: total(|share| share.memory_bytes),
+        loop_lag: Distribution::default(),
     }
 }
 

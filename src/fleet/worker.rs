@@ -271,6 +271,7 @@ impl Worker {
         let closes_ns = self.run.window_end_ns();
         self.run.timer.sleep_until(self.run.to_monotonic_ns(opens_ns)).await;
         self.opened = Some(self.read());
+        tokio::task::spawn_local(watch_loop(self.run.clone(), opens_ns));
         let mut index = 0;
         loop {
             let end_ns = (opens_ns + u64::from(index + 1) * 1_000_000_000).min(closes_ns);
@@ -386,6 +387,17 @@ impl Worker {
             cpu_ns: process::cpu_ns(pid),
             run_queue_delay_ns: process::run_queue_delay_ns(pid),
         }
+    }
+}
+
+/// Notes how late the event loop comes to something that is due every few ms of the window: whatever this is late, every
+/// client may be late.
+async fn watch_loop(run: Rc<Run>, opens_ns: u64) {
+    let mut due_ns = opens_ns + LOOK_NS;
+    while due_ns < run.window_end_ns() {
+        run.timer.sleep_until(run.to_monotonic_ns(due_ns)).await;
+        run.recorder.borrow_mut().loop_late(run.now_ns().saturating_sub(due_ns));
+        due_ns += LOOK_NS;
     }
 }
 

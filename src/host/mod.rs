@@ -1,8 +1,10 @@
 //! Everything that only Linux has. Elsewhere a reading is absent, never zero.
 
+pub mod checkup;
 pub mod clock;
 pub mod facts;
 pub mod process;
+pub mod strain;
 pub mod tcp;
 pub mod terminal;
 pub mod timer;

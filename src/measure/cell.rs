@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host::strain::HostStrain;
 use crate::scenario::plan::CellSpec;
 
 /// Version of this layout; raised whenever a reader of the old one would misread the new one.
@@ -31,16 +32,22 @@ pub struct Cell {
     pub subscriber_wire: Wire,
     /// Bytes and exchanges of publishing: the publishers' own connections, and HTTP publish of any client.
     pub publisher_wire: Wire,
-    /// Receipt minus due time, of each delivery in the window.
+    /// Receipt minus due time, of each delivery in the window; what timed out is in it at its time-out (`censored`).
     pub response: Distribution,
     /// Receipt minus write.
     pub service: Distribution,
     /// Write minus due time, of each event in the window.
     pub send_lag: Distribution,
+    /// From asking to the answer, of each poll in the window that brought something, and of each held poll.
+    #[serde(default)]
+    pub exchange: Distribution,
     /// Cost of the server, where rtbench can read it.
     pub server: Option<ServerCost>,
     /// Cost of the generator: all workers together, and the busiest.
     pub generator: GeneratorCost,
+    /// What the host did meanwhile, from the first connect to the end of the drain.
+    #[serde(default)]
+    pub host: HostStrain,
     /// What went wrong with clients, by phase and kind.
     pub failures: Vec<FailureCount>,
     /// A row for each second of the window.
@@ -70,8 +77,10 @@ impl Cell {
             response: Distribution::default(),
             service: Distribution::default(),
             send_lag: Distribution::default(),
+            exchange: Distribution::default(),
             server: None,
             generator: GeneratorCost::default(),
+            host: HostStrain::default(),
             failures: Vec::new(),
             intervals: Vec::new(),
             trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
@@ -132,6 +141,10 @@ pub struct Counts {
     pub delivered_all_bytes: u64,
     /// Deliveries received while the window was open, whenever due; divisor of what is read at its two ends (CPU).
     pub received_in_window: u64,
+    /// Deliveries in `lost` that a reliable channel owed until the drain's deadline: each is a sample of `response` at
+    /// the time it was waited for, so that percentiles do not flatter a server that loses.
+    #[serde(default)]
+    pub censored: u64,
 }
 
 /// What crossed the sockets of one role, from the barrier (everybody ready, nothing under way) to the end of the drain.
@@ -231,6 +244,15 @@ pub struct GeneratorCost {
     pub run_queue_delay_ns: Option<u64>,
     /// Private memory of all workers with their clients ready, in bytes.
     pub memory_bytes: Option<u64>,
+    /// Largest share of the window that one worker was runnable and had no core, 0 to 1.
+    #[serde(default)]
+    pub waiting_share: Option<f64>,
+    /// Largest share of the window that one worker ran or was runnable, 0 to 1.
+    #[serde(default)]
+    pub demand_share: Option<f64>,
+    /// How late the workers' event loops came to what they had to do every 5 ms of the window.
+    #[serde(default)]
+    pub loop_lag: Distribution,
 }
 
 /// How often one thing went wrong.
@@ -332,6 +354,7 @@ zip!(Counts {
     delivered_all,
     delivered_all_bytes,
     received_in_window,
+    censored,
 });
 
 zip!(Wire {

@@ -48,8 +48,17 @@ impl Tracker {
 
     /// How many of `published` sequences have not come.
     pub fn missing(&self, published: u32) -> u64 {
-        let inner: u64 = self.gaps.iter().map(|gap| u64::from(gap.end - gap.start)).sum();
-        inner + u64::from(published.saturating_sub(self.next))
+        self.ranges(published).map(|gap| u64::from(gap.end - gap.start)).sum()
+    }
+
+    /// Which of `published` sequences have not come, rising.
+    pub fn missing_sequences(&self, published: u32) -> impl Iterator<Item = u32> {
+        self.ranges(published).flatten()
+    }
+
+    fn ranges(&self, published: u32) -> impl Iterator<Item = Range<u32>> {
+        let tail = self.next..published.max(self.next);
+        self.gaps.iter().cloned().chain(std::iter::once(tail))
     }
 }
 
@@ -76,6 +85,8 @@ mod tests {
                 };
                 prop_assert_eq!(tracker.see(sequence), expected);
                 prop_assert_eq!(tracker.missing(40), 40 - seen.len() as u64);
+                let missing: Vec<u32> = (0..40).filter(|sequence| !seen.contains(sequence)).collect();
+                prop_assert_eq!(tracker.missing_sequences(40).collect::<Vec<_>>(), missing);
             }
         }
     }

@@ -136,6 +136,7 @@ pub static ALL: &[Metric] = &[
     exact("duplicates", "", Lower, "Deliveries received again", |c| count(c.counts.duplicates)),
     exact("reordered", "", Lower, "Deliveries that came after a later one", |c| count(c.counts.reordered)),
     noisy("late", "", Lower, "Deliveries after the drain's deadline, also counted as lost", |c| count(c.counts.late)),
+    noisy("censored", "", Lower, "Lost deliveries that stand in the response times at their time-out", |c| count(c.counts.censored)),
     exact("corrupt", "", Lower, "Payloads with a wrong checksum", |c| count(c.counts.corrupt)),
     exact("declared_missed", "", Lower, "Deliveries that the server said it dropped", |c| count(c.counts.declared_missed)),
     noisy("shed", "", Lower, "Events that were due and could not be sent", |c| count(c.counts.shed)),
@@ -166,6 +167,10 @@ pub static ALL: &[Metric] = &[
         .bounded(|c| quantile_bounds(&c.send_lag, 0.5)),
     noisy("send_lag_p99_ms", "ms", Lower, "Write minus due time, 99th percentile", |c| quantile(&c.send_lag, 0.99))
         .bounded(|c| quantile_bounds(&c.send_lag, 0.99)),
+
+    noisy("exchange_p50_ms", "ms", Lower, "A poll that brought something, or was held, from asking to the answer, median", |c| quantile(&c.exchange, 0.5))
+        .bounded(|c| quantile_bounds(&c.exchange, 0.5)),
+    noisy("exchange_max_ms", "ms", Lower, "The same, largest", |c| ms(c.exchange.max_s())),
 
     // Bytes, from the barrier to the end of the drain.
     exact("framing_in_bytes_per_delivery", "B", Lower, "Read by a subscriber beyond payload; byte streams only", bytes::framing_in),
@@ -218,6 +223,10 @@ pub static ALL: &[Metric] = &[
     // The generator.
     noisy("generator_cpu_us_per_delivery", "us", Lower, "CPU of all workers per message received in the window", |c| per(c.generator.cpu_ns? as f64 / 1e3, c.counts.received_in_window)),
     noisy("generator_busiest_percent", "%", Lower, "CPU of the busiest worker, of one core", |c| some(c.generator.busiest_share? * 100.0)),
+    noisy("generator_waiting_percent", "%", Lower, "Share of the window that a worker waited for a core, the largest", |c| some(c.generator.waiting_share? * 100.0)),
+    noisy("generator_loop_lag_p99_ms", "ms", Lower, "How late the workers' event loops came to what was due, 99th percentile", |c| quantile(&c.generator.loop_lag, 0.99)),
+    noisy("host_steal_percent", "%", Lower, "Processor time that a hypervisor took", |c| some(c.host.steal_share? * 100.0)),
+    noisy("host_listen_overflows", "", Lower, "Connections that found a listen queue of this host full", |c| count(c.host.listen_overflows?)),
 ];
 
 fn some(value: f64) -> Option<f64> {

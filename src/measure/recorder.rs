@@ -17,11 +17,13 @@ pub struct Samples {
     histogram: Histogram<u64>,
     sum_s: f64,
     sum_sq_s2: f64,
+    /// Exact, where the histogram rounds to 3 digits.
+    extremes_ns: Option<(u64, u64)>,
 }
 
 impl Default for Samples {
     fn default() -> Self {
-        Samples { histogram: new_histogram(), sum_s: 0.0, sum_sq_s2: 0.0 }
+        Samples { histogram: new_histogram(), sum_s: 0.0, sum_sq_s2: 0.0, extremes_ns: None }
     }
 }
 
@@ -38,6 +40,12 @@ impl Samples {
         let s = ns as f64 * 1e-9;
         self.sum_s += s;
         self.sum_sq_s2 += s * s;
+        self.stretch(ns, ns);
+    }
+
+    fn stretch(&mut self, low_ns: u64, high_ns: u64) {
+        let (low, high) = self.extremes_ns.unwrap_or((low_ns, high_ns));
+        self.extremes_ns = Some((low.min(low_ns), high.max(high_ns)));
     }
 
     /// Adds the samples of another worker, losslessly.
@@ -48,6 +56,7 @@ impl Samples {
         if let Some(samples) = histogram::decode(&other.histogram)? {
             // Both have 3 digits, and ours grows as needed.
             let _ = self.histogram.add(samples);
+            self.stretch(other.min_ns, other.max_ns);
         }
         self.sum_s += other.sum_s;
         self.sum_sq_s2 += other.sum_sq_s2;
@@ -56,16 +65,14 @@ impl Samples {
 
     /// The record of these samples, which stem from `events` distinct events.
     pub fn distribution(&self, events: u64) -> Distribution {
-        if self.histogram.is_empty() {
-            return Distribution::default();
-        }
+        let Some((min_ns, max_ns)) = self.extremes_ns else { return Distribution::default() };
         Distribution {
             count: self.histogram.len(),
             events,
             sum_s: self.sum_s,
             sum_sq_s2: self.sum_sq_s2,
-            min_ns: self.histogram.min(),
-            max_ns: self.histogram.max(),
+            min_ns,
+            max_ns,
             histogram: histogram::encode(&self.histogram),
         }
     }
@@ -107,7 +114,7 @@ impl Second {
         if !samples.histogram.is_empty() {
             merged.p50_ns = Some(samples.histogram.value_at_quantile(0.5));
             merged.p99_ns = Some(samples.histogram.value_at_quantile(0.99));
-            merged.max_ns = Some(samples.histogram.max());
+            merged.max_ns = samples.extremes_ns.map(|(_, max_ns)| max_ns);
         }
         Ok(merged)
     }
@@ -122,6 +129,8 @@ pub struct Recorder {
     response: Samples,
     service: Samples,
     send_lag: Samples,
+    exchange: Samples,
+    loop_lag: Samples,
     second: Samples,
     second_published: u64,
     second_delivered: u64,
@@ -140,6 +149,8 @@ impl Recorder {
             response: Samples::default(),
             service: Samples::default(),
             send_lag: Samples::default(),
+            exchange: Samples::default(),
+            loop_lag: Samples::default(),
             second: Samples::default(),
             second_published: 0,
             second_delivered: 0,
@@ -203,6 +214,24 @@ impl Recorder {
         self.service.record(now_ns.saturating_sub(envelope.sent_ns));
     }
 
+    /// A delivery did not come within `ns` of its due time, when the waiting ended.
+    pub fn timed_out(&mut self, ns: u64) {
+        self.counts.censored += 1;
+        self.response.record(ns);
+    }
+
+    /// A poll was answered at a time, and took so long.
+    pub fn exchanged(&mut self, answered_ns: u64, took_ns: u64) {
+        if self.measures(answered_ns) {
+            self.exchange.record(took_ns);
+        }
+    }
+
+    /// The event loop came so late to something that was due, in ns.
+    pub fn loop_late(&mut self, ns: u64) {
+        self.loop_lag.record(ns);
+    }
+
     /// Something went wrong with a client.
     pub fn failure(&mut self, failure: &Failure) {
         let key = (format!("{:?}", failure.phase).to_lowercase(), failure.kind.to_string());
@@ -238,6 +267,8 @@ impl Recorder {
             response: self.response.distribution(0),
             service: self.service.distribution(0),
             send_lag: self.send_lag.distribution(0),
+            exchange: self.exchange.distribution(0),
+            loop_lag: self.loop_lag.distribution(0),
             failures: self.failure_rows(),
             schedule_digest: self.schedule_digest,
         }
@@ -265,6 +296,10 @@ pub struct Recorded {
     pub service: Distribution,
     /// Write minus due time.
     pub send_lag: Distribution,
+    /// From asking to the answer of polls.
+    pub exchange: Distribution,
+    /// How late the event loop came to what was due every few ms.
+    pub loop_lag: Distribution,
     /// What went wrong.
     pub failures: Vec<FailureCount>,
     /// Sum of the digests of the window's events: independent of order and of the number of workers.

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::cell::*;
+use crate::host::strain::HostStrain;
 use crate::scenario::plan::{CellSpec, Pace, Pattern, PollMode, Reconnect};
 use crate::stats::histogram;
 
@@ -37,6 +38,7 @@ pub(crate) fn cell(name: &str) -> Sample {
         response: Distribution::default(),
         service: Distribution::default(),
         send_lag: Distribution::default(),
+        exchange: Distribution::default(),
         server: Some(ServerCost {
             memory_empty_bytes: Some(4_000_000),
             memory_idle_bytes: Some(14_000_000),
@@ -51,7 +53,9 @@ pub(crate) fn cell(name: &str) -> Sample {
             busiest_share: Some(0.02),
             run_queue_delay_ns: None,
             memory_bytes: Some(60_000_000),
+            ..GeneratorCost::default()
         },
+        host: HostStrain::default(),
         failures: Vec::new(),
         intervals: Vec::new(),
         trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },

@@ -1,6 +1,13 @@
 //! Whether to believe a cell: every reason in words and figures. Pure.
+//!
+//! A check looks at one thing that the cell holds, against a limit that stands here. What hurts the server is a result
+//! and no doubt; what hurts the generator or the accounting is.
 
 use super::cell::{Cell, Trust, TrustLevel};
+use crate::protocol::Kind;
+
+/// Events that were due and not sent, as a share of all due: above this the load was not the one asked for.
+const SHED_SHARE: f64 = 0.01;
 
 /// Send lag beyond which a schedule was not kept, as a share of the time between two events of a publisher.
 const LAG_SHARE: f64 = 0.5;
@@ -8,65 +15,299 @@ const LAG_SHARE: f64 = 0.5;
 /// Smallest send lag that matters whatever the schedule, in ns.
 const LAG_FLOOR_NS: f64 = 5e6;
 
+/// Smallest lag of a worker's loop that matters, in ns.
+const LOOP_LAG_FLOOR_NS: f64 = 10e6;
+
+/// Lag of a worker's loop that matters, as a share of the median response; ten times as much is too much.
+const LOOP_LAG_SHARE: f64 = 0.1;
+
 /// Share of one core beyond which a worker may have been the bottleneck.
 const BUSY_SHARE: f64 = 0.9;
 
-/// Judges a cell by what it holds.
+/// Share of the window that a worker ran or waited for a core, beyond which it hardly ever had nothing to do.
+const DEMAND_SHARE: f64 = 0.95;
+
+/// Share of the window that a worker may wait for a core.
+const WAITING_SHARE: f64 = 0.1;
+
+/// Share of all processor time that a hypervisor may take, and what is too much.
+const STEAL_SHARE: [f64; 2] = [0.02, 0.25];
+
+/// Send lags that a 99th percentile needs to say something here.
+const FEWEST_SAMPLES: u64 = 100;
+
+/// A reason not to believe a cell.
+type Doubt = (TrustLevel, String);
+
+/// Each says at most one thing.
+static CHECKS: &[fn(&Cell) -> Option<Doubt>] = &[
+    two_counts,
+    |cell| wrong(cell.counts.corrupt, "payloads with a wrong checksum"),
+    |cell| wrong(cell.counts.foreign, "payloads of another run or group"),
+    |cell| wrong(cell.counts.negative, "deliveries from the future (clock error)"),
+    shortage,
+    busy,
+    shed,
+    send_lag,
+    loop_lag,
+    waiting,
+    steal,
+    connected,
+    listen_queue,
+];
+
+/// Judges a cell by what it holds; the gravest reasons come first.
 pub fn judge(cell: &Cell) -> Trust {
-    let mut reasons = Vec::new();
-    let counts = &cell.counts;
-    let mut say = |level, reason: String| reasons.push((level, reason));
-    if counts.delivered + counts.lost != counts.expected {
-        say(
-            TrustLevel::Invalid,
-            format!(
-                "the two counts disagree: publishers say {} deliveries are owed, subscribers count {} delivered + {} lost",
-                counts.expected, counts.delivered, counts.lost
-            ),
-        );
-    }
-    for (count, what) in [
-        (counts.corrupt, "payloads with a wrong checksum"),
-        (counts.foreign, "payloads of another run or group"),
-        (counts.negative, "deliveries from the future (clock error)"),
-    ] {
-        if count > 0 {
-            say(TrustLevel::Invalid, format!("{count} {what}"));
-        }
-    }
-    if counts.connected < u64::from(cell.spec.clients) {
-        say(
-            TrustLevel::Degraded,
-            format!("only {} of {} clients connected", counts.connected, cell.spec.clients),
-        );
-    }
-    if counts.shed > 0 {
-        let offered = counts.shed + counts.published;
-        let level = if counts.shed * 100 > offered { TrustLevel::Invalid } else { TrustLevel::Degraded };
-        say(level, format!("{} of {offered} events were due and could not be sent", counts.shed));
-    }
-    if let Some(lag_ns) = send_lag_p99_ns(cell) {
-        let limit_ns = (LAG_SHARE * 1e9 / cell.spec.rate_per_s.max(1e-9)).clamp(LAG_FLOOR_NS, 1e9);
-        // One in flight means that an event may have to wait for the last: that is the load, not the generator.
-        if lag_ns > limit_ns && cell.spec.in_flight.is_none() {
-            say(
-                TrustLevel::Degraded,
-                format!("send lag p99 is {:.1} ms, above {:.1} ms", lag_ns / 1e6, limit_ns / 1e6),
-            );
-        }
-    }
-    if let Some(share) = cell.generator.busiest_share.filter(|&share| share > BUSY_SHARE) {
-        let percent = share * 100.0;
-        say(
-            TrustLevel::Invalid,
-            format!("the busiest worker used {percent:.0}% of its core: the generator was the bottleneck"),
-        );
-    }
-    let level = reasons.iter().map(|(level, _)| *level).max().unwrap_or(TrustLevel::Ok);
-    Trust { level, reasons: reasons.into_iter().map(|(_, reason)| reason).collect() }
+    let mut doubts: Vec<Doubt> = CHECKS.iter().filter_map(|check| check(cell)).collect();
+    doubts.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+    let level = doubts.first().map_or(TrustLevel::Ok, |(level, _)| *level);
+    Trust { level, reasons: doubts.into_iter().map(|(_, reason)| reason).collect() }
 }
 
-fn send_lag_p99_ns(cell: &Cell) -> Option<f64> {
-    let samples = cell.send_lag.samples()?;
-    (samples.len() >= 100).then(|| samples.value_at_quantile(0.99) as f64)
+fn invalid(reason: String) -> Option<Doubt> {
+    Some((TrustLevel::Invalid, reason))
+}
+
+fn degraded(reason: String) -> Option<Doubt> {
+    Some((TrustLevel::Degraded, reason))
+}
+
+fn two_counts(cell: &Cell) -> Option<Doubt> {
+    let counts = &cell.counts;
+    if counts.delivered + counts.lost == counts.expected {
+        return None;
+    }
+    invalid(format!(
+        "the two counts disagree: publishers say {} deliveries are owed, subscribers count {} delivered + {} lost",
+        counts.expected, counts.delivered, counts.lost
+    ))
+}
+
+fn wrong(count: u64, what: &str) -> Option<Doubt> {
+    if count == 0 { None } else { invalid(format!("{count} {what}")) }
+}
+
+/// The generator ran out of what every connection needs.
+fn shortage(cell: &Cell) -> Option<Doubt> {
+    let [descriptors, ports] = [Kind::NoDescriptors, Kind::NoPorts].map(|kind| {
+        let kind = kind.to_string();
+        cell.failures.iter().filter(|failure| failure.kind == kind).map(|failure| failure.count).sum::<u64>()
+    });
+    if descriptors > 0 {
+        return invalid(format!(
+            "the generator had no file descriptor free {descriptors} times: raise its limit, or use more workers"
+        ));
+    }
+    if ports > 0 {
+        return invalid(format!(
+            "the generator had no local port free {ports} times: widen ip_local_port_range, or keep connections"
+        ));
+    }
+    None
+}
+
+/// One that waits for a core as long as it runs is as much a bottleneck as one that runs all the time.
+fn busy(cell: &Cell) -> Option<Doubt> {
+    let ran = cell.generator.busiest_share.unwrap_or(0.0);
+    if ran > BUSY_SHARE {
+        return invalid(format!(
+            "the busiest worker used {:.0}% of its core (limit {:.0}%): the generator was the bottleneck",
+            ran * 100.0,
+            BUSY_SHARE * 100.0
+        ));
+    }
+    let wanted = cell.generator.demand_share.filter(|&share| share > DEMAND_SHARE)?;
+    invalid(format!(
+        "a worker ran or waited for a core {:.0}% of the window (limit {:.0}%): the generator was the bottleneck",
+        wanted * 100.0,
+        DEMAND_SHARE * 100.0
+    ))
+}
+
+fn shed(cell: &Cell) -> Option<Doubt> {
+    let (shed, due) = (cell.counts.shed, cell.counts.shed + cell.counts.published);
+    if shed == 0 {
+        return None;
+    }
+    let achieved = cell.counts.published as f64 / due as f64;
+    let level = if achieved < 1.0 - SHED_SHARE { TrustLevel::Invalid } else { TrustLevel::Degraded };
+    Some((
+        level,
+        format!(
+            "{:.1}% of the offered load was achieved: {shed} of {due} events were due and could not be sent",
+            achieved * 100.0
+        ),
+    ))
+}
+
+fn send_lag(cell: &Cell) -> Option<Doubt> {
+    let samples = cell.send_lag.samples().filter(|samples| samples.len() >= FEWEST_SAMPLES)?;
+    let lag_ns = samples.value_at_quantile(0.99) as f64;
+    let limit_ns = (LAG_SHARE * 1e9 / cell.spec.rate_per_s.max(1e-9)).clamp(LAG_FLOOR_NS, 1e9);
+    // One in flight means that an event may have to wait for the last: that is the load, not the generator.
+    if lag_ns <= limit_ns || cell.spec.in_flight.is_some() {
+        return None;
+    }
+    degraded(format!("send lag p99 is {:.1} ms (limit {:.1} ms)", lag_ns / 1e6, limit_ns / 1e6))
+}
+
+/// What a worker's loop is late, each of its clients is late; against seconds of poll latency that is nothing.
+fn loop_lag(cell: &Cell) -> Option<Doubt> {
+    let samples = cell.generator.loop_lag.samples().filter(|samples| samples.len() >= FEWEST_SAMPLES)?;
+    let lag_ns = samples.value_at_quantile(0.99) as f64;
+    let median_ns = cell.response.samples().map_or(0.0, |response| response.value_at_quantile(0.5) as f64);
+    let limit_ns = LOOP_LAG_FLOOR_NS.max(LOOP_LAG_SHARE * median_ns);
+    if lag_ns <= limit_ns {
+        return None;
+    }
+    let level = if lag_ns > 10.0 * limit_ns { TrustLevel::Invalid } else { TrustLevel::Degraded };
+    Some((
+        level,
+        format!(
+            "the workers' event loop came {:.1} ms late at p99 (limit {:.1} ms)",
+            lag_ns / 1e6,
+            limit_ns / 1e6
+        ),
+    ))
+}
+
+fn waiting(cell: &Cell) -> Option<Doubt> {
+    let share = cell.generator.waiting_share.filter(|&share| share > WAITING_SHARE)?;
+    degraded(format!(
+        "a worker waited for a core {:.0}% of the window (limit {:.0}%): something else runs on this host",
+        share * 100.0,
+        WAITING_SHARE * 100.0
+    ))
+}
+
+fn steal(cell: &Cell) -> Option<Doubt> {
+    let [limit, too_much] = STEAL_SHARE;
+    let share = cell.host.steal_share.filter(|&share| share > limit)?;
+    let level = if share > too_much { TrustLevel::Invalid } else { TrustLevel::Degraded };
+    Some((
+        level,
+        format!(
+            "the hypervisor took {:.1}% of the processor time (limit {:.0}%)",
+            share * 100.0,
+            limit * 100.0
+        ),
+    ))
+}
+
+fn connected(cell: &Cell) -> Option<Doubt> {
+    let (connected, clients) = (cell.counts.connected, cell.spec.clients);
+    if connected >= u64::from(clients) {
+        return None;
+    }
+    degraded(format!("only {connected} of {clients} clients connected"))
+}
+
+/// A connection that the listen queue had no place for is tried again by the kernel after a second.
+fn listen_queue(cell: &Cell) -> Option<Doubt> {
+    let overflows = cell.host.listen_overflows.filter(|&count| count > 0)?;
+    degraded(format!(
+        "a listen queue of this host overflowed {overflows} times, which costs a second each: raise somaxconn, or ramp slower"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::cell::FailureCount;
+    use crate::measure::sample;
+
+    fn quiet() -> Cell {
+        let mut cell = sample::cell("workload/websocket").latency_ms(&[1.0; 1_000], 1_000).build();
+        cell.send_lag = sample::distribution(&[0.05; 1_000], 1_000);
+        cell.generator.loop_lag = sample::distribution(&[0.05; 1_000], 1_000);
+        cell
+    }
+
+    fn of(change: impl FnOnce(&mut Cell)) -> Trust {
+        let mut cell = quiet();
+        change(&mut cell);
+        judge(&cell)
+    }
+
+    #[test]
+    fn a_quiet_cell_has_nothing_against_it() {
+        let trust = judge(&quiet());
+        assert_eq!((trust.level, trust.reasons.len()), (TrustLevel::Ok, 0), "{:?}", trust.reasons);
+    }
+
+    /// The proof that a fault in the counting itself shows: of 27,000 deliveries one is not counted, or one twice.
+    #[test]
+    fn one_miscounted_delivery_makes_the_two_counts_disagree() {
+        for change in [-1, 1] {
+            let trust = of(|cell| cell.counts.delivered = cell.counts.delivered.wrapping_add_signed(change));
+            assert_eq!(trust.level, TrustLevel::Invalid);
+            assert!(trust.reasons[0].contains("27000 deliveries are owed"), "{:?}", trust.reasons);
+        }
+        let honest_loss = of(|cell| (cell.counts.delivered, cell.counts.lost) = (26_990, 10));
+        assert_eq!(honest_loss.level, TrustLevel::Ok, "loss that both sides see is a result");
+    }
+
+    #[test]
+    fn each_disturbance_is_named_with_its_figure() {
+        type Change = fn(&mut Cell);
+        let failure = |kind: Kind| FailureCount {
+            phase: "connect".into(),
+            kind: kind.to_string(),
+            count: 7,
+            example: String::new(),
+        };
+        let (no_ports, no_descriptors) = (failure(Kind::NoPorts), failure(Kind::NoDescriptors));
+        let cases: &[(TrustLevel, &str, Change)] = &[
+            (TrustLevel::Invalid, "97% of its core", |c| c.generator.busiest_share = Some(0.97)),
+            (TrustLevel::Invalid, "98% of the window", |c| c.generator.demand_share = Some(0.98)),
+            (TrustLevel::Invalid, "90.0% of the offered load", |c| {
+                (c.counts.published, c.counts.shed) = (2_700, 300);
+            }),
+            (TrustLevel::Degraded, "99.9% of the offered load", |c| c.counts.shed = 3),
+            (TrustLevel::Degraded, "send lag p99 is 600", |c| {
+                c.send_lag = sample::distribution(&[600.0; 200], 200);
+            }),
+            (TrustLevel::Degraded, "20.0 ms late", |c| {
+                c.generator.loop_lag = sample::distribution(&[20.0; 200], 200);
+            }),
+            (TrustLevel::Invalid, "ms late at p99 (limit 10.0 ms)", |c| {
+                c.generator.loop_lag = sample::distribution(&[200.0; 200], 200);
+            }),
+            (TrustLevel::Degraded, "waited for a core 30%", |c| c.generator.waiting_share = Some(0.3)),
+            (TrustLevel::Degraded, "took 5.0%", |c| c.host.steal_share = Some(0.05)),
+            (TrustLevel::Invalid, "took 40.0%", |c| c.host.steal_share = Some(0.4)),
+            (TrustLevel::Degraded, "only 990 of 1000", |c| c.counts.connected = 990),
+            (TrustLevel::Degraded, "overflowed 12 times", |c| c.host.listen_overflows = Some(12)),
+            (TrustLevel::Invalid, "1 payloads with a wrong checksum", |c| c.counts.corrupt = 1),
+            (TrustLevel::Invalid, "2 deliveries from the future", |c| c.counts.negative = 2),
+        ];
+        for (level, words, change) in cases {
+            let trust = of(change);
+            assert_eq!(trust.level, *level, "{words}");
+            assert!(trust.reasons.len() == 1 && trust.reasons[0].contains(words), "{words}: {trust:?}");
+        }
+        for (failure, words) in [(no_ports, "no local port free 7"), (no_descriptors, "descriptor free 7")] {
+            let trust = of(|cell| cell.failures.push(failure));
+            assert!(trust.level == TrustLevel::Invalid && trust.reasons[0].contains(words), "{trust:?}");
+        }
+    }
+
+    #[test]
+    fn lag_of_the_loop_is_held_against_what_was_measured() {
+        let trust = of(|cell| {
+            cell.response = sample::distribution(&[2_500.0; 200], 200);
+            cell.generator.loop_lag = sample::distribution(&[20.0; 200], 200);
+        });
+        assert_eq!(trust.level, TrustLevel::Ok, "20 ms are nothing to a poll latency of 2.5 s");
+    }
+
+    #[test]
+    fn the_gravest_reason_stands_first() {
+        let trust = of(|cell| {
+            cell.counts.connected = 999;
+            cell.generator.busiest_share = Some(1.0);
+            cell.counts.shed = 1;
+        });
+        assert!(trust.reasons[0].contains("bottleneck") && trust.reasons.len() == 3, "{trust:?}");
+    }
 }

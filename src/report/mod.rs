@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
 
+mod claims;
 mod csv;
 mod hgrm;
 mod json;
@@ -17,6 +18,7 @@ pub mod terminal;
 #[cfg(test)]
 mod tests;
 
+pub use claims::csv as claims_csv;
 pub use json::{SCHEMAS, Schema, cell_schema, run_schema, scenario_schema};
 
 /// A way to write a run down. The same run always gives the same bytes.
@@ -105,6 +107,14 @@ pub fn print(run: &Run) -> io::Result<()> {
         RunKind::Matrix => terminal::matrix(run, width),
         RunKind::Scenario => terminal::summary(run, width),
     };
+    print_text(&text)
+}
+
+/// Shows a text with colours on standard output.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_text(text: &str) -> io::Result<()> {
     forgive_closed_pipe(anstream::stdout().lock().write_all(text.as_bytes()))
 }
 

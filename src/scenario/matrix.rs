@@ -6,6 +6,8 @@
 //! | `minimal/P` | the same with minimal headers, where headers make the difference |
 //! | `poll-latency/short-poll` | short polling as the guide describes it: a topic for each user, rare Poisson events, a poll every 5 s |
 //! | `probe/P` | what the protocol can do, by doing it |
+//! | `rate/websocket` | one connection, thousands of messages a second |
+//! | `hold/long-poll` | silence: how long polls are held |
 //! | `memory/P/N` | N connected clients and no traffic: their slope is the memory of one |
 
 use super::file::{Headers, Http, Load, LongPoll, Scenario, ShortPoll, Webrtc};
@@ -55,6 +57,8 @@ struct Sizes {
     poll_workload_s: f64,
     workload_s: f64,
     minimal_s: f64,
+    /// What long polls are told to be held in silence.
+    hold_s: f64,
     memory_points: &'static [u32],
 }
 
@@ -66,6 +70,7 @@ impl Effort {
                 poll_workload_s: 5.0,
                 workload_s: 3.0,
                 minimal_s: 1.0,
+                hold_s: 1.0,
                 memory_points: &[50, 200],
             },
             Effort::Default => Sizes {
@@ -73,6 +78,7 @@ impl Effort {
                 poll_workload_s: 10.0,
                 workload_s: 7.0,
                 minimal_s: 2.0,
+                hold_s: 1.0,
                 memory_points: &[100, 400, 1000],
             },
             Effort::Full => Sizes {
@@ -80,6 +86,7 @@ impl Effort {
                 poll_workload_s: 40.0,
                 workload_s: 30.0,
                 minimal_s: 10.0,
+                hold_s: 30.0,
                 memory_points: &[100, 250, 500, 1000, 2000],
             },
         }
@@ -143,6 +150,12 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
             lane.push(cell(scenario, name, format!("minimal/{name}"), seed)?);
         }
     }
+    if names.contains(&"websocket") {
+        plan.working.push(rate(seed)?);
+    }
+    if names.contains(&"long-poll") {
+        plan.working.push(hold(sizes.hold_s, seed)?);
+    }
     for name in &names {
         plan.probes.push(CellSpec { name: format!("probe/{name}"), ..memory(name, 10, seed)? });
         for &clients in sizes.memory_points {
@@ -167,6 +180,27 @@ fn poll_latency(user: &Workload, window_s: f64, seed: u64) -> Result<CellSpec, P
     scenario.load.clients = OneOrMany(vec![Count(1000)]);
     scenario.load.rate = OneOrMany(vec![PerSecond(1.0 / 50.0)]);
     cell(scenario, "short-poll", "poll-latency/short-poll".to_owned(), seed)
+}
+
+/// Twice the guide's "thousands of messages a second", there and back, on one connection.
+fn rate(seed: u64) -> Result<CellSpec, PlanError> {
+    let mut scenario = workload(&Workload::default(), 1.0, Headers::Minimal);
+    scenario.load.pattern = Pattern::Echo;
+    scenario.load.clients = OneOrMany(vec![Count(1)]);
+    scenario.load.rate = OneOrMany(vec![PerSecond(2000.0)]);
+    scenario.load.warmup = Seconds(0.2);
+    cell(scenario, "websocket", "rate/websocket".to_owned(), seed)
+}
+
+/// Polls that nothing answers but the end of their hold, at least one of each client.
+fn hold(hold_s: f64, seed: u64) -> Result<CellSpec, PlanError> {
+    let spec = memory("long-poll", 40, seed)?;
+    Ok(CellSpec {
+        name: "hold/long-poll".to_owned(),
+        hold_s: Some(hold_s),
+        duration_s: (2.0 * hold_s).min(hold_s + 5.0) + 0.5,
+        ..spec
+    })
 }
 
 /// Connected clients and silence. A mesh of data channels is costly to build and holds nothing on the server.

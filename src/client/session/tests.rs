@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::host::timer::Timer;
+use crate::protocol::Inbox;
 use crate::scenario::plan::CellSpec;
 
 /// What a scripted client answers to `poll_recv`, one after the other; then nothing any more.
@@ -115,4 +116,24 @@ fn phases_only_go_forward() {
         run.advance(Phase::Drain);
         assert_eq!(run.phase(), Phase::Late);
     });
+}
+
+/// Polls that are answered after 300 or, the second, after 1,700 ms, at an interval of 1 s.
+fn polls(mode: PollMode) -> Vec<u64> {
+    let mut polls = vec![0];
+    for took in [300, 1_700, 300, 300] {
+        let polled = polls[polls.len() - 1];
+        polls.push(next_poll_ns(mode, 1_000, polled, polled + took));
+    }
+    polls
+}
+
+#[test]
+fn a_fixed_rate_keeps_its_rate_and_makes_up_for_nothing() {
+    assert_eq!(polls(PollMode::FixedRate), [0, 1_000, 2_700, 3_700, 4_700]);
+}
+
+#[test]
+fn after_the_response_the_answer_time_adds_to_the_interval() {
+    assert_eq!(polls(PollMode::AfterResponse), [0, 1_300, 4_000, 5_300, 6_600]);
 }

@@ -5,7 +5,7 @@ use comfy_table::{
 };
 use owo_colors::OwoColorize;
 
-use super::{bytes, doubts, faint, heading, origin, pad, strong, style_of, wrap};
+use super::{bytes, doubts, faint, heading, origin, pad, paint, strong, style_of, wrap};
 use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
 use crate::claim::verdict::{Verdict, short};
 use crate::claim::{cost, further};
@@ -39,10 +39,6 @@ fn legend() -> String {
         [('✓', "reproduced"), ('✗', "not reproduced"), ('≈', "depends, see the note"), ('·', "not measured")];
     let words = words.map(|(mark, word)| format!("{} {word}", paint(mark, &mark.to_string())));
     format!("{}\n\n", words.join("   "))
-}
-
-fn paint(mark: char, text: &str) -> String {
-    style_of(mark).map_or(text.to_owned(), |style| text.style(style).to_string())
 }
 
 /// Notes under the table. Equal ones share a number.

@@ -7,9 +7,11 @@ use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::Run;
 use crate::report::command_line;
 
+mod claims;
 mod matrix;
 mod summary;
 
+pub use claims::claims;
 pub use matrix::matrix;
 pub use summary::summary;
 
@@ -51,6 +53,11 @@ fn style_of(mark: char) -> Option<Style> {
         '·' => Some(faint()),
         _ => None,
     }
+}
+
+/// The text in the style of its mark.
+fn paint(mark: char, text: &str) -> String {
+    style_of(mark).map_or(text.to_owned(), |style| text.style(style).to_string())
 }
 
 /// The text in lines of at most `width` characters; the first begins with `first`, the others with as many blanks.

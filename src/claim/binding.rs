@@ -1,0 +1,247 @@
+//! Which measurement answers which claim, and which command makes it. One table; the matrix has its own.
+
+use super::evidence::{Evidence, unmeasured};
+use super::further::{self, Answer};
+use super::matrix::{COLUMNS, Matrix, MatrixCell};
+use super::row::{self, Finding, Question};
+use super::verdict::{Estimate, Verdict, judge, short, with_unit};
+use super::{Claim, own};
+use crate::measure::metric;
+use crate::stats::Bounds;
+
+/// The command that measures the guide's own conditions.
+pub(super) const MATRIX: &str = "rtbench matrix";
+const ECHO: &str = "rtbench run echo -p websocket";
+const CAPACITY: &str = "rtbench run idle -c 10k -p long-poll,websocket";
+
+type Judge = fn(&'static Claim, &Evidence<'_>) -> Answer;
+
+/// Claim, command and judge, for claims that neither the matrix nor [`further`] answers.
+#[rustfmt::skip]
+static BINDINGS: &[(&str, &str, Judge)] = &[
+    ("sp-latency-max", MATRIX, own::poll_latency_max),
+    ("lp-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
+    ("lp-wasted", MATRIX, own::held_polls_wasted),
+    ("lp-held", MATRIX, |claim, evidence| metric_of(claim, evidence, "memory/long-poll/1000", "server_connections")),
+    ("lp-timeout", "rtbench matrix --full", own::hold),
+    ("lp-capacity", CAPACITY, |claim, evidence| metric_of(claim, evidence, "idle/long-poll", "connected")),
+    ("ws-rtt", ECHO, own::round_trip),
+    ("ws-saving", MATRIX, own::saving),
+    ("ws-rate", MATRIX, |claim, evidence| metric_of(claim, evidence, "rate/websocket", "delivered_per_s")),
+    ("ws-capacity", CAPACITY, |claim, evidence| metric_of(claim, evidence, "idle/websocket", "connected")),
+    ("ws-memory", MATRIX, own::memory),
+    ("ws-types", MATRIX, |claim, evidence| own::works(claim, evidence, "types")),
+    ("sse-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
+    ("sse-reconnect", MATRIX, own::reconnect),
+    ("sse-named", MATRIX, |claim, evidence| own::works(claim, evidence, "named-events")),
+    ("sse-text", MATRIX, own::text_only),
+    ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
+    ("rtc-overhead", "rtbench matrix --full", |claim, evidence| rowed(row::overhead, claim, evidence)),
+    ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
+];
+
+/// Claims that need something this machine may not have, and what.
+static NEEDS: &[(&str, &str)] = &[
+    ("sse-six", "a real browser, which holds six connections to one host"),
+    ("rtc-turn", "a TURN server and a blocked direct path"),
+    ("rtc-encrypted", "a capture of the datagrams on the wire, in which no payload may be read"),
+    ("rtc-mesh", "a mesh of 2 to 12 participants, with upload bytes and CPU of each"),
+];
+
+/// What the evidence says of a claim, and the command that measures it (empty if this version has none).
+pub(super) fn answer(
+    claim: &'static Claim,
+    evidence: &Evidence<'_>,
+    matrix: &Matrix,
+) -> (Answer, &'static str) {
+    if let Some(answer) = further::answer(claim, evidence) {
+        return (answer, MATRIX);
+    }
+    if let Some((_, command, judge)) = BINDINGS.iter().find(|(id, ..)| *id == claim.id) {
+        return (judge(claim, evidence), command);
+    }
+    if let Some(answer) = of_matrix(claim, matrix) {
+        return (answer, MATRIX);
+    }
+    let needs = NEEDS.iter().find(|(id, _)| *id == claim.id).map(|(_, what)| *what);
+    (Answer::not_measured(claim, unmeasured(needs.unwrap_or("what no command of this version measures"))), "")
+}
+
+/// A cell of the matrix for a claim of one column; a row of it for a claim of words, which holds if each of them does.
+fn of_matrix(claim: &'static Claim, matrix: &Matrix) -> Option<Answer> {
+    let cells: Vec<&MatrixCell> = matrix.cells().filter(|cell| cell.claim == claim.id).collect();
+    if let [cell] = cells.as_slice() {
+        let verdict = cell.verdict.clone();
+        return Some(Answer {
+            claim,
+            measured: cell.measured.clone(),
+            value: cell.value,
+            bounds: None,
+            verdict,
+            condition: cell.condition.clone(),
+            evidence: cell.evidence.clone(),
+        });
+    }
+    let first = cells.first()?;
+    let title = |cell: &MatrixCell| {
+        COLUMNS.iter().find(|column| column.protocol == cell.protocol).map_or(cell.protocol, |c| c.title)
+    };
+    let named = |word: &str| -> Vec<String> {
+        let cells = cells.iter().filter(|cell| cell.verdict.word() == word);
+        let why = |cell: &MatrixCell| match &cell.verdict {
+            Verdict::NotMeasured { what_would } => what_would.clone(),
+            verdict => verdict.condition(),
+        };
+        cells.map(|cell| format!("{}: {}", title(cell), why(cell))).collect()
+    };
+    let (wrong, depends, open) = (named("not reproduced"), named("depends"), named("not measured"));
+    let verdict = if !wrong.is_empty() {
+        Verdict::NotReproduced { by: wrong.join("; ") }
+    } else if !open.is_empty() {
+        unmeasured(open.join("; "))
+    } else if !depends.is_empty() {
+        Verdict::Depends { on: "the protocol".into(), flips_at: depends.join("; ") }
+    } else {
+        Verdict::Reproduced
+    };
+    let measured: Vec<&str> =
+        cells.iter().map(|cell| if cell.measured.is_empty() { "-" } else { &cell.measured }).collect();
+    let row = matrix.rows.iter().find(|row| row.feature == first.feature)?;
+    let parts = [verdict.condition(), row.note.clone()];
+    Some(Answer {
+        claim,
+        measured: measured.join(" | "),
+        value: None,
+        bounds: None,
+        condition: parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "),
+        verdict,
+        evidence: cells.iter().map(|cell| cell.evidence.as_str()).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// As the matrix judges the same feature, by this claim's numbers.
+fn rowed(
+    judge: fn(&Evidence<'_>, &Question<'_>) -> Finding,
+    claim: &'static Claim,
+    evidence: &Evidence<'_>,
+) -> Answer {
+    match COLUMNS.iter().find(|column| column.protocol == claim.subject) {
+        Some(column) => {
+            let finding = judge(evidence, &Question { column, claim, claimed: &claim.claim });
+            Answer::found(claim, finding)
+        }
+        None => Answer::not_measured(claim, unmeasured("a protocol of the matrix")),
+    }
+}
+
+/// A metric of a cell in the claim's own unit. A cell that was asked for less than the claim is none for it.
+fn metric_of(claim: &'static Claim, evidence: &Evidence<'_>, cell: &str, name: &str) -> Answer {
+    let (found, value) = match evidence.cell(cell).and_then(|found| Ok((found, evidence.metric(cell, name)?)))
+    {
+        Ok(found) => found,
+        Err(verdict) => return Answer::not_measured(claim, verdict),
+    };
+    let asked = f64::from(found.spec.clients);
+    if name == "connected" && claim.low.is_some_and(|low| asked < low) {
+        let wanted = short(claim.low.unwrap_or(0.0));
+        return Answer::not_measured(
+            claim,
+            unmeasured(format!("{wanted} clients, where {cell} had {}", short(asked))),
+        );
+    }
+    let bounds =
+        metric::find(name).and_then(|metric| metric.bounds(found)).unwrap_or_else(|| Bounds::exact(value));
+    Answer::judged(claim, Estimate { value, bounds }, format!("{name} of {cell}"), String::new())
+}
+
+impl Answer {
+    /// Nothing was measured.
+    pub(super) fn not_measured(claim: &'static Claim, verdict: Verdict) -> Answer {
+        let condition = verdict.condition();
+        let (measured, evidence) = (String::new(), String::new());
+        Answer { claim, measured, value: None, bounds: None, condition, verdict, evidence }
+    }
+
+    /// A figure held against the claim's numbers, with what else is to be said.
+    pub(super) fn judged(
+        claim: &'static Claim,
+        estimate: Estimate,
+        evidence: String,
+        note: String,
+    ) -> Answer {
+        let verdict = judge(claim, estimate).unwrap_or_else(|| unmeasured(claim.rule.clone()));
+        Answer::with(claim, verdict, estimate, evidence, note)
+    }
+
+    /// A figure whose verdict follows a rule of its own.
+    pub(super) fn with(
+        claim: &'static Claim,
+        verdict: Verdict,
+        estimate: Estimate,
+        evidence: String,
+        note: String,
+    ) -> Answer {
+        let parts = [verdict.condition(), note];
+        Answer {
+            claim,
+            measured: with_unit(estimate.value, &claim.unit),
+            value: Some(estimate.value),
+            bounds: Some(estimate.bounds),
+            condition: parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "),
+            verdict,
+            evidence,
+        }
+    }
+
+    pub(super) fn found(claim: &'static Claim, finding: Finding) -> Answer {
+        let parts = [finding.verdict.condition(), finding.note, finding.shared];
+        Answer {
+            claim,
+            measured: finding.measured,
+            value: finding.value,
+            bounds: None,
+            condition: parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "),
+            verdict: finding.verdict,
+            evidence: finding.evidence,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_bound_is_a_claim_and_bound_once() {
+        let ids = BINDINGS.iter().map(|(id, ..)| *id).chain(NEEDS.iter().map(|(id, _)| *id));
+        let ids: Vec<&str> = ids.chain(further::claims()).collect();
+        for (i, id) in ids.iter().enumerate() {
+            assert!(super::super::find(id).is_some(), "{id} is no claim");
+            assert!(!ids[i + 1..].contains(id), "{id} is bound twice");
+        }
+    }
+
+    /// Everything that the guide says of the five protocols has a measurement, or a reason why not here.
+    #[test]
+    fn every_claim_about_the_protocols_is_bound() {
+        const SECTIONS: [&str; 6] = [
+            "Short Polling",
+            "Long Polling",
+            "WebSockets",
+            "Server-Sent Events",
+            "WebRTC",
+            "Comparison Matrix",
+        ];
+        let matrix = Matrix::from_parts(&[], &[]);
+        let evidence = Evidence::new(&[], &[]);
+        for claim in super::super::all().iter().filter(|c| SECTIONS.contains(&c.guide_section.as_str())) {
+            let (answer, command) = answer(claim, &evidence, &matrix);
+            let Verdict::NotMeasured { what_would } = &answer.verdict else {
+                panic!("{} has a verdict without a measurement: {answer:?}", claim.id)
+            };
+            assert!(!what_would.contains("no command"), "{}", claim.id);
+            let here = NEEDS.iter().all(|(id, _)| *id != claim.id);
+            assert_eq!(!command.is_empty(), here, "{}", claim.id);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Every claim of the guide with its verdict from the runs at hand.
+
+use super::evidence::{Evidence, usable};
+use super::further::Answer;
+use super::matrix::Matrix;
+use super::{all, binding};
+use crate::measure::cell::Cell;
+use crate::measure::run::{Run, RunKind};
+
+/// A claim, what the runs say about it, and where that comes from.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Claim and verdict.
+    pub answer: Answer,
+    /// The runs that it rests on; empty if none.
+    pub run: String,
+    /// The command that measures it; empty if this version has none.
+    pub measured_by: &'static str,
+}
+
+/// The verdicts of `runs`, the newest last: of several cells of one name the newest that can be used counts.
+pub fn entries(runs: &[Run]) -> Vec<Entry> {
+    let (names, cells): (Vec<&str>, Vec<Cell>) = gather(runs).into_iter().unzip();
+    let source = runs.iter().rev().map(|run| run.file.source.as_slice()).find(|source| !source.is_empty());
+    let source = source.unwrap_or_default();
+    let evidence = Evidence::new(&cells, source);
+    let matrix = Matrix::from_parts(&cells, source);
+    let entry = |claim| {
+        let (answer, measured_by) = binding::answer(claim, &evidence, &matrix);
+        let of_cell = |(run, cell): (&&'_ str, &Cell)| {
+            mentions(&answer.evidence, &cell.spec.name).then(|| (*run).to_owned())
+        };
+        let mut from: Vec<String> = names.iter().zip(&cells).filter_map(of_cell).collect();
+        from.sort_unstable();
+        from.dedup();
+        Entry { run: from.join(" "), answer, measured_by }
+    };
+    all().iter().map(entry).collect()
+}
+
+/// Cells of all runs under the names by which claims know them, each with its run.
+fn gather(runs: &[Run]) -> Vec<(&str, Cell)> {
+    let mut gathered: Vec<(&str, Cell)> = Vec::new();
+    for run in runs {
+        for cell in &run.cells {
+            let mut cell = cell.clone();
+            if run.file.kind == RunKind::Scenario {
+                cell.spec.name = format!("{}/{}", run.file.scenario.name, cell.spec.name);
+            }
+            match gathered.iter_mut().find(|(_, known)| known.spec.name == cell.spec.name) {
+                Some(known) if usable(&cell).is_ok() || usable(&known.1).is_err() => {
+                    *known = (&run.name, cell)
+                }
+                Some(_) => {}
+                None => gathered.push((&run.name, cell)),
+            }
+        }
+    }
+    gathered
+}
+
+/// Whether a text of evidence names a cell, itself or by `family/*`.
+fn mentions(evidence: &str, cell: &str) -> bool {
+    evidence.split([' ', ',']).any(|word| {
+        word == cell
+            || word.strip_suffix('*').is_some_and(|family| !family.is_empty() && cell.starts_with(family))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::cell::TrustLevel;
+    use crate::measure::run::{RunFile, ScenarioText};
+    use crate::measure::sample;
+
+    fn run(name: &str, kind: RunKind, scenario: &str, cells: Vec<Cell>) -> Run {
+        let text = ScenarioText { name: scenario.into(), text: String::new() };
+        let file = RunFile::begin(kind, vec!["rtbench".into()], 7, text);
+        Run { name: name.into(), file, cells, warnings: Vec::new() }
+    }
+
+    fn entry<'a>(entries: &'a [Entry], id: &str) -> &'a Entry {
+        entries.iter().find(|entry| entry.answer.claim.id == id).expect("every claim has an entry")
+    }
+
+    #[test]
+    fn every_claim_has_an_entry_also_without_runs() {
+        let entries = entries(&[]);
+        assert_eq!(entries.len(), all().len());
+        assert!(
+            entries.iter().all(|entry| entry.answer.verdict.word() == "not measured" && entry.run.is_empty())
+        );
+        assert_eq!(entry(&entries, "ws-rtt").measured_by, "rtbench run echo -p websocket");
+    }
+
+    #[test]
+    fn the_newest_usable_cell_counts_and_is_named() {
+        let framing = |bytes: f64| sample::cell("workload/websocket").stream(bytes, 6.0);
+        let broken = framing(9.0).with(|cell| cell.trust.level = TrustLevel::Invalid).build();
+        let runs = [
+            run("first", RunKind::Matrix, "matrix", vec![framing(4.0).build()]),
+            run("second", RunKind::Matrix, "matrix", vec![framing(2.0).build()]),
+            run("third", RunKind::Matrix, "matrix", vec![broken]),
+        ];
+        let entries = entries(&runs);
+        let frame = entry(&entries, "ws-frame");
+        assert_eq!((frame.answer.value, frame.run.as_str()), (Some(2.0), "second"));
+        assert_eq!(frame.answer.verdict.word(), "reproduced");
+    }
+
+    #[test]
+    fn a_scenarios_cells_are_known_by_its_name() {
+        let cell = sample::cell("websocket")
+            .latency_ms(&[3.0; 2_000], 2_000)
+            .with(|cell| cell.spec.protocol = "websocket".into());
+        let entries = entries(&[run("echoed", RunKind::Scenario, "echo", vec![cell.build()])]);
+        let rtt = entry(&entries, "ws-rtt");
+        assert_eq!((rtt.run.as_str(), rtt.answer.verdict.word()), ("echoed", "depends"));
+    }
+
+    #[test]
+    fn the_longest_poll_is_taken_off_the_longest_latency() {
+        let cell = |largest_ms: f64| {
+            let cell = sample::cell("poll-latency/short-poll").latency_ms(&[2_000.0, largest_ms], 2);
+            cell.with(|cell| cell.exchange = sample::distribution(&[3.0, 20.0], 2)).build()
+        };
+        let verdict = |largest_ms| {
+            let entries = entries(&[run("r", RunKind::Matrix, "matrix", vec![cell(largest_ms)])]);
+            entry(&entries, "sp-latency-max").answer.verdict.word()
+        };
+        assert_eq!((verdict(5_019.0), verdict(5_021.0)), ("reproduced", "not reproduced"));
+    }
+}

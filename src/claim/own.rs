@@ -1,0 +1,167 @@
+//! Claims that need an arithmetic of their own. Each says what it reckoned with.
+
+use super::Claim;
+use super::binding::MATRIX;
+use super::evidence::{Evidence, events_per_subscriber_per_s, unmeasured};
+use super::further::Answer;
+use super::row::{self, Question};
+use super::verdict::{Estimate, Verdict, short};
+use crate::measure::metric;
+use crate::stats::Bounds;
+
+/// Takes the value, or returns the answer `not measured` that stands in its place.
+macro_rules! known {
+    ($claim:expr, $result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(verdict) => return Answer::not_measured($claim, verdict),
+        }
+    };
+}
+
+/// The interval, "plus one request time": the longest poll is taken off the longest latency.
+pub(super) fn poll_latency_max(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    const CELL: &str = "poll-latency/short-poll";
+    let cell = known!(claim, evidence.cell(CELL));
+    let largest_s = known!(claim, evidence.metric(CELL, "response_max_ms")) / 1e3;
+    let exchange_s = known!(claim, evidence.metric(CELL, "exchange_max_ms")) / 1e3;
+    if cell.spec.poll_interval_s != 5.0 {
+        return Answer::not_measured(claim, unmeasured("a poll interval of 5 s"));
+    }
+    let note = format!(
+        "largest latency {} s less the longest poll of {} ms, of {} events",
+        short(largest_s),
+        short(exchange_s * 1e3),
+        short(cell.response.events as f64)
+    );
+    let estimate = Estimate::exact(largest_s - exchange_s);
+    Answer::judged(claim, estimate, format!("response_max_ms and exchange_max_ms of {CELL}"), note)
+}
+
+/// A held poll is wasted when nothing happens while it is held: with Poisson events, with probability e^(-rate x hold).
+pub(super) fn held_polls_wasted(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    const CELL: &str = "workload/long-poll";
+    /// What the reference server holds when it is asked for no time, in seconds.
+    const SERVERS_HOLD_S: f64 = 30.0;
+    let cell = known!(claim, evidence.cell(CELL));
+    let percent = known!(claim, evidence.metric(CELL, "wasted_percent"));
+    let hold_s = cell.spec.hold_s.unwrap_or(SERVERS_HOLD_S);
+    let rate = events_per_subscriber_per_s(cell);
+    let claimed = claim.high.unwrap_or(5.0);
+    let verdict = Verdict::Depends {
+        on: "how often something happens within the hold".into(),
+        flips_at: format!(
+            "one event in {} s here, for which e^(-rate x hold of {} s) predicts {}%; {}% needs more than one event in {} s",
+            short(1.0 / rate),
+            short(hold_s),
+            short(100.0 * (-rate * hold_s).exp()),
+            short(claimed),
+            short(hold_s / -(claimed / 100.0).ln())
+        ),
+    };
+    let bounds = metric::find("wasted_percent").and_then(|metric| metric.bounds(cell));
+    let estimate = Estimate { value: percent, bounds: bounds.unwrap_or(Bounds::exact(percent)) };
+    Answer::with(claim, verdict, estimate, format!("wasted_percent of {CELL}"), String::new())
+}
+
+/// How long a poll is held when nothing happens. A shorter hold than the claim's shows that the server keeps what it is
+/// told, and no more.
+pub(super) fn hold(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    const CELL: &str = "hold/long-poll";
+    let cell = known!(claim, evidence.cell(CELL));
+    let held_s = known!(claim, evidence.metric(CELL, "exchange_p50_ms")) / 1e3;
+    let told_s = cell.spec.hold_s.unwrap_or(f64::NAN);
+    let note =
+        format!("held {} s when told {} s, over {} polls", short(held_s), short(told_s), cell.exchange.count);
+    let source = format!("exchange_p50_ms of {CELL}");
+    if claim.low.is_some_and(|low| told_s < low) {
+        let verdict = Verdict::Depends {
+            on: "the hold that the server is told".into(),
+            flips_at: format!("a shorter one was told here; `{MATRIX} --full` waits for the claim's own"),
+        };
+        return Answer::with(claim, verdict, Estimate::exact(held_s), source, note);
+    }
+    Answer::judged(claim, Estimate::exact(held_s), source, note)
+}
+
+/// Each client's own message and back.
+pub(super) fn round_trip(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    let Some(column) = super::matrix::COLUMNS.iter().find(|column| column.protocol == claim.subject) else {
+        return Answer::not_measured(claim, unmeasured("a protocol of the matrix"));
+    };
+    let question = Question { column, claim, claimed: &claim.claim };
+    Answer::found(claim, row::network_latency(evidence, &question, &format!("echo/{}", claim.subject)))
+}
+
+/// Framing of both directions against the headers of one poll, on the layer of the protocol alone.
+pub(super) fn saving(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    let framing = known!(claim, evidence.metric("workload/websocket", "framing_in_bytes_per_delivery"));
+    let headers = known!(claim, evidence.metric("workload/short-poll", "overhead_bytes_per_exchange"));
+    let cell = known!(claim, evidence.cell("workload/short-poll"));
+    let percent = 100.0 * (1.0 - framing / headers);
+    let note = format!(
+        "{} B of framing against {} B of {} headers of a poll, without TLS and TCP/IP",
+        short(framing),
+        short(headers),
+        cell.spec.headers
+    );
+    let source = "framing_in_bytes_per_delivery of workload/websocket, overhead_bytes_per_exchange of workload/short-poll";
+    Answer::judged(claim, Estimate::exact(percent), source.into(), note)
+}
+
+/// User memory of the idle server per connection.
+pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    let slope = known!(claim, evidence.memory_slope(&claim.subject));
+    let note = format!(
+        "user memory of the idle server, slope over {} client counts{}",
+        slope.points,
+        if slope.coarse { " (coarse)" } else { "" }
+    );
+    let estimate = Estimate { value: slope.value / 1e3, bounds: slope.bounds.scaled(1e-3) };
+    let source = format!("slope of server_memory_idle_bytes over memory/{}/*", claim.subject);
+    Answer::judged(claim, estimate, source, note)
+}
+
+/// Something that a probe did or could not do.
+pub(super) fn works(claim: &'static Claim, evidence: &Evidence<'_>, name: &str) -> Answer {
+    let probe = known!(claim, evidence.probe(&claim.subject, name));
+    let works = if probe.found == "yes" { 1.0 } else { 0.0 };
+    let source = format!("probe {name} in probe/{}", claim.subject);
+    Answer {
+        measured: probe.found.clone(),
+        ..Answer::judged(claim, Estimate::exact(works), source, probe.detail.clone())
+    }
+}
+
+/// Connections cut in mid-stream, and what never came.
+pub(super) fn reconnect(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    let probe = known!(claim, evidence.probe(&claim.subject, "reconnect"));
+    let Some(&lost) = probe.evidence.get("lost").filter(|_| probe.found == "yes") else {
+        let verdict = Verdict::NotReproduced { by: probe.detail.clone() };
+        let source = format!("probe reconnect in probe/{}", claim.subject);
+        return Answer {
+            measured: probe.found.clone(),
+            evidence: source,
+            ..Answer::not_measured(claim, verdict)
+        };
+    };
+    let source = format!("probe reconnect in probe/{}", claim.subject);
+    Answer::judged(claim, Estimate::exact(lost), source, probe.detail.clone())
+}
+
+/// The protocol has no binary message; what an encoding makes of 256 byte values.
+pub(super) fn text_only(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    let probe = known!(claim, evidence.probe(&claim.subject, "binary"));
+    let figure = |name: &str| probe.evidence.get(name).copied().unwrap_or(f64::NAN);
+    let needs_encoding = probe.found == "no";
+    let note = format!(
+        "{} bytes of binary took {} B on the wire, framing included: x{}",
+        short(figure("sent_bytes")),
+        short(figure("wire_in_bytes")),
+        short(figure("wire_in_bytes") / figure("sent_bytes"))
+    );
+    let source = format!("probe binary in probe/{}", claim.subject);
+    let measured = if needs_encoding { "text only" } else { "binary, too" };
+    let works = Estimate::exact(if needs_encoding { 1.0 } else { 0.0 });
+    Answer { measured: measured.into(), ..Answer::judged(claim, works, source, note) }
+}

@@ -1,0 +1,130 @@
+//! Probes of what only one protocol has: kinds of messages, named events, modes of a channel.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
+
+use super::{MESSAGES, PATIENCE, Stage, drive};
+use crate::measure::cell::Probe;
+use crate::protocol::Options;
+
+/// The four kinds of data channels: in order or not, and how often a lost message is sent again.
+const MODES: [(bool, Option<u16>); 4] = [(true, None), (true, Some(0)), (false, None), (false, Some(0))];
+
+impl Stage<'_> {
+    /// The probe that only this protocol has.
+    pub(super) async fn special(&self) -> Result<Option<Probe>> {
+        match self.protocol.name {
+            "websocket" => self.types().await.context("types").map(Some),
+            "sse" => self.named_events().await.context("named events").map(Some),
+            "webrtc" => self.modes().await.context("modes").map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Text and binary come back as what they were, a ping is answered with its own bytes, a close with a close
+    /// (RFC 6455, sections 5.5 and 5.6). Spoken by the library itself, without the client under test.
+    async fn types(&self) -> Result<Probe> {
+        let stream = TcpStream::connect(self.server.address).await?;
+        let url = format!("ws://{}/ws?echo=1", self.server.address);
+        let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await?;
+        let text = Frame::text("text: \u{e9}\u{1F600}");
+        let binary = Frame::binary((0..=255u8).collect::<Vec<u8>>());
+        let ping = Frame::Ping("rtbench".into());
+        let mut works = Vec::new();
+        for (name, sent, expected) in [
+            ("text", text.clone(), text),
+            ("binary", binary.clone(), binary),
+            ("ping", ping, Frame::Pong("rtbench".into())),
+        ] {
+            socket.send(sent).await?;
+            works.push((name, answer(&mut socket).await? == Some(expected)));
+        }
+        socket.send(Frame::Close(None)).await?;
+        works.push(("close", matches!(answer(&mut socket).await?, Some(Frame::Close(_)) | None)));
+        Ok(verdict("types", works, "came back as what it was sent as, or was answered as it should be"))
+    }
+
+    /// A text and a binary event of one stream, each under a name of its own.
+    async fn named_events(&self) -> Result<Probe> {
+        let topic = "probe-named";
+        let url = format!("http://{}/sse?topic={topic}", self.server.address);
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let mut stream = client.get(url).send().await?.error_for_status()?;
+        let publish = format!("http://{}/topics/{topic}", self.server.address);
+        for (media, body) in
+            [("text/plain", b"plain".to_vec()), ("application/octet-stream", vec![0, 13, 255])]
+        {
+            let request = client.post(&publish).header("Content-Type", media).body(body);
+            request.send().await?.error_for_status()?;
+        }
+        let names = ["message", "base64"];
+        let mut read = Vec::new();
+        let mut works = Vec::new();
+        let has = |read: &[u8], name: &str| {
+            let line = format!("event: {name}\n");
+            read.windows(line.len()).any(|window| window == line.as_bytes())
+        };
+        while !names.iter().all(|name| has(&read, name)) {
+            match timeout(PATIENCE, stream.chunk()).await {
+                Ok(Ok(Some(chunk))) => read.extend_from_slice(&chunk),
+                Ok(Ok(None)) | Err(_) => break,
+                Ok(Err(error)) => bail!(error),
+            }
+        }
+        works.extend(names.map(|name| (name, has(&read, name))));
+        Ok(verdict("named-events", works, "arrived under its own name"))
+    }
+
+    /// Each kind of channel between two peers, ten messages over each. Nothing is lost on loopback, so what the modes
+    /// do about loss is not in this.
+    async fn modes(&self) -> Result<Probe> {
+        let mut works = Vec::new();
+        for (number, (ordered, max_retransmits)) in MODES.into_iter().enumerate() {
+            let options = Options { ordered, max_retransmits, ..self.options(true) };
+            let mut pair = self.pair_with(&format!("probe-mode-{number}"), &options).await?;
+            for message in 0..MESSAGES {
+                pair[0].outgoing = Some((format!("message {message}").into_bytes(), false));
+                let arrived = drive(&mut pair, |pair| pair[1].mail.payloads.len() > message).await;
+                ensure!(arrived, "message {message} did not arrive in mode {number}");
+            }
+            let name = match (ordered, max_retransmits) {
+                (true, None) => "reliable-ordered",
+                (true, Some(_)) => "unreliable-ordered",
+                (false, None) => "reliable-unordered",
+                (false, Some(_)) => "unreliable-unordered",
+            };
+            works.push((name, pair[1].mail.payloads.len() == MESSAGES));
+        }
+        Ok(verdict("modes", works, "carried 10 messages between two peers, without loss on the way"))
+    }
+}
+
+/// The next message; `None` at the end of the connection.
+async fn answer(socket: &mut WebSocketStream<TcpStream>) -> Result<Option<Frame>> {
+    let next: Duration = PATIENCE;
+    Ok(timeout(next, socket.next()).await.context("no answer")?.transpose()?)
+}
+
+/// Yes if all of it works.
+fn verdict(name: &str, works: Vec<(&'static str, bool)>, did: &str) -> Probe {
+    let failed: Vec<&str> = works.iter().filter(|(_, works)| !works).map(|(name, _)| *name).collect();
+    let all: Vec<&str> = works.iter().map(|(name, _)| *name).collect();
+    let evidence: BTreeMap<String, f64> =
+        works.iter().map(|(name, works)| ((*name).to_owned(), f64::from(u8::from(*works)))).collect();
+    Probe {
+        name: name.to_owned(),
+        found: if failed.is_empty() { "yes" } else { "no" }.to_owned(),
+        evidence,
+        detail: match failed.is_empty() {
+            true => format!("{}: each {did}", all.join(", ")),
+            false => format!("not so: {}", failed.join(", ")),
+        },
+    }
+}

@@ -1,0 +1,70 @@
+//! Where a client's receipts go: decoded, told apart, stamped and recorded.
+
+use reference_server::envelope::{DecodeError, Envelope};
+
+use super::run::{Phase, Run};
+use crate::measure::delivery::Tracker;
+use crate::protocol::Inbox;
+use crate::scenario::plan::Role;
+
+/// The inbox of one read: one time for all that it brings.
+pub(super) struct Receipts<'a> {
+    run: &'a Run,
+    role: Role,
+    trackers: &'a mut Vec<(u32, Tracker)>,
+    /// Time of the first receipt, in ns from the start of the load.
+    pub(super) now_ns: Option<u64>,
+    /// Events of this run among them.
+    pub(super) events: u32,
+}
+
+impl<'a> Receipts<'a> {
+    /// For one read of a client with this role and these trackers, sorted by stream.
+    pub(super) fn new(run: &'a Run, role: Role, trackers: &'a mut Vec<(u32, Tracker)>) -> Receipts<'a> {
+        Receipts { run, role, trackers, now_ns: None, events: 0 }
+    }
+}
+
+impl Inbox for Receipts<'_> {
+    fn push(&mut self, payload: &[u8]) {
+        let Receipts { run, role, trackers, .. } = self;
+        let now_ns = *self.now_ns.get_or_insert_with(|| run.now_ns());
+        let mut recorder = run.recorder.borrow_mut();
+        let envelope = match Envelope::decode(payload) {
+            Ok(envelope)
+                if recorder.owns(&envelope) && run.spec.role(envelope.stream).group == role.group =>
+            {
+                envelope
+            }
+            Err(DecodeError::Checksum) => {
+                recorder.counts.corrupt += 1;
+                return;
+            }
+            _ => {
+                recorder.counts.foreign += 1;
+                return;
+            }
+        };
+        self.events += 1;
+        if run.phase() >= Phase::Late && recorder.measures(envelope.due_ns) {
+            recorder.counts.late += 1;
+            return;
+        }
+        let arrival = recorder
+            .measures(envelope.due_ns)
+            .then(|| tracker(trackers, envelope.stream).see(envelope.sequence));
+        recorder.hit(&envelope, now_ns, payload.len(), arrival);
+    }
+
+    fn missed(&mut self, count: u64) {
+        self.run.recorder.borrow_mut().counts.declared_missed += count;
+    }
+}
+
+fn tracker(trackers: &mut Vec<(u32, Tracker)>, stream: u32) -> &mut Tracker {
+    let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream).unwrap_or_else(|at| {
+        trackers.insert(at, (stream, Tracker::default()));
+        at
+    });
+    &mut trackers[at].1
+}

@@ -1,0 +1,82 @@
+//! `rtbench doctor`: the machine, the instrument's own floor on it, and whether its times are right.
+
+mod verify;
+
+use std::io::Write;
+
+use anyhow::Result;
+use tokio::task::LocalSet;
+
+use crate::cli::DoctorArgs;
+use crate::exit::Exit;
+use crate::host::checkup::{self, Finding, Further};
+use crate::host::clock::monotonic_ns;
+use crate::host::facts::HostFacts;
+use crate::host::timer::Timer;
+
+/// Waits that the timer is tried with.
+const WAITS: usize = 200;
+
+/// Looks at everything and says it. A check of `--verify` that does not hold fails the command.
+///
+/// # Errors
+/// The processes cannot be started, or the output not be written.
+pub fn run(args: &DoctorArgs) -> Result<Exit> {
+    crate::host::process::descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let facts = HostFacts::read();
+    let further = Further { timer_late_ns: timer_late_ns(&runtime)?, ..Further::read() };
+    let findings = checkup::judge(&facts, &further);
+    print(&format!("{}\n", facts.summary()))?;
+    for finding in &findings {
+        print(&line(finding))?;
+    }
+    let mut exit = Exit::Ok;
+    if args.verify {
+        print("\nTimes, measured against expected\n")?;
+        let mut say = |check: verify::Check| {
+            if !check.holds {
+                exit = Exit::Failed;
+            }
+            let mark = if check.holds { '✓' } else { '✗' };
+            // A terminal that is gone is no reason to stop checking.
+            let _ = print(&format!(
+                "  {mark} {}: {} (expected {})\n",
+                check.name, check.measured, check.expected
+            ));
+        };
+        runtime.block_on(async {
+            verify::holds(&mut say).await?;
+            verify::stall(&mut say).await
+        })?;
+    }
+    Ok(exit)
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { state, what, found, advice } = finding;
+    let advice = if advice.is_empty() { String::new() } else { format!(" → {advice}") };
+    format!("  {} {what}: {found}{advice}\n", state.mark())
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// How late waits of 1 ms end, in the median and at most.
+fn timer_late_ns(runtime: &tokio::runtime::Runtime) -> Result<Option<(u64, u64)>> {
+    let mut late: Vec<u64> = LocalSet::new().block_on(runtime, async {
+        let timer = Timer::new()?;
+        let mut late = Vec::with_capacity(WAITS);
+        for _ in 0..WAITS {
+            let due_ns = monotonic_ns() + 1_000_000;
+            timer.sleep_until(due_ns).await;
+            late.push(monotonic_ns().saturating_sub(due_ns));
+        }
+        anyhow::Ok(late)
+    })?;
+    late.sort_unstable();
+    Ok(late.get(WAITS / 2).copied().zip(late.last().copied()))
+}

@@ -1,0 +1,201 @@
+//! `doctor --verify`: the instrument's times against servers of known behaviour.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::sync::watch;
+
+use crate::fleet::coordinator::{Fleet, Progress};
+use crate::fleet::server::{Server, ServerChoice};
+use crate::measure::cell::{Cell, Distribution, Status};
+use crate::scenario::plan::{CellSpec, Pattern};
+
+/// Holds that are tried, in ms; the first is what the others are held against.
+const HOLDS_MS: [u64; 4] = [0, 1, 10, 100];
+
+/// Protocols that are checked against holds.
+const HELD: [&str; 3] = ["websocket", "sse", "long-poll"];
+
+/// How far latency minus hold may be from the case without a hold, in ns.
+const HOLD_TOLERANCE_NS: i64 = 100_000;
+
+/// Rounds over all holds, of which the least disturbed counts: what else runs on a host can only add.
+const ROUNDS: usize = 3;
+
+/// How long the server is stopped.
+const STALL: Duration = Duration::from_millis(500);
+
+/// A response or service time that only a stall explains, in ns.
+const STALLED_NS: u64 = 400_000_000;
+
+/// One thing expected, and what was measured.
+pub(super) struct Check {
+    pub(super) name: String,
+    pub(super) expected: String,
+    pub(super) measured: String,
+    pub(super) holds: bool,
+}
+
+/// The times of a cell without a cell's other duties.
+fn spec(protocol: &str, clients: u32, rate_per_s: f64, duration_s: f64) -> CellSpec {
+    CellSpec {
+        name: format!("verify/{protocol}"),
+        protocol: protocol.to_owned(),
+        pattern: Pattern::Echo,
+        clients,
+        group: 1,
+        rate_per_s,
+        keep_alive: true,
+        hold_s: Some(20.0),
+        duration_s,
+        warmup_s: 0.5,
+        drain_s: 2.0,
+        ..CellSpec::example()
+    }
+}
+
+async fn measure(server: ServerChoice, spec: &CellSpec, on_second: &mut dyn FnMut()) -> Result<Cell> {
+    let (_sender, stop) = watch::channel(false);
+    let program = std::env::current_exe()?;
+    let fleet = Fleet { program, server, workers: Some(1), headers: String::new(), stop };
+    let cell = fleet
+        .measure(spec, &mut |progress| {
+            if matches!(progress, Progress::Second(_)) {
+                on_second();
+            }
+        })
+        .await;
+    ensure!(cell.status == Status::Finished, "{}: {:?}", spec.name, cell.status);
+    Ok(cell)
+}
+
+/// Latency minus the hold that the server really made, for each protocol and hold.
+pub(super) async fn holds(say: &mut dyn FnMut(Check)) -> Result<()> {
+    let dir = std::env::temp_dir().join(format!("rtbench-verify-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    for protocol in HELD {
+        let mut best = [[i64::MAX; 2]; HOLDS_MS.len()];
+        for _ in 0..ROUNDS {
+            for (best, hold_ms) in best.iter_mut().zip(HOLDS_MS) {
+                let rest = rest_ns(protocol, hold_ms, &dir.join("stamps")).await?;
+                *best = [best[0].min(rest[0]), best[1].min(rest[1])];
+            }
+        }
+        let base = best[0];
+        for (rest, hold_ms) in best.into_iter().zip(HOLDS_MS) {
+            for (i, word) in ["p50", "p99"].into_iter().enumerate() {
+                let moved_ns = rest[i] - base[i];
+                say(Check {
+                    name: format!("{protocol}, held {hold_ms} ms: {word} of latency minus hold"),
+                    expected: format!("{} us +-{}", base[i] / 1_000, HOLD_TOLERANCE_NS / 1_000),
+                    measured: format!("{} us", rest[i] / 1_000),
+                    holds: moved_ns.abs() <= HOLD_TOLERANCE_NS,
+                });
+            }
+        }
+    }
+    Ok(std::fs::remove_dir_all(dir)?)
+}
+
+/// Median and 99th percentile of latency, less those of the hold.
+async fn rest_ns(protocol: &str, hold_ms: u64, stamps: &Path) -> Result<[i64; 2]> {
+    let words = ["holder", "--hold", &format!("{hold_ms}ms"), "--stamps", &stamps.to_string_lossy()];
+    let server = ServerChoice::Start {
+        program: std::env::current_exe()?,
+        args: words.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    // Rare enough that no message of a client waits for the one before it.
+    let cell = measure(server, &spec(protocol, 100, 5.0, 2.5), &mut || {}).await?;
+    let text = std::fs::read_to_string(stamps).context("the server left no stamps")?;
+    let mut held: Vec<i64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    held.sort_unstable();
+    ensure!(held.len() as u64 >= cell.counts.delivered && !held.is_empty(), "stamps are missing");
+    let latency = cell.service.samples().context("nothing was delivered")?;
+    let at = |p: f64| held[((p * held.len() as f64) as usize).min(held.len() - 1)];
+    Ok([0.5, 0.99].map(|p| latency.value_at_quantile(p) as i64 - at(p)))
+}
+
+/// The server stands still for a while: who waits for it must say so, and nothing may vanish from the record.
+pub(super) async fn stall(say: &mut dyn FnMut(Check)) -> Result<()> {
+    for in_flight in [Some(1), None] {
+        let load = if in_flight.is_some() { "one in flight" } else { "open loop" };
+        let spec = CellSpec { in_flight, ..spec("websocket", 20, 50.0, 4.0) };
+        let cell = stalled(&spec).await?;
+        let (counts, clients) = (&cell.counts, u64::from(spec.clients));
+        let kept = counts.delivered == counts.published && counts.shed == 0 && counts.lost == 0;
+        let mut check = |what: &str, expected: String, measured: String, holds: bool| {
+            say(Check {
+                name: format!("stopped for {} ms, {load}: {what}", STALL.as_millis()),
+                expected,
+                measured,
+                holds,
+            });
+        };
+        check(
+            "nothing is dropped from the record",
+            format!("{} samples", counts.published),
+            format!("{} samples, {} lost, {} shed", cell.response.count, counts.lost, counts.shed),
+            kept && cell.response.count == counts.published,
+        );
+        let p99_ms = at_ms(&cell.response, 0.99);
+        let limit_ms = STALLED_NS as f64 / 1e6;
+        check(
+            "response p99 shows it",
+            format!(">= {limit_ms} ms"),
+            format!("{p99_ms:.1} ms"),
+            p99_ms >= limit_ms,
+        );
+        let stalled = beyond(&cell.service, STALLED_NS);
+        match in_flight {
+            Some(_) => check(
+                "service shows one stalled sample a client",
+                clients.to_string(),
+                stalled.to_string(),
+                stalled == clients,
+            ),
+            None => check(
+                "service shows every message sent meanwhile",
+                format!("> {clients}"),
+                stalled.to_string(),
+                stalled > clients,
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// A run in whose second second the server is stopped.
+async fn stalled(spec: &CellSpec) -> Result<Cell> {
+    let choice = crate::command::campaign::reference_server(&[], &[])?;
+    let mut server = Server::ready(&choice).await?;
+    let process = server.process.take().context("the server is not ours")?;
+    let pid = process.pid as libc::pid_t;
+    let mut seconds = 0;
+    let standing = ServerChoice::Standing { address: server.address, host: server.address.to_string() };
+    let cell = measure(standing, spec, &mut || {
+        seconds += 1;
+        if seconds == 1 {
+            tokio::spawn(stop_for(pid, STALL));
+        }
+    })
+    .await;
+    process.end().await;
+    cell
+}
+
+async fn stop_for(pid: libc::pid_t, time: Duration) {
+    // SAFETY: no memory is involved; the process is a child of ours that has not been waited for.
+    unsafe { libc::kill(pid, libc::SIGSTOP) };
+    tokio::time::sleep(time).await;
+    // SAFETY: as above.
+    unsafe { libc::kill(pid, libc::SIGCONT) };
+}
+
+fn at_ms(time: &Distribution, p: f64) -> f64 {
+    time.samples().map_or(0.0, |samples| samples.value_at_quantile(p) as f64 / 1e6)
+}
+
+fn beyond(time: &Distribution, ns: u64) -> u64 {
+    time.samples().map_or(0, |samples| samples.count_between(ns, u64::MAX >> 1))
+}
