@@ -149,6 +149,15 @@ pub struct RunArgs {
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
     #[arg(long, value_name = "KIND=SIZE", conflicts_with = "target", hide_short_help = true)]
     pub server_fault: Vec<crate::command::serve::Fault>,
+    /// Encrypt connections, whatever the scenario says; a target must then be https://
+    #[arg(long)]
+    pub tls: bool,
+    /// Believe any certificate of an https:// target
+    #[arg(short = 'k', long, requires = "target", conflicts_with = "ca")]
+    pub insecure: bool,
+    /// Believe certificates of an https:// target that these (PEM) have signed [default: those the system believes]
+    #[arg(long, value_name = "FILE", requires = "target")]
+    pub ca: Option<PathBuf>,
     /// Worker processes; without it, by cores and descriptors
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
@@ -169,6 +178,12 @@ pub struct ServeArgs {
     /// UDP sockets for data channels
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub rtc_sockets: usize,
+    /// Speak TLS, with a certificate made for this run; the Ready line tells it
+    #[arg(long)]
+    pub tls: bool,
+    /// Also write the certificate (PEM) to this file
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub certificate: Option<PathBuf>,
     /// How long a long poll is held when it asks for no time
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub hold: Seconds,

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use reference_server::hub::Limits;
@@ -11,7 +12,7 @@ use rtbench::protocol::{ALL, Failure, Kind, Phase, Protocol, Seat, Step};
 use support::driver::{Driver, run, seat, soon};
 use support::server::Server;
 
-/// What the suite runs a test with: a fresh server and one protocol, with connections kept and not.
+/// What the suite runs a test with: a fresh server and one protocol, with connections kept and not, plain and encrypted.
 struct Case {
     protocol: &'static Protocol,
     keep_alive: bool,
@@ -22,6 +23,7 @@ impl Case {
     fn seat(&self, topics: &[&str], publish: Option<&str>) -> Seat {
         let mut seat = seat(self.server.address, topics, publish);
         seat.options.keep_alive = self.keep_alive;
+        Rc::get_mut(&mut seat.target).unwrap().tls = self.server.tls.clone();
         seat
     }
 
@@ -46,10 +48,11 @@ fn config() -> Config {
 
 fn each(config: Config, test: impl AsyncFn(&Case)) {
     for protocol in ALL {
-        for keep_alive in [false, true] {
-            println!("{} (keep-alive: {keep_alive})", protocol.name);
+        for (keep_alive, tls) in [(false, false), (true, false), (false, true), (true, true)] {
+            println!("{} (keep-alive: {keep_alive}, TLS: {tls})", protocol.name);
             run(async {
-                let server = Server::start(config.clone());
+                let start = if tls { Server::secured } else { Server::start };
+                let server = start(config.clone());
                 soon(test(&Case { protocol, keep_alive, server })).await;
             });
         }

@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 
 use crate::app::App;
 use crate::connection::{Connection, Order};
@@ -39,14 +41,25 @@ impl Transport for TcpStream {
     }
 }
 
+impl Transport for TlsStream<TcpStream> {
+    fn reset_on_close(&self) {
+        self.get_ref().0.reset_on_close();
+    }
+}
+
 /// Accepts connections and serves each in a task of its own.
 pub(crate) async fn forever(app: &Arc<App>, listener: &TcpListener, router: &Router) {
+    let tls = app.config.tls.clone().map(TlsAcceptor::from);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 // If it fails, the connection is dead, and its task will notice.
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(serve(stream, Connection::open(app), router.clone()));
+                let (connection, router) = (Connection::open(app), router.clone());
+                match &tls {
+                    None => drop(tokio::spawn(serve(stream, connection, router))),
+                    Some(tls) => drop(tokio::spawn(secure(tls.accept(stream), connection, router))),
+                }
             }
             Err(error) => {
                 app.stats.accept_errors.add(1);
@@ -56,6 +69,18 @@ pub(crate) async fn forever(app: &Arc<App>, listener: &TcpListener, router: &Rou
                 }
             }
         }
+    }
+}
+
+/// Shakes hands, then serves. A connection that is told to end before that has nothing to finish.
+async fn secure(mut handshake: Accept<TcpStream>, connection: Arc<Connection>, router: Router) {
+    let secured = std::future::poll_fn(|cx| match connection.order(cx) {
+        Order::Serve => Pin::new(&mut handshake).poll(cx).map(Result::ok),
+        Order::Stop | Order::Cut => Poll::Ready(None),
+    });
+    // Why it failed is the client's to say.
+    if let Some(stream) = secured.await {
+        serve(stream, connection, router).await;
     }
 }
 

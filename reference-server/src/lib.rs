@@ -8,6 +8,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -22,6 +23,7 @@ mod protocol;
 mod request;
 pub mod rtc;
 pub mod stats;
+pub mod tls;
 
 pub use app::run;
 
@@ -40,6 +42,9 @@ pub struct Config {
     pub max_payload_bytes: usize,
     /// Known defects, for proving that a measurement notices them. None by default.
     pub faults: Faults,
+    /// HTTP, event streams and WebSockets are spoken over TLS and not otherwise; see [`tls::Identity`]. Data channels are
+    /// encrypted in any case.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Default for Config {
@@ -51,6 +56,7 @@ impl Default for Config {
             keep_alive: Duration::from_secs(15),
             max_payload_bytes: 1 << 20,
             faults: Faults::default(),
+            tls: None,
         }
     }
 }

@@ -101,6 +101,7 @@ impl Stage<'_> {
     fn puppet(&self, topic: &Rc<str>, index: usize, options: &Options) -> Puppet {
         let target = Target {
             address: self.server.address,
+            tls: self.server.tls.clone(),
             host: self.server.host.clone().unwrap_or_else(|| self.server.address.to_string()),
             headers: String::new(),
         };

@@ -53,10 +53,11 @@ pub(super) struct Campaign<'a> {
 ///
 /// # Errors
 /// The system does not tell where this program lies.
-pub(super) fn reference_server(args: &[&str], faults: &[Fault]) -> Result<ServerChoice> {
+pub(super) fn reference_server(args: &[&str], tls: bool, faults: &[Fault]) -> Result<ServerChoice> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let faults = faults.iter().flat_map(|fault| ["--fault", &fault.text]);
-    let args = ["serve", "--stdin-guard"].into_iter().chain(args.iter().copied()).chain(faults);
+    let tls = tls.then_some("--tls");
+    let args = ["serve", "--stdin-guard"].into_iter().chain(tls).chain(args.iter().copied()).chain(faults);
     Ok(ServerChoice::Start { program, args: args.map(str::to_owned).collect() })
 }
 

@@ -51,7 +51,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         Ok(Fleet {
             program: std::env::current_exe()?,
             // Probes wait for reconnects, and the load never sees one.
-            server: campaign::reference_server(&["--retry", "200ms"], &args.server_fault)?,
+            server: campaign::reference_server(&["--retry", "200ms"], spec.tls == "tls", &args.server_fault)?,
             workers: None,
             headers: headers::lines(&Http { headers: set, custom: Vec::new() }),
             stop,

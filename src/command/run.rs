@@ -2,7 +2,7 @@
 
 use std::net::ToSocketAddrs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::campaign::{self, Campaign, Job};
 use crate::cli::{RunArgs, WorkloadArgs};
@@ -11,8 +11,10 @@ use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
 use crate::measure::run::{Run, RunFile, RunKind, ScenarioText, ThresholdText};
 use crate::measure::threshold::{Place, Threshold};
+use crate::scenario::file::Encryption;
 use crate::scenario::unit::OneOrMany;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
+use crate::transport::tls::Trust;
 
 /// Runs it.
 ///
@@ -27,16 +29,13 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         scenario.load.duration = duration;
     }
     headers::choice(&scenario.http).map_err(ScenarioError::Invalid)?;
+    let server = server(args, &mut scenario.connect.tls)?;
     for line in &scenario.http.custom {
         headers::check(line).map_err(ScenarioError::Invalid)?;
     }
     let thresholds = thresholds(&source, &scenario)?;
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let cells = plan::cells(&scenario, seed)?;
-    let server = match &args.target {
-        Some(url) => standing_server(url)?,
-        None => campaign::reference_server(&[], &args.server_fault)?,
-    };
     let header_lines = headers::lines(&scenario.http);
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
     let mut file = RunFile::begin(RunKind::Scenario, campaign::command_line(), seed, text);
@@ -95,21 +94,47 @@ fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
     }
 }
 
-fn standing_server(url: &str) -> Result<ServerChoice> {
+/// What to load. The target's scheme and `--tls` decide on encryption before the scenario does.
+fn server(args: &RunArgs, encryption: &mut Encryption) -> Result<ServerChoice> {
+    if args.tls {
+        *encryption = Encryption::Tls;
+    }
+    let Some(url) = &args.target else {
+        return campaign::reference_server(&[], *encryption == Encryption::Tls, &args.server_fault);
+    };
+    let trust = match &args.ca {
+        _ if args.insecure => Trust::Anyone,
+        Some(path) => Trust::Pem(
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+        ),
+        None => Trust::System,
+    };
+    if url.starts_with("https://") {
+        *encryption = Encryption::Tls;
+        standing_server(url, "https://", 443, Some(trust))
+    } else if *encryption == Encryption::Tls {
+        let message = format!("connections shall be encrypted, and {url} is not https://");
+        Err(ScenarioError::Invalid(message).into())
+    } else {
+        standing_server(url, "http://", 80, None)
+    }
+}
+
+fn standing_server(url: &str, scheme: &str, port: u16, trust: Option<Trust>) -> Result<ServerChoice> {
     let wrong = || ScenarioError::Invalid(format!("'{url}' is not a target such as http://127.0.0.1:8080"));
-    let host = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
+    let host = url.strip_prefix(scheme).ok_or_else(wrong)?.trim_end_matches('/');
     // A path, a query or a name and password would be dropped in silence.
     if host.is_empty() || host.contains(['/', '?', '#', '@']) {
         return Err(wrong().into());
     }
     let has_port = host.rfind(':') > host.rfind(']');
-    let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let with_port = if has_port { host.to_owned() } else { format!("{host}:{port}") };
     let mut addresses = with_port.to_socket_addrs().map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidInput => anyhow::Error::from(wrong()),
         _ => anyhow::Error::from(error).context(format!("cannot find the host of {url}")),
     })?;
     let address = addresses.next().ok_or_else(wrong)?;
-    Ok(ServerChoice::Standing { address, host: host.to_owned() })
+    Ok(ServerChoice::Standing { address, host: host.to_owned(), trust })
 }
 
 /// The scenario's thresholds; what is wrong with one is shown in the file.

@@ -1,10 +1,12 @@
 //! `rtbench serve`: the reference server in this process.
 
 use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reference_server::hub::{Limits, SlowPolicy};
+use reference_server::tls::Identity;
 use reference_server::{Config, Faults, Listeners};
 
 use crate::cli::{ServeArgs, Slow};
@@ -125,18 +127,43 @@ pub fn run(args: &ServeArgs) -> Result<Exit> {
         format!("cannot listen on {}; choose another port, or 0 for a free one", args.bind)
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let identity = identity(args)?;
+    let tls = identity.as_ref().map(|identity| identity.config.clone());
     runtime.block_on(async {
-        say_ready(&listeners)?;
-        reference_server::run(config(args), listeners, shutdown(args.stdin_guard)).await?;
+        say_ready(&listeners, identity.as_ref())?;
+        let config = Config { tls, ..config(args) };
+        reference_server::run(config, listeners, shutdown(args.stdin_guard)).await?;
         Ok(Exit::Ok)
     })
 }
 
-fn say_ready(listeners: &Listeners) -> Result<()> {
+/// A certificate for the address that is bound, or for this host's own if that is every address.
+fn identity(args: &ServeArgs) -> Result<Option<Identity>> {
+    if !args.tls {
+        return Ok(None);
+    }
+    let bound = args.bind.ip();
+    let addresses = match bound.is_unspecified() {
+        true => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        false => vec![bound],
+    };
+    let identity = Identity::self_signed(&addresses)?;
+    if let Some(path) = &args.certificate {
+        std::fs::write(path, &identity.certificate_pem)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(Some(identity))
+}
+
+fn say_ready(listeners: &Listeners, identity: Option<&Identity>) -> Result<()> {
     let rtc: Vec<_> = listeners.rtc.iter().filter_map(|socket| socket.local_addr().ok()).collect();
-    let ready = serde_json::json!({
+    let mut ready = serde_json::json!({
         "ready": { "http": listeners.http.local_addr()?, "rtc": rtc, "pid": std::process::id() }
     });
+    if let Some(identity) = identity {
+        ready["ready"]["tls"] = true.into();
+        ready["ready"]["certificate"] = identity.certificate_pem.as_str().into();
+    }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{ready}")?;
     Ok(out.flush()?)

@@ -314,6 +314,7 @@ impl Conductor<'_> {
                 workers: workers as u32,
                 servers: vec![self.server.address],
                 host: self.server.host.clone(),
+                trust: self.server.trust.clone(),
                 headers: self.fleet.headers.clone(),
             };
             self.crew.processes[worker].say(&ToWorker::Start(Box::new(start))).await?;

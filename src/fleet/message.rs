@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::measure::cell::Wire;
 use crate::measure::recorder::{Recorded, Second};
 use crate::scenario::plan::CellSpec;
+use crate::transport::tls::Trust;
 
 /// From the coordinator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub struct Start {
     pub servers: Vec<SocketAddr>,
     /// `Host` header, if it is not the address.
     pub host: Option<String>,
+    /// Whose certificates the servers have; `None` speaks without TLS.
+    pub trust: Option<Trust>,
     /// Header lines of every HTTP request, each ending in CRLF.
     pub headers: String,
 }

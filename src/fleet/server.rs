@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 use super::child::Process;
 use crate::host::process;
+use crate::transport::control;
+use crate::transport::tls::{Tls, Trust};
 
 /// How long a server may take until it says that it is ready.
 const READY_PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +31,8 @@ pub enum ServerChoice {
         address: SocketAddr,
         /// `Host` header.
         host: String,
+        /// Whose certificate it must have; `None` speaks without TLS.
+        trust: Option<Trust>,
     },
 }
 
@@ -40,6 +44,10 @@ pub struct Server {
     pub host: Option<String>,
     /// The process, if rtbench started it.
     pub process: Option<Process>,
+    /// Whose certificate it has; `None` speaks without TLS.
+    pub trust: Option<Trust>,
+    /// The same, ready for use.
+    pub tls: Option<Tls>,
     http: reqwest::Client,
 }
 
@@ -51,6 +59,18 @@ struct ReadyLine {
 #[derive(Deserialize)]
 struct Ready {
     http: SocketAddr,
+    /// It speaks TLS.
+    #[serde(default)]
+    tls: bool,
+    /// Its certificate, in PEM, if the system cannot know whom to trust.
+    #[serde(default)]
+    certificate: Option<String>,
+}
+
+impl Ready {
+    fn trust(&self) -> Option<Trust> {
+        self.tls.then(|| self.certificate.clone().map_or(Trust::System, Trust::Pem))
+    }
 }
 
 /// The part of `/stats` that rtbench reads; what a server does not have stays absent.
@@ -71,13 +91,14 @@ impl Server {
     /// # Errors
     /// It cannot be started, ends at once, or does not answer.
     pub async fn ready(choice: &ServerChoice) -> Result<Server> {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         match choice {
-            ServerChoice::Standing { address, host } => {
-                let server = Server { address: *address, host: Some(host.clone()), process: None, http };
+            ServerChoice::Standing { address, host, trust } => {
+                let server = Server::new(*address, Some(host.clone()), None, trust.clone())?;
                 let answer = server.get("/healthz").await;
-                answer
-                    .with_context(|| format!("no server answers at http://{host}/healthz; is it running?"))?;
+                let scheme = if trust.is_some() { "https" } else { "http" };
+                answer.with_context(|| {
+                    format!("no server answers at {scheme}://{host}/healthz; is it running?")
+                })?;
                 Ok(server)
             }
             ServerChoice::Start { program, args } => {
@@ -93,14 +114,30 @@ impl Server {
                 tokio::spawn(async move {
                     tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await
                 });
-                Ok(Server { address: ready.ready.http, host: None, process: Some(process), http })
+                let trust = ready.ready.trust();
+                Server::new(ready.ready.http, None, Some(process), trust)
             }
         }
     }
 
+    fn new(
+        address: SocketAddr,
+        host: Option<String>,
+        process: Option<Process>,
+        trust: Option<Trust>,
+    ) -> Result<Server> {
+        let name = host.clone().unwrap_or_else(|| address.to_string());
+        let tls = trust.as_ref().map(|trust| Tls::new(trust, &name)).transpose()?;
+        let http = control::client(address, tls.as_ref()).timeout(Duration::from_secs(5)).build()?;
+        Ok(Server { address, host, process, trust, tls, http })
+    }
+
+    fn url(&self, path: &str) -> String {
+        control::origin(self.address, self.tls.as_ref()) + path
+    }
+
     async fn get(&self, path: &str) -> Result<String> {
-        let url = format!("http://{}{path}", self.address);
-        let mut request = self.http.get(url);
+        let mut request = self.http.get(self.url(path));
         if let Some(host) = &self.host {
             request = request.header("Host", host);
         }
@@ -112,7 +149,7 @@ impl Server {
     /// # Errors
     /// It does not answer, or not with success.
     pub async fn post(&self, path: &str, body: Vec<u8>) -> Result<()> {
-        let mut request = self.http.post(format!("http://{}{path}", self.address)).body(body);
+        let mut request = self.http.post(self.url(path)).body(body);
         if let Some(host) = &self.host {
             request = request.header("Host", host);
         }

@@ -22,6 +22,7 @@ use crate::measure::cell::Wire;
 use crate::protocol::{self, Mesh, Options, Protocol, Seat, Target};
 use crate::scenario::plan::{CellSpec, Pattern};
 use crate::transport::meter::Meter;
+use crate::transport::tls::Tls;
 
 /// How long publishers may go on behind the end of the window with what was due before it.
 const SEND_GRACE_NS: u64 = 1_000_000_000;
@@ -153,14 +154,12 @@ impl Worker {
         let protocol = protocol::find(&start.spec.protocol).context("unknown protocol")?;
         let timer = Timer::new().context("no descriptor for the timer")?;
         let target = |&address: &SocketAddr| {
-            Rc::new(Target {
-                address,
-                host: start.host.clone().unwrap_or_else(|| address.to_string()),
-                headers: start.headers.clone(),
-            })
+            let host = start.host.clone().unwrap_or_else(|| address.to_string());
+            let tls = start.trust.as_ref().map(|trust| Tls::new(trust, &host)).transpose()?;
+            anyhow::Ok(Rc::new(Target { address, tls, host, headers: start.headers.clone() }))
         };
         Ok(Worker {
-            targets: start.servers.iter().map(target).collect(),
+            targets: start.servers.iter().map(target).collect::<Result<_>>()?,
             run: Rc::new(Run::new(start.spec.clone(), start.run, timer)),
             protocol,
             gate: Rc::default(),

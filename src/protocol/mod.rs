@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::transport::meter::Meter;
+use crate::transport::tls::Tls;
 
 mod contract;
 mod failure;
@@ -139,6 +140,8 @@ pub struct Options {
 pub struct Target {
     /// Where to connect.
     pub address: SocketAddr,
+    /// How HTTP and WebSockets are encrypted; `None` if they are not.
+    pub tls: Option<Tls>,
     /// `Host` header.
     pub host: String,
     /// Further header lines of every HTTP request, each ending in CRLF; `minimal` has none.

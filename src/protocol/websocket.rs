@@ -4,6 +4,7 @@
 //! frames are the crate's.
 
 use std::future::Future;
+use std::io::ErrorKind::UnexpectedEof;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -253,6 +254,10 @@ impl Client for WebSocketClient {
                         // What was on its way before the server's close.
                         Poll::Ready(Some(Ok(_))) => self.state = State::Closing(socket),
                         Poll::Ready(None) => self.state = State::Ending(socket),
+                        // Many a server says good-bye in WebSocket's words and not in those of TLS.
+                        Poll::Ready(Some(Err(tungstenite::Error::Io(e)))) if e.kind() == UnexpectedEof => {
+                            self.state = State::Ending(socket);
+                        }
                         Poll::Ready(Some(Err(error))) => {
                             return Poll::Ready(Err(failure(Phase::Close, &error)));
                         }

@@ -178,11 +178,39 @@ pub struct Connect {
     pub timeout: Seconds,
     /// What a client does after its connection was cut in mid-run.
     pub reconnect: Reconnect,
+    /// `tls` encrypts every connection with a full handshake for each; data channels are encrypted in any case.
+    pub tls: Encryption,
+}
+
+/// Whether connections are encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encryption {
+    /// They are not.
+    #[default]
+    Plain,
+    /// With TLS 1.3, or 1.2 where the server wants it.
+    Tls,
+}
+
+impl Encryption {
+    /// The name that results carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encryption::Plain => "plain",
+            Encryption::Tls => "tls",
+        }
+    }
 }
 
 impl Default for Connect {
     fn default() -> Self {
-        Connect { ramp: PerSecond(2000.0), timeout: Seconds(10.0), reconnect: Reconnect::Protocol }
+        Connect {
+            ramp: PerSecond(2000.0),
+            timeout: Seconds(10.0),
+            reconnect: Reconnect::Protocol,
+            tls: Encryption::Plain,
+        }
     }
 }
 

@@ -323,7 +323,7 @@ fn cell(
         max_retransmits: scenario.webrtc.max_retransmits,
         peer_to_peer,
         link: "loopback".to_owned(),
-        tls: "plain".to_owned(),
+        tls: scenario.connect.tls.name().to_owned(),
         ramp_per_s: scenario.connect.ramp.0,
         connect_timeout_s: scenario.connect.timeout.0,
         warmup_s: load.warmup.0,

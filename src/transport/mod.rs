@@ -1,12 +1,13 @@
 //! What lies under a protocol: counted sockets, source addresses, and a small HTTP/1.1 client.
 //!
 //! ```text
-//! protocol -> Stream -> Counted -> Socket -> kernel (asked for its packets)
+//! protocol -> Stream -> Counted -> (TLS) -> Socket -> kernel (asked for its packets)
 //! ```
 //!
 //! Protocols hold a [`stream::Stream`] and never a socket, so that what is put between the two (TLS, an emulated
 //! link) is a matter of this directory alone.
 
+pub mod control;
 mod counted;
 pub mod http;
 pub mod meter;
@@ -14,4 +15,5 @@ pub mod packets;
 mod scratch;
 mod socket;
 pub mod stream;
+pub mod tls;
 pub mod udp;

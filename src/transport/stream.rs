@@ -14,30 +14,36 @@ use super::counted::Counted;
 use super::meter::Meter;
 use super::scratch;
 use super::socket::Socket;
-use crate::protocol::{Failure, Phase, Seat};
+use super::tls::{Secured, Tls};
+use crate::protocol::{Failure, Phase, Seat, Target};
 
 /// What is needed to connect, for one client and one purpose.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     address: SocketAddr,
     source: Option<IpAddr>,
+    tls: Option<Tls>,
     meter: Rc<Meter>,
 }
 
 impl Dialer {
-    /// Connections from `source` (or wherever the system likes) to `address`, counted in `meter`.
+    /// Connections from `source` (or wherever the system likes) to `address`, plain, counted in `meter`.
     pub fn new(address: SocketAddr, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
-        Dialer { address, source, meter }
+        Dialer { address, source, tls: None, meter }
     }
 
     /// Connections of a client that receive, and what it sends on the same ones.
     pub fn receiving(seat: &Seat) -> Dialer {
-        Dialer::new(seat.target.address, seat.source, seat.meter.clone())
+        Dialer::towards(&seat.target, seat.source, seat.meter.clone())
     }
 
     /// Connections of a client that only publish.
     pub fn publishing(seat: &Seat) -> Dialer {
-        Dialer::new(seat.target.address, seat.source, seat.publish_meter.clone())
+        Dialer::towards(&seat.target, seat.source, seat.publish_meter.clone())
+    }
+
+    fn towards(target: &Target, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
+        Dialer { tls: target.tls.clone(), ..Dialer::new(target.address, source, meter) }
     }
 
     /// Where its connections are counted.
@@ -52,7 +58,10 @@ impl Dialer {
     pub fn dial(&self) -> Result<Stream, Failure> {
         let socket = self.connecting_socket().map_err(|e| Failure::io(Phase::Connect, &e))?;
         let socket = Socket::new(socket, self.address.ip(), self.meter.clone());
-        Ok(Stream::Plain(Counted::new(socket, self.meter.clone())))
+        Ok(match &self.tls {
+            None => Stream::Plain(Counted::new(socket, self.meter.clone())),
+            Some(tls) => Stream::Tls(Counted::new(tls.over(socket), self.meter.clone())),
+        })
     }
 
     fn connecting_socket(&self) -> io::Result<TcpStream> {
@@ -103,18 +112,21 @@ fn bind_address_no_port(_: &socket2::Socket) -> io::Result<()> {
 pub enum Stream {
     /// Bytes go to the socket as they are.
     Plain(Counted<Socket>),
+    /// Bytes are encrypted in between.
+    Tls(Counted<Secured>),
 }
 
 impl Stream {
     /// Ready, once, when bytes can flow.
     ///
     /// # Errors
-    /// Of phase `Connect`.
+    /// Of phase `Connect` or `Tls`.
     pub fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         match self {
             Stream::Plain(stream) => {
                 stream.inner().poll_connected(cx).map_err(|e| Failure::io(Phase::Connect, &e))
             }
+            Stream::Tls(stream) => stream.inner().poll_connected(cx),
         }
     }
 
@@ -123,33 +135,60 @@ impl Stream {
     /// # Errors
     /// The connection did not end in good order. It has ended all the same.
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Saying it again does no harm, so no state is needed.
-        ready!(Pin::new(&mut *self).poll_shutdown(cx))?;
-        scratch::with(|buffer| {
-            loop {
-                let mut buf = ReadBuf::new(buffer);
-                ready!(Pin::new(&mut *self).poll_read(cx, &mut buf))?;
-                if buf.filled().is_empty() {
-                    return Poll::Ready(Ok(()));
-                }
+        match self {
+            Stream::Plain(stream) => {
+                // Saying it again does no harm, so no state is needed.
+                ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+                poll_drain(stream, cx)
             }
-        })
+            Stream::Tls(stream) => poll_end_secured(stream, cx),
+        }
     }
+}
+
+/// Reads to the peer's end and throws away what comes before it.
+fn poll_drain(stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    scratch::with(|buffer| {
+        loop {
+            let mut buf = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    })
+}
+
+fn poll_end_secured(stream: &mut Counted<Secured>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    // A peer that has ended reads no more, and would answer an alert with a reset. It gets our FIN alone.
+    if poll_drain(stream, cx).is_pending() {
+        ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+        return Poll::Pending;
+    }
+    let Some(socket) = stream.inner().socket() else { return Poll::Ready(Ok(())) };
+    ready!(Pin::new(&mut *socket).poll_shutdown(cx))?;
+    poll_drain(socket, cx)
+}
+
+/// The same with whatever the stream stands on.
+macro_rules! on_each {
+    ($stream:expr, $layers:ident => $what:expr) => {
+        match $stream {
+            Stream::Plain($layers) => $what,
+            Stream::Tls($layers) => $what,
+        }
+    };
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        on_each!(self.get_mut(), layers => Pin::new(layers).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        on_each!(self.get_mut(), layers => Pin::new(layers).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -157,26 +196,18 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        on_each!(self.get_mut(), layers => Pin::new(layers).poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-        }
+        on_each!(self, layers => layers.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        on_each!(self.get_mut(), layers => Pin::new(layers).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        on_each!(self.get_mut(), layers => Pin::new(layers).poll_shutdown(cx))
     }
 }

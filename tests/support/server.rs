@@ -3,21 +3,51 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 
+use reference_server::tls::Identity;
 use reference_server::{Config, Listeners};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rtbench::transport::tls::{Tls, Trust};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+/// What control requests go over.
+trait Control: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Control for S {}
 
 pub struct Server {
     pub address: SocketAddr,
     /// For all control requests, so that they come in order.
-    control: RefCell<Option<TcpStream>>,
+    control: RefCell<Option<Box<dyn Control>>>,
+    /// How clients speak TLS to it, if it does.
+    pub tls: Option<Tls>,
+    connector: Option<TlsConnector>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Server {
+    /// One that speaks TLS, with a certificate of its own.
+    pub fn secured(config: Config) -> Server {
+        let identity = Identity::self_signed(&[[127, 0, 0, 1].into()]).unwrap();
+        let mut server = Server::start(Config { tls: Some(identity.config), ..config });
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).unwrap()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        server.connector = Some(TlsConnector::from(std::sync::Arc::new(client)));
+        server.tls = Some(Tls::new(&Trust::Pem(identity.certificate_pem), "127.0.0.1").unwrap());
+        server
+    }
+
     pub fn start(config: Config) -> Server {
         let listeners = Listeners::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let address = listeners.http.local_addr().unwrap();
@@ -25,7 +55,7 @@ impl Server {
         let task = tokio::spawn(reference_server::run(config, listeners, async {
             let _ = stopped.await;
         }));
-        Server { address, control: RefCell::default(), stop, task }
+        Server { address, control: RefCell::default(), tls: None, connector: None, stop, task }
     }
 
     /// Publishes text.
@@ -48,11 +78,19 @@ impl Server {
         path.split('.').fold(&stats, |value, key| &value[key]).as_u64().unwrap()
     }
 
+    async fn connect(&self) -> Box<dyn Control> {
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        match &self.connector {
+            None => Box::new(socket),
+            Some(tls) => Box::new(tls.connect(ServerName::from(self.address.ip()), socket).await.unwrap()),
+        }
+    }
+
     async fn request(&self, what: &str, body: &[u8]) -> String {
         let kept = self.control.take();
         let mut socket = match kept {
             Some(socket) => socket,
-            None => TcpStream::connect(self.address).await.unwrap(),
+            None => self.connect().await,
         };
         let head = format!("{what} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n", body.len());
         socket.write_all(&[head.as_bytes(), body].concat()).await.unwrap();

@@ -212,12 +212,17 @@ impl Socket {
     async fn end(&mut self, end: End) -> Result<(), Error> {
         match end {
             End::Drop => return Ok(()),
-            End::Answer => return self.stream.flush().await,
+            // The library reports the end of the handshake as an error.
+            End::Answer => {
+                let _ = self.stream.flush().await;
+                return Ok(self.stream.get_mut().shutdown().await?);
+            }
             End::Close(frame) => self.stream.close(Some(frame)).await?,
         }
         if !self.stream.is_terminated() {
             while self.stream.next().await.is_some_and(|read| read.is_ok()) {}
-            return Ok(());
+            // TLS has a good-bye of its own.
+            return Ok(self.stream.get_mut().shutdown().await?);
         }
         // The peer broke the protocol, so what it sends cannot be told apart any more. It is read nevertheless: closing
         // a socket on which something is unread would reset it, and the peer might never read why.

@@ -167,12 +167,13 @@ pub(super) async fn stall(say: &mut dyn FnMut(Check)) -> Result<()> {
 
 /// A run in whose second second the server is stopped.
 async fn stalled(spec: &CellSpec) -> Result<Cell> {
-    let choice = crate::command::campaign::reference_server(&[], &[])?;
+    let choice = crate::command::campaign::reference_server(&[], false, &[])?;
     let mut server = Server::ready(&choice).await?;
     let process = server.process.take().context("the server is not ours")?;
     let pid = process.pid as libc::pid_t;
     let mut seconds = 0;
-    let standing = ServerChoice::Standing { address: server.address, host: server.address.to_string() };
+    let standing =
+        ServerChoice::Standing { address: server.address, host: server.address.to_string(), trust: None };
     let cell = measure(standing, spec, &mut || {
         seconds += 1;
         if seconds == 1 {

@@ -1,7 +1,9 @@
 //! Signalling: the few HTTP requests that bring two ends together. Control plane only; nothing here is measured.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,11 +17,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::protocol::{Failure, Kind, Mesh, Phase, Target, contract};
+use crate::transport::control;
 
 /// How long a poll asks to be held.
 const HOLD: Duration = Duration::from_secs(20);
 
-/// Posts of one worker under way at a time. They share as many connections, so that thousands of clients who
+/// Posts of one worker to one server under way at a time. They share as many connections, so that thousands of clients who
 /// connect at once do not use up the ports.
 const POSTS_AT_ONCE: usize = 32;
 
@@ -28,7 +31,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 type Task<T> = Pin<Box<dyn Future<Output = Result<T, Failure>>>>;
 
-/// The HTTP client of this thread. Cheap to clone.
+/// This thread's HTTP client for one server. Cheap to clone.
 #[derive(Clone)]
 struct Http {
     client: reqwest::Client,
@@ -36,22 +39,19 @@ struct Http {
 }
 
 impl Http {
-    fn of_this_thread() -> Result<Http, Failure> {
-        thread_local!(static HTTP: OnceCell<Http> = const { OnceCell::new() });
-        HTTP.with(|http| {
-            if let Some(http) = http.get() {
+    fn of_this_thread(target: &Target) -> Result<Http, Failure> {
+        thread_local!(static HTTP: RefCell<HashMap<SocketAddr, Http>> = RefCell::default());
+        HTTP.with_borrow_mut(|https| {
+            if let Some(http) = https.get(&target.address) {
                 return Ok(http.clone());
             }
-            // A proxy from the environment would be measured instead of the server.
-            let client = reqwest::Client::builder()
-                .no_proxy()
-                .http1_only()
+            let client = control::client(target.address, target.tls.as_ref())
                 .pool_max_idle_per_host(POSTS_AT_ONCE)
                 .pool_idle_timeout(IDLE)
                 .build()
                 .map_err(|error| failure(&error))?;
             let posts = Rc::new(Semaphore::new(POSTS_AT_ONCE));
-            Ok(http.get_or_init(|| Http { client, posts }).clone())
+            Ok(https.entry(target.address).insert_entry(Http { client, posts }).get().clone())
         })
     }
 
@@ -79,7 +79,7 @@ impl Http {
 pub(super) fn offer(target: Rc<Target>, query: String, sdp: String) -> Task<String> {
     Box::pin(async move {
         let path = format!("/rtc?{query}");
-        let http = Http::of_this_thread()?;
+        let http = Http::of_this_thread(&target)?;
         let answer = http.post(target, path, "application/sdp", sdp, StatusCode::CREATED).await?;
         String::from_utf8(answer.into())
             .map_err(|_| Failure::protocol(Phase::Subscribe, "the SDP answer is not UTF-8"))
@@ -131,7 +131,7 @@ pub(super) struct Signalling {
 
 impl Signalling {
     pub(super) fn start(target: &Rc<Target>, mesh: &Mesh) -> Result<Signalling, Failure> {
-        let http = Http::of_this_thread()?;
+        let http = Http::of_this_thread(target)?;
         let topic = topic(&mesh.group, mesh.index);
         Ok(Signalling {
             poll: Box::pin(listen(http.clone(), target.clone(), topic.clone(), None)),
@@ -205,7 +205,7 @@ async fn listen(
 }
 
 fn url(target: &Target, path: &str) -> String {
-    format!("http://{}{path}", target.address)
+    control::origin(target.address, target.tls.as_ref()) + path
 }
 
 /// The target's header lines, and its name.
@@ -258,6 +258,7 @@ mod tests {
     #[test]
     fn the_targets_headers_are_sent_as_they_are() {
         let target = Target {
+            tls: None,
             address: ([127, 0, 0, 1], 1).into(),
             host: "example.org".into(),
             headers: "A: b\r\nC:d\r\n".into(),

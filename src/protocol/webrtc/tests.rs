@@ -64,7 +64,7 @@ impl Server {
 }
 
 fn target(address: SocketAddr) -> Rc<Target> {
-    Rc::new(Target { address, host: address.to_string(), headers: String::new() })
+    Rc::new(Target { address, tls: None, host: address.to_string(), headers: String::new() })
 }
 
 fn seat(target: &Rc<Target>) -> Seat {

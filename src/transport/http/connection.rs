@@ -165,6 +165,8 @@ impl Connection {
                 Poll::Pending => return,
             }
         }
+        // TLS may hold back what the socket had no room for. Reading tells if this fails.
+        let _ = Pin::new(&mut self.stream).poll_flush(cx);
     }
 
     /// Takes what was read.

@@ -1,0 +1,288 @@
+//! TLS between a protocol and its socket.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::BuilderVerifierExt;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{Connect, TlsConnector};
+
+use super::socket::Socket;
+use crate::protocol::{Failure, Kind, Phase};
+
+/// Whose certificates a client believes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trust {
+    /// Those that the system believes.
+    System,
+    /// Those signed by one of these, in PEM.
+    Pem(String),
+    /// Any at all.
+    Anyone,
+}
+
+/// Why a client cannot speak TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// No certificate in the text.
+    #[error("there is no certificate to trust: {0}")]
+    Pem(String),
+    /// A name that no certificate can have.
+    #[error("'{0}' is no name of a server")]
+    Name(String),
+    /// Refused by the library.
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
+}
+
+/// How the clients of one worker speak TLS to one server. Cheap to clone.
+///
+/// Sessions are not resumed: all clients share this, and one user must not take up where another left off. So each
+/// connection pays for a full handshake, as that of a user does who comes for the first time.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// For a server of this name or address (a port behind it does not matter).
+    ///
+    /// # Errors
+    /// The name or the certificates are none.
+    pub fn new(trust: &Trust, host: &str) -> Result<Tls, TlsError> {
+        Ok(Tls { config: Arc::new(config(trust)?), name: server_name(host)? })
+    }
+
+    pub(super) fn config(&self) -> ClientConfig {
+        ClientConfig::clone(&self.config)
+    }
+
+    /// Name or address that the certificate must show.
+    pub fn name(&self) -> String {
+        self.name.to_str().into_owned()
+    }
+
+    /// Nothing is sent before the first [`Secured::poll_connected`].
+    pub(super) fn over(&self, socket: Socket) -> Secured {
+        let connect = TlsConnector::from(self.config.clone()).connect(self.name.clone(), socket);
+        Secured::Dialled(Box::new(connect))
+    }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let bare = match bracketed {
+        Some((address, _)) => address,
+        None if host.parse::<IpAddr>().is_ok() => host,
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::Name(bare.to_owned()))
+}
+
+/// A configuration that no server can satisfy.
+pub(super) fn trusting_nobody() -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .expect("this provider has cipher suites for every version")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+fn config(trust: &Trust) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let mut config = match trust {
+        Trust::System => builder.with_platform_verifier()?.with_no_client_auth(),
+        Trust::Pem(text) => builder.with_root_certificates(roots(text)?).with_no_client_auth(),
+        Trust::Anyone => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+            .with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn roots(pem: &str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(|error| TlsError::Pem(error.to_string()))?)?;
+    }
+    if roots.is_empty() { Err(TlsError::Pem("the file holds none".to_owned())) } else { Ok(roots) }
+}
+
+/// Believes every certificate; that the peer holds its key is still checked.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A socket on its way to being encrypted.
+pub enum Secured {
+    /// The TCP connection is not made yet.
+    Dialled(Box<Connect<Socket>>),
+    /// Hands are being shaken.
+    Shaking(Box<Connect<Socket>>),
+    /// Bytes can flow.
+    Open(Box<TlsStream<Socket>>),
+    /// The handshake failed.
+    Failed,
+}
+
+impl Secured {
+    /// Ready, once, when bytes can flow.
+    pub(super) fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            match std::mem::replace(self, Secured::Failed) {
+                Secured::Dialled(connect) => {
+                    let connected = match connect.get_ref() {
+                        Some(socket) => socket.poll_connected(cx),
+                        None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+                    };
+                    let Poll::Ready(connected) = connected else {
+                        *self = Secured::Dialled(connect);
+                        return Poll::Pending;
+                    };
+                    connected.map_err(|e| Failure::io(Phase::Connect, &e))?;
+                    *self = Secured::Shaking(connect);
+                }
+                Secured::Shaking(mut connect) => match Pin::new(&mut *connect).poll(cx) {
+                    Poll::Pending => {
+                        *self = Secured::Shaking(connect);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(stream)) => *self = Secured::Open(Box::new(stream)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::io(Phase::Tls, &error))),
+                },
+                Secured::Open(stream) => {
+                    *self = Secured::Open(stream);
+                    return Poll::Ready(Ok(()));
+                }
+                Secured::Failed => {
+                    return Poll::Ready(Err(Failure::new(Phase::Tls, Kind::Eof, "there is no connection")));
+                }
+            }
+        }
+    }
+
+    fn open(self: Pin<&mut Self>) -> io::Result<Pin<&mut TlsStream<Socket>>> {
+        match self.get_mut() {
+            Secured::Open(stream) => Ok(Pin::new(&mut **stream)),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The socket beneath.
+    pub(super) fn socket(&mut self) -> Option<&mut Socket> {
+        match self {
+            Secured::Open(stream) => Some(stream.get_mut().0),
+            _ => None,
+        }
+    }
+}
+
+impl AsyncRead for Secured {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.open()?.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Secured {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.open()?.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.open()?.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.open()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.open()?.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_server_has_a_name_or_an_address_and_perhaps_a_port() {
+        for (host, name) in [
+            ("example.org:8443", "example.org"),
+            ("example.org", "example.org"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]:80", "::1"),
+            ("::1", "::1"),
+        ] {
+            assert_eq!(server_name(host).unwrap().to_str(), name, "{host}");
+        }
+        assert!(server_name("a b").is_err());
+    }
+
+    #[test]
+    fn trust_needs_a_certificate() {
+        assert!(matches!(Tls::new(&Trust::Pem(String::new()), "localhost"), Err(TlsError::Pem(_))));
+        assert!(Tls::new(&Trust::Anyone, "localhost").is_ok());
+        assert!(Tls::new(&Trust::System, "localhost").is_ok());
+    }
+}
