@@ -23,7 +23,7 @@ fn measure(faults: &[&str], clients: u32, rate: &str) -> Vec<Cell> {
     );
     std::fs::write(&scenario, text).unwrap();
     let results = out.path().join("results");
-    let mut args =
+    let args =
         vec!["run", scenario.to_str().unwrap(), "--seed", "3", "--quiet", "--out", results.to_str().unwrap()];
     let faults = faults.iter().flat_map(|fault| ["--server-fault", fault]);
     let output = run(&args.into_iter().chain(faults).collect::<Vec<_>>());
