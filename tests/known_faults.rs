@@ -107,6 +107,7 @@ fn lost_doubled_and_swapped_messages_are_counted_one_by_one() {
         assert_eq!(counts.duplicates + counts.reordered, 0);
         // What never came is a response time of at least the drain of 3 s, so that percentiles do not flatter.
         assert_eq!(counts.censored, counts.lost);
+        assert_eq!(value(&cell, "lost_silently"), counts.lost as f64);
         assert_eq!(cell.response.count, counts.delivered + counts.lost);
         assert_eq!(cell.service.count, counts.delivered);
         assert!(cell.response.max_ns >= 3_000_000_000, "{} ns", cell.response.max_ns);
@@ -125,6 +126,7 @@ fn lost_doubled_and_swapped_messages_are_counted_one_by_one() {
     for cell in measure(&["swap=50"], 20, "50/s") {
         let counts = &cell.counts;
         assert!(counts.reordered > 0 && counts.reordered % 9 == 0, "{}: {counts:?}", cell.spec.protocol);
+        assert_eq!(cell.reordered_by, 1, "it changed places with its neighbour");
         assert_eq!(counts.duplicates, 0);
     }
 }

@@ -16,6 +16,7 @@ use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
 use crate::host::process;
 use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::floor::Floor;
 use crate::measure::run::{Run, RunFile, RunStatus};
 use crate::measure::store::Store;
 use crate::report::{self, Format, UnknownFormat};
@@ -115,10 +116,11 @@ impl Campaign<'_> {
     /// # Errors
     /// The results cannot be written. What went wrong with a cell is in the cell.
     pub(super) fn measure(
-        self,
+        mut self,
         fleet: impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>,
     ) -> Result<Run> {
         process::descriptor_limit();
+        self.file.floor = Floor::load(&self.output.out);
         let store = Rc::new(RefCell::new(Store::create(&self.output.out, self.name, self.file)?));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let total = self.lanes.iter().map(Vec::len).sum();

@@ -151,13 +151,15 @@ impl Shelf {
     }
 }
 
-/// A held poll: the next message behind the cursor, as a netstring; without a cursor, the cursor.
+/// A poll, held if it asks to be: the next message behind the cursor, as a netstring; without a cursor, the cursor.
 fn poll(shelf: &Shelf, request: &Request, out: &mut TcpStream) -> io::Result<()> {
     let topic = request.parameter("topic").unwrap_or_default();
     let Some(number) = request.parameter("after").and_then(|after| after.parse().ok()) else {
         return write!(out, "HTTP/1.1 204 No Content\r\nrtbench-cursor: {}\r\n\r\n", shelf.count(topic));
     };
-    let Some((arrived, message)) = shelf.get(topic, number) else {
+    let held = request.parameter("wait").is_some();
+    let next = if held || number < shelf.count(topic) { shelf.get(topic, number) } else { None };
+    let Some((arrived, message)) = next else {
         return write!(out, "HTTP/1.1 204 No Content\r\nrtbench-cursor: {number}\r\n\r\n");
     };
     let mut body = format!("{}:", message.len()).into_bytes();

@@ -44,6 +44,7 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         measured_s: shares.iter().map(|share| share.window_ns).max().unwrap_or(0) as f64 / 1e9,
         connect_s: gathered.connect_ns as f64 / 1e9,
         counts,
+        reordered_by: shares.iter().map(|share| share.recorded.reordered_by).max().unwrap_or(0),
         subscriber_wire: shares
             .iter()
             .fold(Wire::default(), |sum, share| sum.zip(&share.subscriber_wire, u64::add)),

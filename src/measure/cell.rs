@@ -28,6 +28,9 @@ pub struct Cell {
     pub connect_s: f64,
     /// Clients, messages, and what became of them.
     pub counts: Counts,
+    /// How far behind, in events, the worst reordered delivery came.
+    #[serde(default)]
+    pub reordered_by: u32,
     /// Bytes and exchanges of the clients that receive (and of all clients in the echo pattern).
     pub subscriber_wire: Wire,
     /// Bytes and exchanges of publishing: the publishers' own connections, and HTTP publish of any client.
@@ -72,6 +75,7 @@ impl Cell {
             measured_s: 0.0,
             connect_s: 0.0,
             counts: Counts::default(),
+            reordered_by: 0,
             subscriber_wire: Wire::default(),
             publisher_wire: Wire::default(),
             response: Distribution::default(),

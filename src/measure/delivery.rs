@@ -1,7 +1,10 @@
 //! Delivery accounting of one subscriber and one stream: what came, what came twice, what came late in order, what never came.
 //!
 //! The tracker counts gaps where they open and close; it never derives "lost" from "sent minus received", so that
-//! `delivered + lost` can be held against the publishers' own count.
+//! `delivered + lost` can be held against the publishers' own count. What is owed is every event of the window, from
+//! the subscription's acknowledgement (before the load begins) to the end: a subscriber that was cut in mid-run is still
+//! owed the rest, also where its protocol promises nothing, because neither side can say exactly which events
+//! were under way at the cut. Failures tell how many were cut.
 
 use std::ops::Range;
 
@@ -11,7 +14,10 @@ pub enum Arrival {
     /// The first of its sequence, in order or after a gap.
     First,
     /// The first of its sequence, after one of a higher sequence.
-    Reordered,
+    Reordered {
+        /// How far behind the highest sequence seen.
+        behind: u32,
+    },
     /// Seen before.
     Duplicate,
 }
@@ -40,7 +46,7 @@ impl Tracker {
             Some(gap) if gap.contains(&sequence) => {
                 let halves = [gap.start..sequence, sequence + 1..gap.end];
                 self.gaps.splice(at..=at, halves.into_iter().filter(|half| !half.is_empty()));
-                Arrival::Reordered
+                Arrival::Reordered { behind: self.next - 1 - sequence }
             }
             _ => Arrival::Duplicate,
         }
@@ -78,8 +84,8 @@ mod tests {
                 let highest = seen.last().copied();
                 let expected = if !seen.insert(sequence) {
                     Arrival::Duplicate
-                } else if highest.is_some_and(|highest| sequence < highest) {
-                    Arrival::Reordered
+                } else if let Some(highest) = highest.filter(|&highest| sequence < highest) {
+                    Arrival::Reordered { behind: highest - sequence }
                 } else {
                     Arrival::First
                 };

@@ -5,6 +5,7 @@ pub mod cell;
 mod count_lines;
 pub mod delivery;
 mod distribution;
+pub mod floor;
 mod layers;
 pub mod metric;
 pub mod recorder;

@@ -131,6 +131,8 @@ pub struct Recorder {
     send_lag: Samples,
     exchange: Samples,
     loop_lag: Samples,
+    /// Largest distance of a reordered delivery to the highest sequence before it.
+    reordered_by: u32,
     second: Samples,
     second_published: u64,
     second_delivered: u64,
@@ -151,6 +153,7 @@ impl Recorder {
             send_lag: Samples::default(),
             exchange: Samples::default(),
             loop_lag: Samples::default(),
+            reordered_by: 0,
             second: Samples::default(),
             second_published: 0,
             second_delivered: 0,
@@ -200,7 +203,10 @@ impl Recorder {
                 self.counts.duplicates += 1;
                 return;
             }
-            Some(Arrival::Reordered) => self.counts.reordered += 1,
+            Some(Arrival::Reordered { behind }) => {
+                self.counts.reordered += 1;
+                self.reordered_by = self.reordered_by.max(behind);
+            }
             Some(Arrival::First) => {}
         }
         self.counts.delivered += 1;
@@ -269,6 +275,7 @@ impl Recorder {
             send_lag: self.send_lag.distribution(0),
             exchange: self.exchange.distribution(0),
             loop_lag: self.loop_lag.distribution(0),
+            reordered_by: self.reordered_by,
             failures: self.failure_rows(),
             schedule_digest: self.schedule_digest,
         }
@@ -300,6 +307,8 @@ pub struct Recorded {
     pub exchange: Distribution,
     /// How late the event loop came to what was due every few ms.
     pub loop_lag: Distribution,
+    /// Largest distance of a reordered delivery to the highest sequence before it.
+    pub reordered_by: u32,
     /// What went wrong.
     pub failures: Vec<FailureCount>,
     /// Sum of the digests of the window's events: independent of order and of the number of workers.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, SCHEMA_VERSION};
+use super::floor::Floor;
 use super::source::{self, SourceCount};
 use super::threshold::{Outcome, Threshold};
 use crate::host::facts::HostFacts;
@@ -40,6 +41,11 @@ impl Run {
         self.file.thresholds.iter().flat_map(|t| self.cells.iter().map(move |cell| of(cell, t))).collect()
     }
 
+    /// The metrics of a cell that lie within twice the generator's own floor; none where that is not known.
+    pub fn generator_bound(&self, cell: &Cell) -> Vec<&'static str> {
+        self.file.floor.as_ref().map_or(Vec::new(), |floor| floor.generator_bound(cell))
+    }
+
     /// The cell of this name.
     pub fn cell(&self, name: &str) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.spec.name == name)
@@ -71,6 +77,9 @@ pub struct RunFile {
     pub thresholds: Vec<ThresholdText>,
     /// The size of each protocol's modules in the program that measured it.
     pub source: Vec<SourceCount>,
+    /// The instrument's own times on this machine, if `rtbench doctor` had measured them.
+    #[serde(default)]
+    pub floor: Option<Floor>,
     /// How it ended.
     pub status: RunStatus,
 }
@@ -168,6 +177,7 @@ impl RunFile {
             scenario,
             thresholds: Vec::new(),
             source: source::counts(),
+            floor: None,
             status: RunStatus::Running,
         }
     }

@@ -33,6 +33,7 @@ pub(crate) fn cell(name: &str) -> Sample {
         measured_s: 30.0,
         connect_s: 0.5,
         counts,
+        reordered_by: 0,
         subscriber_wire: Wire::default(),
         publisher_wire: Wire::default(),
         response: Distribution::default(),

@@ -82,7 +82,7 @@ impl Format for Cells {
             .iter()
             .map(|(name, _)| *name)
             .chain(other_metrics().map(|m| m.name))
-            .chain(["trust_reasons"]);
+            .chain(["trust_reasons", "generator_bound"]);
         rows.write_record(head.chain(rest))?;
         for cell in &run.cells {
             let mut row = vec![cell.spec.name.clone(), cell.spec.protocol.clone()];
@@ -95,6 +95,7 @@ impl Format for Cells {
             row.extend(ASKED.iter().map(|(_, value)| value(cell)));
             row.extend(other_metrics().map(|metric| field(metric.value(cell))));
             row.push(reasons(cell));
+            row.push(run.generator_bound(cell).join(" "));
             rows.write_record(row)?;
         }
         rows.flush()

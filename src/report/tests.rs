@@ -97,6 +97,7 @@ fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
         },
         scenario: ScenarioText { name: "matrix".into(), text: "[load]\nclients = 1000\n".into() },
         thresholds: Vec::new(),
+        floor: None,
         source: COLUMNS
             .iter()
             .zip([(120, 60, 2), (160, 70, 2), (210, 230, 4), (420, 110, 5), (1_300, 900, 5)])

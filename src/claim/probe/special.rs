@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use super::{MESSAGES, PATIENCE, Stage, drive};
 use crate::measure::cell::Probe;
 use crate::protocol::Options;
+use crate::transport::control;
 
 /// The four kinds of data channels: in order or not, and how often a lost message is sent again.
 const MODES: [(bool, Option<u16>); 4] = [(true, None), (true, Some(0)), (false, None), (false, Some(0))];
@@ -55,7 +56,7 @@ impl Stage<'_> {
     async fn named_events(&self) -> Result<Probe> {
         let topic = "probe-named";
         let url = format!("http://{}/sse?topic={topic}", self.server.address);
-        let client = reqwest::Client::builder().no_proxy().build()?;
+        let client = control::client(self.server.address, None).build()?;
         let mut stream = client.get(url).send().await?.error_for_status()?;
         let publish = format!("http://{}/topics/{topic}", self.server.address);
         for (media, body) in

@@ -1,10 +1,12 @@
 //! `rtbench doctor`: the machine, the instrument's own floor on it, and whether its times are right.
 
+mod calibrate;
 mod verify;
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde::Serialize;
 use tokio::task::LocalSet;
 
 use crate::cli::DoctorArgs;
@@ -13,6 +15,24 @@ use crate::host::checkup::{self, Finding, Further};
 use crate::host::clock::monotonic_ns;
 use crate::host::facts::HostFacts;
 use crate::host::timer::Timer;
+use crate::measure::floor::{DOCTOR_FILE, Floor};
+use crate::measure::run::Tool;
+use crate::measure::store;
+
+/// What `doctor.json` holds.
+#[derive(Serialize)]
+struct DoctorFile {
+    tool: Tool,
+    /// When, RFC 3339 in UTC.
+    measured: String,
+    host: HostFacts,
+    findings: Vec<Finding>,
+    floor: Floor,
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
 
 /// Waits that the timer is tried with.
 const WAITS: usize = 200;
@@ -31,6 +51,15 @@ pub fn run(args: &DoctorArgs) -> Result<Exit> {
     for finding in &findings {
         print(&line(finding))?;
     }
+    print("\nThe instrument's own times, against servers that do nothing\n")?;
+    let floor = runtime.block_on(calibrate::floor(&mut |text| {
+        let _ = print(text);
+    }))?;
+    let file = DoctorFile { tool: Tool::this(), measured: now(), host: facts, findings, floor };
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    let path = args.out.join(DOCTOR_FILE);
+    store::replace(&path, |out| writeln!(out, "{}", serde_json::to_string_pretty(&file)?))?;
+    print(&format!("  kept in {}; runs there flag what lies within twice these times\n", path.display()))?;
     let mut exit = Exit::Ok;
     if args.verify {
         print("\nTimes, measured against expected\n")?;

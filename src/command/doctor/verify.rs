@@ -37,8 +37,8 @@ pub(super) struct Check {
     pub(super) holds: bool,
 }
 
-/// The times of a cell without a cell's other duties.
-fn spec(protocol: &str, clients: u32, rate_per_s: f64, duration_s: f64) -> CellSpec {
+/// A cell that is about times.
+pub(super) fn spec(protocol: &str, clients: u32, rate_per_s: f64, duration_s: f64) -> CellSpec {
     CellSpec {
         name: format!("verify/{protocol}"),
         protocol: protocol.to_owned(),
@@ -55,7 +55,11 @@ fn spec(protocol: &str, clients: u32, rate_per_s: f64, duration_s: f64) -> CellS
     }
 }
 
-async fn measure(server: ServerChoice, spec: &CellSpec, on_second: &mut dyn FnMut()) -> Result<Cell> {
+pub(super) async fn measure(
+    server: ServerChoice,
+    spec: &CellSpec,
+    on_second: &mut dyn FnMut(),
+) -> Result<Cell> {
     let (_sender, stop) = watch::channel(false);
     let program = std::env::current_exe()?;
     let fleet = Fleet { program, server, workers: Some(1), headers: String::new(), stop };

@@ -11,7 +11,8 @@ use crate::report::join;
 
 /// The cells of a run, its thresholds and its doubts, at most `width` characters wide.
 pub fn summary(run: &Run, width: usize) -> String {
-    let mut out: String = run.cells.iter().map(|cell| block(cell, width)).collect();
+    let mut out: String =
+        run.cells.iter().map(|cell| block(cell, &run.generator_bound(cell), width)).collect();
     out += &failures(run, width);
     out += &thresholds(&run.outcomes(), width);
     out += &doubts(run, width);
@@ -23,7 +24,7 @@ fn value(cell: &Cell, name: &str, text: impl Fn(f64) -> String) -> String {
     metric::find(name).and_then(|metric| metric.value(cell)).map_or(String::new(), text)
 }
 
-fn block(cell: &Cell, width: usize) -> String {
+fn block(cell: &Cell, generator_bound: &[&str], width: usize) -> String {
     let trust = trust_word(cell);
     let clients = {
         let [connected, asked] = [cell.counts.connected, cell.spec.clients.into()].map(|n| short(n as f64));
@@ -41,6 +42,7 @@ fn block(cell: &Cell, width: usize) -> String {
         ("polls", polls(cell)),
         ("server", server(cell)),
         ("generator", generator(cell)),
+        ("floor", floor(generator_bound)),
     ];
     let lines = lines.iter().filter(|(_, text)| !text.is_empty());
     title + &lines.map(|(name, text)| wrap(&format!("  {} ", pad(name, 10)), text, width)).collect::<String>()
@@ -121,6 +123,14 @@ fn generator(cell: &Cell) -> String {
         value(cell, "connect_s", |s| format!("all connected in {} s", short(s))),
     ];
     join(parts.iter().map(String::as_str), ", ")
+}
+
+/// What says as much about the instrument as about the server.
+fn floor(generator_bound: &[&str]) -> String {
+    if generator_bound.is_empty() {
+        return String::new();
+    }
+    format!("generator_bound, within twice what the generator itself takes: {}", generator_bound.join(", "))
 }
 
 fn failures(run: &Run, width: usize) -> String {

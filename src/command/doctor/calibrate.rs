@@ -1,0 +1,49 @@
+//! What the instrument itself costs: each protocol against a server that does nothing but answer.
+
+use anyhow::Result;
+
+use super::verify;
+use crate::command::campaign;
+use crate::fleet::server::ServerChoice;
+use crate::measure::floor::Floor;
+use crate::protocol;
+use crate::scenario::plan::CellSpec;
+
+/// Rounds, of which the least disturbed counts: what else runs on a host can only add.
+const ROUNDS: usize = 2;
+
+/// The `holder` that holds nothing; for data channels, which it does not speak, the reference server's echo.
+fn null_server(protocol: &str) -> Result<ServerChoice> {
+    if protocol == "webrtc" {
+        return campaign::reference_server(&[], false, &[]);
+    }
+    let args = ["holder", "--hold", "0ms"].map(str::to_owned).into();
+    Ok(ServerChoice::Start { program: std::env::current_exe()?, args })
+}
+
+/// Measures the floor of every protocol, and says each.
+pub(super) async fn floor(say: &mut dyn FnMut(&str)) -> Result<Floor> {
+    let mut cells = Vec::new();
+    for protocol in protocol::ALL {
+        // Enough events for a 99th percentile.
+        let spec = CellSpec { poll_interval_s: 0.05, ..verify::spec(protocol.name, 20, 25.0, 2.5) };
+        let first = cells.len();
+        for _ in 0..ROUNDS {
+            cells.push(verify::measure(null_server(protocol.name)?, &spec, &mut || {}).await?);
+        }
+        let floor = Floor::of(&cells[first..]);
+        let times: Vec<String> = floor
+            .metrics
+            .values()
+            .flatten()
+            .map(|(name, ms)| format!("{} {ms:.3} ms", name.trim_end_matches("_ms")))
+            .collect();
+        let server = if protocol.name == "webrtc" { "reference server, echo" } else { "null server" };
+        say(&format!("  {} ({server}): {}\n", protocol.name, times.join(", ")));
+        // What disturbed a single round, the other has made good.
+        if cells[first..].iter().all(|cell| !cell.trust.reasons.is_empty()) {
+            say(&format!("    ! {}\n", cells[first].trust.reasons.join("; ")));
+        }
+    }
+    Ok(Floor::of(&cells))
+}
