@@ -46,9 +46,9 @@ impl Layer {
         match self {
             Layer::Tls => {
                 let encrypted = cell.spec.tls == "tls" && wire.datagrams_in + wire.datagrams_out == 0;
-                encrypted.then(|| socket as f64 - protocol as f64)
+                encrypted.then_some(socket as f64 - protocol as f64)
             }
-            Layer::Network => (ip > 0).then(|| ip as f64 - socket as f64),
+            Layer::Network => (ip > 0).then_some(ip as f64 - socket as f64),
             Layer::NetworkMtu1500 => {
                 let (with, against) = match direction {
                     In => (wire.mtu_1500_extra_in, wire.mtu_1500_extra_out),

@@ -15,39 +15,84 @@ pub struct Flow {
     pub packets: u64,
     /// IP packets as a whole.
     pub ip_bytes: u64,
-    /// What TCP or UDP carried.
+    /// What TCP or UDP carried, without what TCP sent again.
     pub payload_bytes: u64,
     /// Segments beyond the first that each would be at an MTU of 1500.
     pub extra_segments: u64,
     /// Plaintext of complete TLS 1.3 records of application data, without the byte of their type.
     pub record_bytes: u64,
-    /// Of each connection, by the client's port: the record that is not complete yet.
-    partial: HashMap<u16, Vec<u8>>,
+    /// By the client's port.
+    streams: HashMap<u16, Stream>,
+}
+
+/// One direction of one connection.
+#[derive(Clone, Debug, Default)]
+struct Stream {
+    /// Sequence number behind all that was seen.
+    next: Option<u32>,
+    /// A record that is not complete yet.
+    partial: Vec<u8>,
+}
+
+/// What an IP packet carries.
+struct Packet<'a> {
+    /// As a whole.
+    ip_bytes: usize,
+    from: u16,
+    to: u16,
+    /// The sequence number of the payload's first byte, and whether a SYN comes before it.
+    tcp: Option<(u32, bool)>,
+    payload: &'a [u8],
 }
 
 impl Flow {
-    fn take(&mut self, ip: &[u8], client_port: u16, payload: &[u8]) {
+    fn take(&mut self, packet: &Packet<'_>, client_port: u16) {
         self.packets += 1;
-        self.ip_bytes += ip.len() as u64;
+        self.ip_bytes += packet.ip_bytes as u64;
+        let stream = self.streams.entry(client_port).or_default();
+        let payload = match packet.tcp {
+            Some((sequence, syn)) => stream.unseen(sequence, syn, packet.payload),
+            None => packet.payload,
+        };
         self.payload_bytes += payload.len() as u64;
         self.extra_segments += (payload.len() as u64).saturating_sub(1) / 1448;
-        let stream = self.partial.entry(client_port).or_default();
+        self.record_bytes += stream.records(payload);
+    }
+}
+
+impl Stream {
+    /// What of a segment was not seen before.
+    fn unseen<'a>(&mut self, sequence: u32, syn: bool, payload: &'a [u8]) -> &'a [u8] {
+        if syn {
+            *self = Stream { next: Some(sequence), partial: Vec::new() };
+        }
+        let next = *self.next.get_or_insert(sequence);
+        let seen = next.wrapping_sub(sequence) as usize;
+        // A keep-alive probe lies before everything.
+        let unseen = payload.get(seen..).unwrap_or_default();
+        self.next = Some(next.wrapping_add(unseen.len() as u32));
+        unseen
+    }
+
+    /// RFC 8446, section 5.2: type, version, length; then the content, its type, and a tag of 16 bytes.
+    fn records(&mut self, payload: &[u8]) -> u64 {
+        let (stream, mut bytes) = (&mut self.partial, 0);
         stream.extend_from_slice(payload);
-        // RFC 8446, section 5.2: type, version, length; then the content, its type, and a tag of 16 bytes.
         while let [kind, 3, _, high, low, ..] = stream[..] {
             let whole = 5 + usize::from(u16::from_be_bytes([high, low]));
             if stream.len() < whole {
                 break;
             }
             stream.drain(..whole);
-            self.record_bytes += if kind == 23 { whole as u64 - 5 - 1 - 16 } else { 0 };
+            bytes += if kind == 23 { whole as u64 - 5 - 1 - 16 } else { 0 };
         }
+        bytes
     }
 }
 
 impl Flow {
     fn rest(&self) -> Flow {
-        Flow { partial: self.partial.clone(), ..Flow::default() }
+        Flow { streams: self.streams.clone(), ..Flow::default() }
     }
 
     fn plus(&self, other: &Flow) -> Flow {
@@ -57,7 +102,7 @@ impl Flow {
             payload_bytes: self.payload_bytes + other.payload_bytes,
             extra_segments: self.extra_segments + other.extra_segments,
             record_bytes: self.record_bytes + other.record_bytes,
-            partial: other.partial.clone(),
+            streams: other.streams.clone(),
         }
     }
 }
@@ -188,13 +233,21 @@ impl Filter {
             return;
         }
         let transport = usize::from(packet[0] & 15) * 4;
-        let (from, to) = (number(transport), number(transport + 2));
         let header = if self.tcp { usize::from(packet[transport + 12] >> 4) * 4 } else { 8 };
         let whole = &packet[..usize::from(number(2))];
-        let payload = &whole[transport + header..];
+        let sequence = [4, 5, 6, 7].map(|at| packet[transport + at]);
+        let syn = self.tcp && packet[transport + 13] & 2 != 0;
+        let parsed = Packet {
+            ip_bytes: whole.len(),
+            from: number(transport),
+            to: number(transport + 2),
+            // A SYN has a sequence number to itself.
+            tcp: self.tcp.then(|| (u32::from_be_bytes(sequence).wrapping_add(u32::from(syn)), syn)),
+            payload: &whole[transport + header..],
+        };
         match self.server_port {
-            port if port == from => captured.incoming.take(whole, to, payload),
-            port if port == to => captured.outgoing.take(whole, from, payload),
+            port if port == parsed.from => captured.incoming.take(&parsed, parsed.to),
+            port if port == parsed.to => captured.outgoing.take(&parsed, parsed.from),
             _ => {}
         }
     }
