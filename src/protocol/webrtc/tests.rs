@@ -42,13 +42,13 @@ impl Server {
 
     async fn post(&self, path: &str) -> u16 {
         let url = format!("http://{}{path}", self.target.address);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::transport::control::client(self.target.address, None).build().unwrap();
         client.post(url).body("from outside").send().await.unwrap().status().as_u16()
     }
 
     async fn stats(&self) -> serde_json::Value {
         let url = format!("http://{}/stats", self.target.address);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::transport::control::client(self.target.address, None).build().unwrap();
         client.get(url).send().await.unwrap().json().await.unwrap()
     }
 
