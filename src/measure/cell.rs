@@ -171,7 +171,7 @@ pub struct Wire {
     pub ip_in_bytes: u64,
     /// Bytes of IP packets sent.
     pub ip_out_bytes: u64,
-    /// Segments that reads would have needed at an MTU of 1500 beyond one each.
+    /// Segments that what was read would have needed at an MTU of 1500 beyond one for each burst.
     pub mtu_1500_extra_in: u64,
     /// Segments that writes would have needed beyond one each.
     pub mtu_1500_extra_out: u64,

@@ -18,9 +18,9 @@ pub struct Meter {
     pub socket_in_bytes: Tally,
     /// Bytes written to sockets.
     pub socket_out_bytes: Tally,
-    /// Segments that the reads would have come in at an MTU of 1500 beyond one for each read.
+    /// Segments that what was read would have come in at an MTU of 1500 beyond one for each burst.
     pub mtu_1500_extra_in: Tally,
-    /// The same of the writes.
+    /// Segments that the writes would have become there beyond one for each.
     pub mtu_1500_extra_out: Tally,
     /// Connections opened (TCP connects, data-channel peer connections).
     pub connections: Tally,

@@ -18,12 +18,15 @@ pub struct Socket {
     stream: TcpStream,
     meter: Rc<Meter>,
     place: Place,
+    /// Bytes read since there was last nothing to read or something to write: about what the peer sent in one go,
+    /// however small the pieces in which the protocol takes it.
+    burst_bytes: u64,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, peer: IpAddr, meter: Rc<Meter>) -> Socket {
         let place = meter.open(stream.as_raw_fd(), IpHeader::of(peer));
-        Socket { stream, meter, place }
+        Socket { stream, meter, place, burst_bytes: 0 }
     }
 
     /// Ready, once, when the connection is made or refused.
@@ -36,7 +39,15 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn read(&mut self, bytes: u64) {
+        self.meter.socket_in_bytes.add(bytes);
+        let before = mtu_1500_extra_segments(self.burst_bytes);
+        self.burst_bytes += bytes;
+        self.meter.mtu_1500_extra_in.add(mtu_1500_extra_segments(self.burst_bytes) - before);
+    }
+
+    fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.burst_bytes = 0;
         if let Poll::Ready(Ok(bytes)) = result {
             self.meter.socket_out_bytes.add(bytes as u64);
             self.meter.mtu_1500_extra_out.add(mtu_1500_extra_segments(bytes as u64));
@@ -58,11 +69,12 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let bytes = (buf.filled().len() - before) as u64;
-        self.meter.socket_in_bytes.add(bytes);
-        self.meter.mtu_1500_extra_in.add(mtu_1500_extra_segments(bytes));
-        Poll::Ready(Ok(()))
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match read {
+            Poll::Pending => self.burst_bytes = 0,
+            Poll::Ready(_) => self.read((buf.filled().len() - before) as u64),
+        }
+        read
     }
 }
 

@@ -21,6 +21,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control for S {}
 
 pub struct Server {
     pub address: SocketAddr,
+    /// Where data channels arrive.
+    pub rtc: Vec<SocketAddr>,
     /// For all control requests, so that they come in order.
     control: RefCell<Option<Box<dyn Control>>>,
     /// How clients speak TLS to it, if it does.
@@ -51,11 +53,12 @@ impl Server {
     pub fn start(config: Config) -> Server {
         let listeners = Listeners::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let address = listeners.http.local_addr().unwrap();
+        let rtc = listeners.rtc.iter().map(|socket| socket.local_addr().unwrap()).collect();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(reference_server::run(config, listeners, async {
             let _ = stopped.await;
         }));
-        Server { address, control: RefCell::default(), tls: None, connector: None, stop, task }
+        Server { address, rtc, control: RefCell::default(), tls: None, connector: None, stop, task }
     }
 
     /// Publishes text.

@@ -91,6 +91,7 @@ fn overhead(cell: &Cell) -> String {
         value(cell, "framing_in_bytes_per_delivery", |b| format!("{} B framing per delivery", short(b))),
         value(cell, "overhead_bytes_per_delivery", |b| format!("{} B beyond payload both ways", short(b))),
         value(cell, "publish_overhead_bytes_per_event", |b| format!("{} B per event published", short(b))),
+        value(cell, "ip_bytes_per_delivery", |b| format!("{} B per delivery in IP packets", short(b))),
     ];
     join(parts.iter().map(String::as_str), ", ")
 }
