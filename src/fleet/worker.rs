@@ -21,6 +21,7 @@ use crate::host::timer::Timer;
 use crate::measure::cell::Wire;
 use crate::protocol::{self, Mesh, Options, Protocol, Seat, Target};
 use crate::scenario::plan::{CellSpec, Pattern};
+use crate::transport::link::{Link, LinkSpec};
 use crate::transport::meter::Meter;
 
 /// How long publishers may go on behind the end of the window with what was due before it.
@@ -141,6 +142,7 @@ struct Worker {
     gate: Rc<Gate>,
     meters: Meters,
     targets: Vec<Rc<Target>>,
+    link: LinkSpec,
     memory_bytes: Option<u64>,
     barrier: Reading,
     opened: Option<Reading>,
@@ -160,6 +162,7 @@ impl Worker {
             })
         };
         Ok(Worker {
+            link: start.spec.link.parse()?,
             targets: start.servers.iter().map(target).collect(),
             run: Rc::new(Run::new(start.spec.clone(), start.run, timer)),
             protocol,
@@ -260,6 +263,11 @@ impl Worker {
             options: options(spec),
             meter: meter.clone(),
             publish_meter: self.meters.publisher.clone(),
+            link: Link::new(
+                self.run.timer.clone(),
+                self.link.clone(),
+                random::derive(spec.seed, client, Purpose::Link),
+            ),
             seed: random::derive(spec.seed, client, Purpose::Protocol),
         }
     }

@@ -29,6 +29,10 @@ impl<S> Counted<S> {
     pub(super) fn inner(&self) -> &S {
         &self.inner
     }
+
+    pub(super) fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {

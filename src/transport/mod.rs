@@ -1,14 +1,15 @@
 //! What lies under a protocol: counted sockets, source addresses, and a small HTTP/1.1 client.
 //!
 //! ```text
-//! protocol -> Stream -> Counted -> socket
+//! protocol -> Stream -> Counted -> Linked -> socket
 //! ```
 //!
 //! Protocols hold a [`stream::Stream`] and never a socket, so that what is put between the two (TLS, an emulated
-//! link) is a matter of this directory alone.
+//! link) is a matter of this directory alone. [`stream::Dialer`] and [`udp::Datagrams`] decide whether a link is.
 
 mod counted;
 pub mod http;
+pub mod link;
 pub mod meter;
 mod scratch;
 pub mod stream;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::counted::Counted;
+use super::link::{Link, Linked};
 use super::meter::Meter;
 use super::scratch;
 use crate::protocol::{Failure, Phase, Seat};
@@ -21,22 +22,28 @@ pub struct Dialer {
     address: SocketAddr,
     source: Option<IpAddr>,
     meter: Rc<Meter>,
+    link: Option<Link>,
 }
 
 impl Dialer {
     /// Connections from `source` (or wherever the system likes) to `address`, counted in `meter`.
     pub fn new(address: SocketAddr, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
-        Dialer { address, source, meter }
+        Dialer { address, source, meter, link: None }
     }
 
     /// Connections of a client that receive, and what it sends on the same ones.
     pub fn receiving(seat: &Seat) -> Dialer {
-        Dialer::new(seat.target.address, seat.source, seat.meter.clone())
+        Dialer::new(seat.target.address, seat.source, seat.meter.clone()).behind(seat.link.as_ref())
     }
 
     /// Connections of a client that only publish.
     pub fn publishing(seat: &Seat) -> Dialer {
-        Dialer::new(seat.target.address, seat.source, seat.publish_meter.clone())
+        Dialer::new(seat.target.address, seat.source, seat.publish_meter.clone()).behind(seat.link.as_ref())
+    }
+
+    /// The same connections behind an emulated link.
+    pub fn behind(self, link: Option<&Link>) -> Dialer {
+        Dialer { link: link.map(Link::fork), ..self }
     }
 
     /// Where its connections are counted.
@@ -50,6 +57,7 @@ impl Dialer {
     /// Of phase `Connect`: no descriptor or no port is free, or the system refused at once.
     pub fn dial(&self) -> Result<Stream, Failure> {
         let socket = self.connecting_socket().map_err(|e| Failure::io(Phase::Connect, &e))?;
+        let socket = Linked::new(socket, self.link.as_ref());
         Ok(Stream::Plain(Counted::new(socket, self.meter.clone())))
     }
 
@@ -99,7 +107,7 @@ fn bind_address_no_port(_: &Socket) -> io::Result<()> {
 /// both ends have said FIN and the socket is still open: the place to ask the system what it cost.
 pub enum Stream {
     /// Bytes go to the socket as they are.
-    Plain(Counted<TcpStream>),
+    Plain(Counted<Linked<TcpStream>>),
 }
 
 impl Stream {
@@ -109,12 +117,13 @@ impl Stream {
     /// Of phase `Connect`.
     pub fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Stream::Plain(stream) = self;
-        let socket = stream.inner();
+        let socket = stream.inner().inner();
         let ready = ready!(socket.poll_write_ready(cx)).and_then(|()| socket.take_error());
         if let Some(error) = ready.transpose() {
             let error = error.unwrap_or_else(|e| e);
             return Poll::Ready(Err(Failure::io(Phase::Connect, &error)));
         }
+        ready!(stream.inner_mut().poll_connected(cx));
         stream.opened();
         Poll::Ready(Ok(()))
     }
