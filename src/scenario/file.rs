@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::plan::{Pace, Pattern, PollMode};
 use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+use crate::transport::link::LinkSpec;
 
 /// A whole scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -178,11 +179,18 @@ pub struct Connect {
     pub timeout: Seconds,
     /// What a client does after its connection was cut in mid-run.
     pub reconnect: Reconnect,
+    /// The emulated network, e.g. `wan` or `rtt=40ms,loss=1%`. A list makes one cell for each.
+    pub link: OneOrMany<LinkSpec>,
 }
 
 impl Default for Connect {
     fn default() -> Self {
-        Connect { ramp: PerSecond(2000.0), timeout: Seconds(10.0), reconnect: Reconnect::Protocol }
+        Connect {
+            ramp: PerSecond(2000.0),
+            timeout: Seconds(10.0),
+            reconnect: Reconnect::Protocol,
+            link: OneOrMany(vec![LinkSpec::default()]),
+        }
     }
 }
 
