@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::exit;
 use crate::scenario::file::Headers;
 use crate::scenario::unit::{Bytes, Count, PerSecond, Seconds};
+use crate::transport::link::LinkSpec;
 
 /// Load tester for real-time communication: polling, SSE, WebSocket and WebRTC data channels under one workload.
 ///
@@ -92,6 +93,10 @@ pub struct WorkloadArgs {
     /// What clients send as HTTP request headers
     #[arg(long, value_name = "SET")]
     pub headers: Option<Headers>,
+    /// Network to emulate in the clients: loopback, lan, wan, mobile, or your own; may be repeated [e.g.
+    /// rtt=40ms,jitter=5ms,loss=0.5%,rate=10mbit]
+    #[arg(long, value_name = "LINK")]
+    pub link: Vec<LinkSpec>,
     /// Seed of every random choice; without it, a new one for each run
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -116,6 +116,7 @@ impl Stage<'_> {
             mesh: options.peer_to_peer.then(|| Mesh { group: topic.clone(), index, size: 2 }),
             meter: meter.clone(),
             publish_meter: publish_meter.clone(),
+            link: None,
             seed: index as u64 + 1,
         };
         Puppet {

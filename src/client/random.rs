@@ -15,6 +15,8 @@ pub enum Purpose {
     Backoff = 3,
     /// What the protocol itself draws (masks, credentials).
     Protocol = 4,
+    /// Losses and jitter of the emulated link.
+    Link = 5,
 }
 
 /// The number from which the stream of (seed, client, purpose) starts.

@@ -89,6 +89,9 @@ fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
     if !args.protocol.is_empty() {
         load.protocols = Some(OneOrMany(args.protocol.clone()));
     }
+    if !args.link.is_empty() {
+        scenario.connect.link = OneOrMany(args.link.clone());
+    }
     if let Some(headers) = args.headers {
         scenario.http.headers = headers;
     }

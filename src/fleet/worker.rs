@@ -21,6 +21,7 @@ use crate::host::timer::Timer;
 use crate::measure::cell::Wire;
 use crate::protocol::{self, Mesh, Options, Protocol, Seat, Target};
 use crate::scenario::plan::{CellSpec, Pattern};
+use crate::transport::link::{Link, LinkSpec};
 use crate::transport::meter::Meter;
 use crate::transport::tls::Tls;
 
@@ -142,6 +143,7 @@ struct Worker {
     gate: Rc<Gate>,
     meters: Meters,
     targets: Vec<Rc<Target>>,
+    link: LinkSpec,
     memory_bytes: Option<u64>,
     barrier: Reading,
     opened: Option<Reading>,
@@ -159,6 +161,7 @@ impl Worker {
             anyhow::Ok(Rc::new(Target { address, tls, host, headers: start.headers.clone() }))
         };
         Ok(Worker {
+            link: start.spec.link.parse()?,
             targets: start.servers.iter().map(target).collect::<Result<_>>()?,
             run: Rc::new(Run::new(start.spec.clone(), start.run, timer)),
             protocol,
@@ -259,6 +262,11 @@ impl Worker {
             options: options(spec),
             meter: meter.clone(),
             publish_meter: self.meters.publisher.clone(),
+            link: Link::new(
+                self.run.timer.clone(),
+                self.link.clone(),
+                random::derive(spec.seed, client, Purpose::Link),
+            ),
             seed: random::derive(spec.seed, client, Purpose::Protocol),
         }
     }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::transport::link::Link;
 use crate::transport::meter::Meter;
 use crate::transport::tls::Tls;
 
@@ -105,6 +106,8 @@ pub struct Seat {
     pub meter: Rc<Meter>,
     /// Where publishing over connections of its own (HTTP POST) is counted.
     pub publish_meter: Rc<Meter>,
+    /// The emulated network of this client; `None` is the network as it is.
+    pub link: Option<Link>,
     /// Seed of this client's own random numbers (WebSocket masks, ICE credentials).
     pub seed: u64,
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::plan::{Pace, Pattern, PollMode};
 use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+use crate::transport::link::LinkSpec;
 
 /// A whole scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -180,6 +181,8 @@ pub struct Connect {
     pub reconnect: Reconnect,
     /// `tls` encrypts every connection with a full handshake for each; data channels are encrypted in any case.
     pub tls: Encryption,
+    /// The emulated network, e.g. `wan` or `rtt=40ms,loss=1%`. A list makes one cell for each.
+    pub link: OneOrMany<LinkSpec>,
 }
 
 /// Whether connections are encrypted.
@@ -210,6 +213,7 @@ impl Default for Connect {
             timeout: Seconds(10.0),
             reconnect: Reconnect::Protocol,
             tls: Encryption::Plain,
+            link: OneOrMany(vec![LinkSpec::default()]),
         }
     }
 }

@@ -6,9 +6,10 @@ use reference_server::envelope::Form;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::file::{Load, Scenario, Topology};
+use super::file::{Scenario, Topology};
 use super::unit::OneOrMany;
 use crate::protocol::{self, Protocol};
+use crate::transport::link::LinkSpec;
 
 /// One combination to measure, with every choice made. This is what workers are given, what a result carries,
 /// and what two results are compared by.
@@ -50,7 +51,7 @@ pub struct CellSpec {
     pub max_retransmits: Option<u16>,
     /// Data channels join clients to each other.
     pub peer_to_peer: bool,
-    /// The emulated network.
+    /// The emulated network, in its canonical text: `loopback` for none, or e.g. `rtt=40ms,loss=1%`.
     pub link: String,
     /// Whether connections are encrypted: `plain` or `tls`.
     pub tls: String,
@@ -263,12 +264,15 @@ pub fn cells(scenario: &Scenario, seed: u64) -> Result<Vec<CellSpec>, PlanError>
         for clients in &load.clients.0 {
             for rate in &load.rate.0 {
                 for payload in &load.payload.0 {
-                    cells.push(cell(scenario, protocol, clients.0, rate.0, payload.0, seed)?);
+                    for link in &scenario.connect.link.0 {
+                        let spec = cell(scenario, protocol, clients.0, rate.0, payload.0, seed)?;
+                        cells.push(CellSpec { link: link.to_string(), ..spec });
+                    }
                 }
             }
         }
     }
-    name_cells(&mut cells, load);
+    name_cells(&mut cells, scenario);
     Ok(cells)
 }
 
@@ -369,8 +373,10 @@ fn check(spec: &CellSpec) -> Result<(), PlanError> {
 }
 
 /// A cell's name says what distinguishes it from the others of its run.
-fn name_cells(cells: &mut [CellSpec], load: &Load) {
-    for cell in cells {
+fn name_cells(cells: &mut [CellSpec], scenario: &Scenario) {
+    let Scenario { load, connect, .. } = scenario;
+    // Links change fastest.
+    for (cell, link) in cells.iter_mut().zip(connect.link.0.iter().cycle()) {
         if load.clients.0.len() > 1 {
             cell.name += &format!("/{}", cell.clients);
         }
@@ -380,5 +386,13 @@ fn name_cells(cells: &mut [CellSpec], load: &Load) {
         if load.payload.0.len() > 1 {
             cell.name += &format!("/{}B", cell.payload_bytes);
         }
+        if connect.link.0.len() > 1 {
+            cell.name += &at(link);
+        }
     }
+}
+
+/// How the name of a cell ends that is measured behind `link`: `@wan`, `@rtt=100ms`.
+pub fn at(link: &LinkSpec) -> String {
+    format!("@{}", link.label())
 }

@@ -23,6 +23,14 @@ pub struct PerSecond(pub f64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes(pub u32);
 
+/// A share of one: `0.5%`, `0`. Kept as the percentage that people wrote, so that it is printed as it was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percent(pub f64);
+
+/// A data rate, in bits per second: `64kbit`, `10mbit`, `1gbit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BitRate(pub u64);
+
 /// Text that is not such a number, and what would be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not {expected}")]
@@ -132,6 +140,33 @@ impl Unit for Bytes {
     }
 }
 
+impl Unit for Percent {
+    const EXPECTED: &'static str = "a percentage such as 0.5%";
+    fn read(text: &str) -> Option<Self> {
+        match split_number(text)? {
+            (percent, "%") if percent <= 100.0 => Some(Percent(percent)),
+            (0.0, "") => Some(Percent(0.0)),
+            _ => None,
+        }
+    }
+}
+
+impl Unit for BitRate {
+    const EXPECTED: &'static str = "a data rate such as 64kbit, 10mbit or 1gbit";
+    fn read(text: &str) -> Option<Self> {
+        let (number, unit) = split_number(text)?;
+        let factor = match unit {
+            "bit" => 1.0,
+            "kbit" => 1e3,
+            "mbit" => 1e6,
+            "gbit" => 1e9,
+            _ => return None,
+        };
+        let bits_per_s = (number * factor).round();
+        (1.0..=1e15).contains(&bits_per_s).then_some(BitRate(bits_per_s as u64))
+    }
+}
+
 macro_rules! unit_impls {
     ($($unit:ident),*) => {$(
         impl FromStr for $unit {
@@ -157,7 +192,7 @@ macro_rules! unit_impls {
         }
     )*};
 }
-unit_impls!(Count, Seconds, PerSecond, Bytes);
+unit_impls!(Count, Seconds, PerSecond, Bytes, Percent, BitRate);
 
 /// Accepts the text form, and a bare number where the text form would.
 struct UnitVisitor<U>(PhantomData<U>);
@@ -248,6 +283,12 @@ mod tests {
         for (text, bytes) in [("100", 100), ("400B", 400), ("64KiB", 65_536), ("4KB", 4000)] {
             assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
         }
+        for (text, percent) in [("0.5%", 0.5), ("100 %", 100.0), ("0", 0.0)] {
+            assert_eq!(text.parse(), Ok(Percent(percent)), "{text}");
+        }
+        for (text, rate) in [("64kbit", 64_000), ("1.5mbit", 1_500_000), ("1gbit", 1_000_000_000)] {
+            assert_eq!(text.parse(), Ok(BitRate(rate)), "{text}");
+        }
     }
 
     #[test]
@@ -259,6 +300,12 @@ mod tests {
         }
         for bad in ["5", "5 parsecs", "-1s", "9999999h", &format!("{}s", "9".repeat(400))] {
             assert!(bad.parse::<Seconds>().is_err(), "{bad}");
+        }
+        for bad in ["5", "101%", "-1%", "%"] {
+            assert!(bad.parse::<Percent>().is_err(), "{bad}");
+        }
+        for bad in ["10", "0mbit", "10MB", "mbit"] {
+            assert!(bad.parse::<BitRate>().is_err(), "{bad}");
         }
         for bad in ["5", "5/0s", "/s", "1/", "1/1ns", "2m/s"] {
             assert!(bad.parse::<PerSecond>().is_err(), "{bad}");

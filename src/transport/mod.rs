@@ -1,15 +1,16 @@
 //! What lies under a protocol: counted sockets, source addresses, and a small HTTP/1.1 client.
 //!
 //! ```text
-//! protocol -> Stream -> Counted -> (TLS) -> Socket -> kernel (asked for its packets)
+//! protocol -> Stream -> Counted -> (TLS) -> Linked -> Socket -> kernel (asked for its packets)
 //! ```
 //!
 //! Protocols hold a [`stream::Stream`] and never a socket, so that what is put between the two (TLS, an emulated
-//! link) is a matter of this directory alone.
+//! link) is a matter of this directory alone. [`stream::Dialer`] and [`udp::Datagrams`] decide whether a link is.
 
 pub mod control;
 mod counted;
 pub mod http;
+pub mod link;
 pub mod meter;
 pub mod packets;
 mod scratch;

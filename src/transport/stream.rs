@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::counted::Counted;
+use super::link::{Link, Linked};
 use super::meter::Meter;
 use super::scratch;
 use super::socket::Socket;
@@ -24,26 +25,33 @@ pub struct Dialer {
     source: Option<IpAddr>,
     tls: Option<Tls>,
     meter: Rc<Meter>,
+    link: Option<Link>,
 }
 
 impl Dialer {
     /// Connections from `source` (or wherever the system likes) to `address`, plain, counted in `meter`.
     pub fn new(address: SocketAddr, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
-        Dialer { address, source, tls: None, meter }
+        Dialer { address, source, tls: None, meter, link: None }
     }
 
     /// Connections of a client that receive, and what it sends on the same ones.
     pub fn receiving(seat: &Seat) -> Dialer {
-        Dialer::towards(&seat.target, seat.source, seat.meter.clone())
+        Dialer::towards(seat, seat.meter.clone())
     }
 
     /// Connections of a client that only publish.
     pub fn publishing(seat: &Seat) -> Dialer {
-        Dialer::towards(&seat.target, seat.source, seat.publish_meter.clone())
+        Dialer::towards(seat, seat.publish_meter.clone())
     }
 
-    fn towards(target: &Target, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
-        Dialer { tls: target.tls.clone(), ..Dialer::new(target.address, source, meter) }
+    fn towards(seat: &Seat, meter: Rc<Meter>) -> Dialer {
+        let Target { address, tls, .. } = &*seat.target;
+        Dialer { tls: tls.clone(), ..Dialer::new(*address, seat.source, meter) }.behind(seat.link.as_ref())
+    }
+
+    /// The same connections behind an emulated link.
+    pub fn behind(self, link: Option<&Link>) -> Dialer {
+        Dialer { link: link.map(Link::fork), ..self }
     }
 
     /// Where its connections are counted.
@@ -58,6 +66,7 @@ impl Dialer {
     pub fn dial(&self) -> Result<Stream, Failure> {
         let socket = self.connecting_socket().map_err(|e| Failure::io(Phase::Connect, &e))?;
         let socket = Socket::new(socket, self.address.ip(), self.meter.clone());
+        let socket = Linked::new(socket, self.link.as_ref());
         Ok(match &self.tls {
             None => Stream::Plain(Counted::new(socket, self.meter.clone())),
             Some(tls) => Stream::Tls(Counted::new(tls.over(socket), self.meter.clone())),
@@ -111,7 +120,7 @@ fn bind_address_no_port(_: &socket2::Socket) -> io::Result<()> {
 /// both ends have said FIN and the socket is still open: the place to ask the system what it cost.
 pub enum Stream {
     /// Bytes go to the socket as they are.
-    Plain(Counted<Socket>),
+    Plain(Counted<Linked<Socket>>),
     /// Bytes are encrypted in between.
     Tls(Counted<Secured>),
 }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{Connect, TlsConnector};
 
+use super::link::Linked;
 use super::socket::Socket;
 use crate::protocol::{Failure, Kind, Phase};
 
@@ -75,7 +76,7 @@ impl Tls {
     }
 
     /// Nothing is sent before the first [`Secured::poll_connected`].
-    pub(super) fn over(&self, socket: Socket) -> Secured {
+    pub(super) fn over(&self, socket: Linked<Socket>) -> Secured {
         let connect = TlsConnector::from(self.config.clone()).connect(self.name.clone(), socket);
         Secured::Dialled(Box::new(connect))
     }
@@ -167,11 +168,11 @@ impl ServerCertVerifier for Anyone {
 /// A socket on its way to being encrypted.
 pub enum Secured {
     /// The TCP connection is not made yet.
-    Dialled(Box<Connect<Socket>>),
+    Dialled(Box<Connect<Linked<Socket>>>),
     /// Hands are being shaken.
-    Shaking(Box<Connect<Socket>>),
+    Shaking(Box<Connect<Linked<Socket>>>),
     /// Bytes can flow.
-    Open(Box<TlsStream<Socket>>),
+    Open(Box<TlsStream<Linked<Socket>>>),
     /// The handshake failed.
     Failed,
 }
@@ -181,8 +182,8 @@ impl Secured {
     pub(super) fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
             match std::mem::replace(self, Secured::Failed) {
-                Secured::Dialled(connect) => {
-                    let connected = match connect.get_ref() {
+                Secured::Dialled(mut connect) => {
+                    let connected = match connect.get_mut() {
                         Some(socket) => socket.poll_connected(cx),
                         None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
                     };
@@ -212,15 +213,15 @@ impl Secured {
         }
     }
 
-    fn open(self: Pin<&mut Self>) -> io::Result<Pin<&mut TlsStream<Socket>>> {
+    fn open(self: Pin<&mut Self>) -> io::Result<Pin<&mut TlsStream<Linked<Socket>>>> {
         match self.get_mut() {
             Secured::Open(stream) => Ok(Pin::new(&mut **stream)),
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    /// The socket beneath.
-    pub(super) fn socket(&mut self) -> Option<&mut Socket> {
+    /// The link and the socket beneath.
+    pub(super) fn socket(&mut self) -> Option<&mut Linked<Socket>> {
         match self {
             Secured::Open(stream) => Some(stream.get_mut().0),
             _ => None,

@@ -1,5 +1,5 @@
-//! A counted UDP socket. An emulated link or a TURN server comes between this and its user, or between this and the
-//! kernel, and nowhere else.
+//! A counted UDP socket. An emulated link lies between its count and the kernel; a TURN server comes between this and its
+//! user, or between this and the kernel, and nowhere else.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,8 +11,10 @@ use reference_server::rtc::SOCKET_BUFFER_BYTES;
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
+use super::link::{DatagramPath, Link};
 use super::meter::Meter;
 use super::packets::{IpHeader, Packets};
+use crate::protocol::Seat;
 
 /// Datagrams kept while the socket is full. More are dropped, as a router would; the layers above send them again.
 const BACKLOG_DATAGRAMS: usize = 256;
@@ -24,9 +26,26 @@ pub struct Datagrams {
     address: SocketAddr,
     backlog: VecDeque<(SocketAddr, Vec<u8>)>,
     meter: Rc<Meter>,
+    path: Option<Box<DatagramPath>>,
 }
 
 impl Datagrams {
+    /// The socket of a client, behind its link. Towards the server that is the whole of it; between peers each end
+    /// has its half.
+    ///
+    /// # Errors
+    /// As [`Datagrams::bind`].
+    pub fn open(seat: &Seat) -> io::Result<Datagrams> {
+        let peers = seat.options.peer_to_peer && seat.mesh.is_some();
+        let link = seat.link.as_ref().map(|link| if peers { link.halved() } else { link.clone() });
+        Ok(Datagrams::bind(seat.source, seat.target.address, seat.meter.clone())?.behind(link.as_ref()))
+    }
+
+    /// The same socket behind an emulated link.
+    pub fn behind(self, link: Option<&Link>) -> Datagrams {
+        Datagrams { path: link.map(|link| Box::new(DatagramPath::new(&link.fork()))), ..self }
+    }
+
     /// Binds a free port at `source`, or at the address from which the system would talk to `towards`.
     ///
     /// # Errors
@@ -41,7 +60,13 @@ impl Datagrams {
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(SOCKET_BUFFER_BYTES);
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Datagrams { socket: UdpSocket::from_std(socket)?, address, backlog: VecDeque::new(), meter })
+        Ok(Datagrams {
+            socket: UdpSocket::from_std(socket)?,
+            address,
+            backlog: VecDeque::new(),
+            meter,
+            path: None,
+        })
     }
 
     /// Where this socket can be reached.
@@ -56,7 +81,18 @@ impl Datagrams {
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
         let mut buffer = ReadBuf::new(buffer);
-        let from = ready!(self.socket.poll_recv_from(cx, &mut buffer))?;
+        let from = match &mut self.path {
+            None => ready!(self.socket.poll_recv_from(cx, &mut buffer))?,
+            Some(path) => {
+                while let Poll::Ready(from) = self.socket.poll_recv_from(cx, &mut buffer) {
+                    path.back.push(from?, buffer.filled().to_vec());
+                    buffer.clear();
+                }
+                let (from, datagram) = ready!(path.back.poll_next(cx));
+                buffer.put_slice(&datagram);
+                from
+            }
+        };
         let length = buffer.filled().len();
         self.meter.datagrams_in.add(1);
         self.meter.wire_in_bytes.add(length as u64);
@@ -67,6 +103,17 @@ impl Datagrams {
 
     /// Writes a datagram, or keeps it until `poll_flush` can.
     pub fn send(&mut self, to: SocketAddr, datagram: Vec<u8>) {
+        match &mut self.path {
+            // What the link loses was sent all the same.
+            Some(path) => {
+                count_out(&self.meter, to, datagram.len());
+                path.out.push(to, datagram);
+            }
+            None => self.hand_over(to, datagram),
+        }
+    }
+
+    fn hand_over(&mut self, to: SocketAddr, datagram: Vec<u8>) {
         if self.backlog.is_empty() && self.write(to, &datagram) {
             return;
         }
@@ -75,8 +122,11 @@ impl Datagrams {
         }
     }
 
-    /// Writes what was kept. Ready when nothing is left.
+    /// Writes what was kept. Ready when nothing is left but what is under way on the link; that goes on with every call.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(Poll::Ready((to, datagram))) = self.path.as_mut().map(|path| path.out.poll_next(cx)) {
+            self.hand_over(to, datagram);
+        }
         while let Some((to, datagram)) = self.backlog.front() {
             if self.write(*to, datagram) {
                 self.backlog.pop_front();
@@ -87,19 +137,32 @@ impl Datagrams {
         Poll::Ready(Ok(()))
     }
 
+    /// Ready when everything is with the kernel.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        // The flush has seen to being called again.
+        let under_way = self.path.as_ref().is_some_and(|path| !path.out.is_empty());
+        if under_way { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
     /// Whether the datagram is done with. One that the kernel refuses (an unreachable peer) is: it is lost, not late.
     fn write(&self, to: SocketAddr, datagram: &[u8]) -> bool {
         match self.socket.try_send_to(datagram, to) {
+            Ok(_) if self.path.is_some() => true,
             Ok(length) => {
-                self.meter.datagrams_out.add(1);
-                self.meter.wire_out_bytes.add(length as u64);
-                self.meter.socket_out_bytes.add(length as u64);
-                self.meter.add_packets(Packets::datagram_out(length as u64, IpHeader::of(to.ip())));
+                count_out(&self.meter, to, length);
                 true
             }
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }
+}
+
+fn count_out(meter: &Meter, to: SocketAddr, length: usize) {
+    meter.datagrams_out.add(1);
+    meter.wire_out_bytes.add(length as u64);
+    meter.socket_out_bytes.add(length as u64);
+    meter.add_packets(Packets::datagram_out(length as u64, IpHeader::of(to.ip())));
 }
 
 /// The address that packets to `towards` would come from. Nothing is sent.

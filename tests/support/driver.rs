@@ -41,6 +41,7 @@ pub fn seat(address: SocketAddr, topics: &[&str], publish: Option<&str>) -> Seat
         mesh: None,
         meter: Rc::default(),
         publish_meter: Rc::default(),
+        link: None,
         seed: 1,
     }
 }

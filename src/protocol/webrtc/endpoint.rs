@@ -82,8 +82,7 @@ impl Outlet for Sink<'_, '_> {
 impl Endpoint {
     /// Opens the socket of a client that will have up to `slots` connections.
     pub(super) fn open(seat: &Seat, ends: Ends, slots: usize) -> Result<Endpoint, Failure> {
-        let wire = Datagrams::bind(seat.source, seat.target.address, seat.meter.clone())
-            .map_err(|error| Failure::io(Phase::Connect, &error))?;
+        let wire = Datagrams::open(seat).map_err(|error| Failure::io(Phase::Connect, &error))?;
         Ok(Endpoint {
             ends,
             wire,
@@ -252,6 +251,6 @@ impl Endpoint {
 
     /// Ready when the goodbyes are handed to the system.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.wire.poll_flush(cx).map_err(|error| Failure::io(Phase::Close, &error))
+        self.wire.poll_gone(cx).map_err(|error| Failure::io(Phase::Close, &error))
     }
 }

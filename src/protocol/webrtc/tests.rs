@@ -84,6 +84,7 @@ fn seat(target: &Rc<Target>) -> Seat {
         mesh: None,
         meter: Rc::default(),
         publish_meter: Rc::default(),
+        link: None,
         seed: 1,
     }
 }
