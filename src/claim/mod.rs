@@ -17,6 +17,9 @@ pub mod further;
 pub mod matrix;
 #[cfg(test)]
 mod matrix_tests;
+mod network;
+#[cfg(test)]
+mod network_tests;
 pub mod probe;
 mod rank;
 mod row;

@@ -29,6 +29,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         payload: args.workload.payload,
         protocols: args.workload.protocol.clone(),
         headers: args.workload.headers,
+        links: args.workload.link.clone(),
     };
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let plan = matrix::plan(effort, &user, seed)?;

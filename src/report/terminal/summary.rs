@@ -2,7 +2,9 @@
 
 use owo_colors::OwoColorize;
 
-use super::{bad, bytes, doubts, faint, good, heading, pad, strong, trust_style, trust_word, unsure, wrap};
+use super::{
+    bad, bytes, doubts, faint, good, heading, links, pad, strong, trust_style, trust_word, unsure, wrap,
+};
 use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric;
@@ -14,6 +16,7 @@ pub fn summary(run: &Run, width: usize) -> String {
     let mut out: String = run.cells.iter().map(|cell| block(cell, width)).collect();
     out += &failures(run, width);
     out += &thresholds(&run.outcomes(), width);
+    out += &links(run, width);
     out += &doubts(run, width);
     out += "\n";
     out += &wrap("", &format!("{} · {}", command_line(run), run.file.host.summary()), width)
@@ -38,7 +41,9 @@ fn block(cell: &Cell, width: usize) -> String {
     if matches!(cell.status, Status::Failed(_)) {
         return title;
     }
+    let link = Some(&cell.spec.link).filter(|link| *link != "loopback");
     let lines = [
+        ("link", link.map_or(String::new(), |link| format!("{link}, emulated"))),
         ("delivery", delivery(cell)),
         ("latency", latency(cell)),
         ("bytes", overhead(cell)),
