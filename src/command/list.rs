@@ -11,6 +11,7 @@ use crate::measure::metric;
 use crate::protocol;
 use crate::report;
 use crate::scenario::{self, BUILTINS};
+use crate::transport::link::PRESETS;
 
 /// Prints what was asked for.
 ///
@@ -21,7 +22,8 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
         print_out(&scenario::locate(name)?.text)?;
         return Ok(Exit::Ok);
     }
-    let topics = [Topic::Protocols, Topic::Scenarios, Topic::Claims, Topic::Metrics, Topic::Formats];
+    let topics =
+        [Topic::Protocols, Topic::Scenarios, Topic::Links, Topic::Claims, Topic::Metrics, Topic::Formats];
     let mut text = String::new();
     for topic in topics.into_iter().filter(|topic| args.what.is_none_or(|what| what == *topic)) {
         list(topic, &mut text)?;
@@ -53,6 +55,12 @@ fn list(topic: Topic, out: &mut String) -> std::fmt::Result {
                 let about = scenario::locate(builtin.name).ok().and_then(|source| source.parse().ok());
                 let about = about.map_or(String::new(), |scenario| scenario.about);
                 writeln!(out, "  {:<14}{}", builtin.name, about.trim().lines().next().unwrap_or_default())?;
+            }
+        }
+        Topic::Links => {
+            writeln!(out, "LINKS  (emulated in the clients, by --link NAME or --link {})", PRESETS[2].text)?;
+            for preset in &PRESETS {
+                writeln!(out, "  {:<14}{}: {}", preset.name, preset.text, preset.about)?;
             }
         }
         Topic::Claims => {

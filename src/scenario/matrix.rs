@@ -230,6 +230,8 @@ fn memory(protocol: &str, clients: u32, seed: u64) -> Result<CellSpec, PlanError
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
