@@ -101,6 +101,9 @@ const LINKED_S: f64 = 6.0;
 /// Events that such a cell must see for a median with an interval.
 const LINKED_EVENTS: f64 = 60.0;
 
+/// The number whose multiples divide a circle most evenly, however many there are.
+const GOLDEN_SECTION: f64 = 0.618_033_988_749_895;
+
 /// Interval of the guide's short poll, in seconds.
 const POLL_INTERVAL_S: f64 = 5.0;
 
@@ -192,17 +195,19 @@ fn links(user: &Workload, sizes: &Sizes, waits: bool) -> Vec<LinkSpec> {
 }
 
 /// The workload behind a link. A publish over a fresh connection takes two round trips, and a poll too: the rate leaves
-/// three quarters of the time free, so that a message waits for the network and not for the one before it. The interval
-/// of polls is as short as it may be, for its randomness hides the network.
+/// three quarters of the time free, so that a message waits for the network and not for the one before it.
+///
+/// Polls come at short intervals, for the randomness of long ones would hide the network, and at such that events fall
+/// evenly into them: one event after the other falls a golden section further on.
 fn linked(user: &Workload, link: LinkSpec, protocol: &str, seed: u64) -> Result<CellSpec, PlanError> {
     let rtt_s = link.rtt_ms() / 1e3;
     let mut scenario = workload(user, LINKED_S, user.headers.unwrap_or_default());
-    let rate = user.rate.map_or(1.0, |rate| rate.0).min(1.0).min(1.0 / (8.0 * rtt_s).max(1e-9));
+    let step_s = (8.0 * rtt_s).max(1.0);
     let groups = f64::from(scenario.load.clients.0[0].0.div_ceil(10).max(1));
-    scenario.load.rate = OneOrMany(vec![PerSecond(rate)]);
+    scenario.load.rate = OneOrMany(vec![PerSecond(1.0 / step_s)]);
     scenario.load.pace = Pace::Constant;
-    scenario.load.duration = Seconds((LINKED_EVENTS / (groups * rate.max(1e-3))).max(LINKED_S));
-    scenario.short_poll.interval = Seconds((8.0 * rtt_s).max(0.5));
+    scenario.load.duration = Seconds((LINKED_EVENTS / groups * step_s).max(LINKED_S));
+    scenario.short_poll.interval = Seconds(step_s * GOLDEN_SECTION);
     let name = format!("workload/{protocol}{}", plan::at(&link));
     scenario.connect.link = OneOrMany(vec![link]);
     cell(scenario, protocol, name, seed)
@@ -277,7 +282,9 @@ mod tests {
     fn a_linked_cell_leaves_time_between_messages_and_sees_enough_of_them() {
         let user = Workload { clients: Some(Count(20)), ..Workload::default() };
         let cell = linked(&user, "rtt=500ms".parse().unwrap(), "short-poll", 1).unwrap();
-        assert_eq!((cell.rate_per_s, cell.poll_interval_s), (0.25, 4.0));
+        assert_eq!((cell.rate_per_s, cell.poll_interval_s), (0.25, 4.0 * GOLDEN_SECTION));
+        // A fresh poll takes two round trips.
+        assert!(cell.poll_interval_s > 2.0 * 0.5);
         assert!(cell.duration_s * cell.rate_per_s * 2.0 >= LINKED_EVENTS);
     }
 }
