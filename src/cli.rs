@@ -241,6 +241,8 @@ pub enum Topic {
     Protocols,
     /// The scenarios that come with the program.
     Scenarios,
+    /// The emulated links with names.
+    Links,
     /// The guide's claims.
     Claims,
     /// The metrics, their units and directions.

@@ -31,6 +31,13 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// The cells that can be believed whose names begin so.
+    pub(super) fn cells_like(&self, prefix: &str) -> impl Iterator<Item = &'a Cell> {
+        let like =
+            self.cells.iter().filter(move |(name, cell)| name.starts_with(prefix) && usable(cell).is_ok());
+        like.map(|(_, cell)| *cell)
+    }
+
     /// A metric of a cell.
     ///
     /// # Errors

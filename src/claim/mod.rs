@@ -19,6 +19,9 @@ pub mod further;
 pub mod matrix;
 #[cfg(test)]
 mod matrix_tests;
+mod network;
+#[cfg(test)]
+mod network_tests;
 mod own;
 pub mod probe;
 mod rank;

@@ -4,6 +4,7 @@
 use super::Claim;
 use super::evidence::{Evidence, events_per_subscriber_per_s, unmeasured};
 use super::matrix::Column;
+use super::network;
 use super::verdict::{Estimate, Verdict, judge, short};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
@@ -76,11 +77,17 @@ pub(super) fn probe(evidence: &Evidence<'_>, question: &Question<'_>, name: &str
     }
 }
 
-/// Short polls wait for their interval, which no network changes much; for the others the network decides.
+/// Measured on enough links, latency is a line over the round trip. Else: short polls wait for their interval, which no
+/// network changes much; for the others the network decides.
 pub(super) fn latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Finding {
-    match question.column.protocol {
+    let protocol = question.column.protocol;
+    let finding = match protocol {
         "short-poll" => interval_latency(evidence, question),
         protocol => network_latency(evidence, question, &format!("workload/{protocol}")),
+    };
+    match network::fit(evidence, protocol) {
+        Some(model) => model.over(question.claim, finding),
+        None => finding,
     }
 }
 
@@ -163,7 +170,7 @@ fn on_the_network(claim: &Claim, median_ms: f64) -> Verdict {
     }
 }
 
-fn ms_per(unit: &str) -> f64 {
+pub(super) fn ms_per(unit: &str) -> f64 {
     if unit == "s" { 1e3 } else { 1.0 }
 }
 
@@ -298,7 +305,7 @@ pub(super) fn evidence_of(metric: &str, cell: &Cell) -> String {
     format!("{metric} of {}", cell.spec.name)
 }
 
-fn time_floor(ms: f64) -> String {
+pub(super) fn time_floor(ms: f64) -> String {
     format!("{:.2} ms", (ms * 100.0).floor() / 100.0)
 }
 

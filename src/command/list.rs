@@ -11,6 +11,7 @@ use crate::measure::metric::{self, Metric};
 use crate::protocol::{self, Protocol, Traits};
 use crate::report;
 use crate::scenario::{self, BUILTINS, Builtin, ScenarioError};
+use crate::transport::link::PRESETS;
 
 /// Prints what was asked for.
 ///
@@ -43,6 +44,12 @@ fn table(topic: Topic) -> String {
         Topic::Scenarios => columns(
             "SCENARIOS  (print one: rtbench list --dump NAME)",
             BUILTINS.iter().map(|builtin| [builtin.name.to_owned(), first_line(builtin)]),
+        ),
+        Topic::Links => columns(
+            "LINKS  (emulated in the clients: rtbench run echo --link NAME, or --link rtt=40ms,loss=1%)",
+            PRESETS
+                .iter()
+                .map(|preset| [preset.name.to_owned(), preset.text.to_owned(), preset.about.to_owned()]),
         ),
         Topic::Claims => columns(
             "CLAIMS",

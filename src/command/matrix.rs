@@ -29,6 +29,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         payload: args.workload.payload,
         protocols: args.workload.protocol.clone(),
         headers: args.workload.headers,
+        links: args.workload.link.clone(),
     };
     if user.headers == Some(Headers::Custom) {
         let message = "the matrix has no scenario file for custom headers; choose minimal or browser";

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Format, command_line, is_matrix, join};
+use super::{Format, command_line, emulated_links, is_matrix, join};
 use crate::claim::matrix::{COLUMNS, MatrixCell};
 use crate::claim::verdict::short;
 use crate::claim::{cost, further, matrix};
@@ -38,6 +38,9 @@ impl Format for Matrix {
         conditions(&matrix, out)?;
         claims(run, out)?;
         costs(run, out)?;
+        if let Some(links) = emulated_links(run) {
+            writeln!(out, "\n{}", escape(&links))?;
+        }
         let file = &run.file;
         writeln!(out, "\nMeasured by `{}` on {}, {}.", command_line(run), file.started, file.host.summary())
     }

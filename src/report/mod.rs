@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
+use crate::transport::link::LinkSpec;
 
 mod claims;
 mod csv;
@@ -145,6 +146,21 @@ fn is_matrix(run: &Run) -> bool {
 /// Parts that say something, with `separator` between them.
 fn join<'a>(parts: impl IntoIterator<Item = &'a str>, separator: &str) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(separator)
+}
+
+/// The networks that were emulated, each with what it was; nothing where there was none.
+fn emulated_links(run: &Run) -> Option<String> {
+    let mut links: Vec<String> = Vec::new();
+    for text in run.cells.iter().map(|cell| &cell.spec.link).filter(|text| *text != "loopback") {
+        let label = text.parse::<LinkSpec>().map_or_else(|_| text.clone(), |link| link.label());
+        let link = if label == *text { label } else { format!("{label} ({text})") };
+        if !links.contains(&link) {
+            links.push(link);
+        }
+    }
+    let note =
+        "emulated inside the clients, which carry all of it towards a server and half of it towards a peer";
+    (!links.is_empty()).then(|| format!("Links: {}; {note}.", links.join(", ")))
 }
 
 /// The command line as it was typed, as far as its words tell.

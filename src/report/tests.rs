@@ -323,3 +323,29 @@ fn schemas_describe_what_is_written() {
         assert!(schema["properties"].get(key).is_some(), "{key} is not in the schema");
     }
 }
+
+#[test]
+fn every_report_says_that_a_link_is_emulated() {
+    let linked =
+        |name: &str, link: &str| sample::cell(name).with(|cell| cell.spec.link = link.into()).build();
+    let cells = vec![
+        sample::cell("workload/sse").build(),
+        linked("workload/sse@wan", "rtt=40ms,jitter=2ms,loss=0.1%,rate=100mbit"),
+        linked("workload/sse@rtt=100ms", "rtt=100ms"),
+    ];
+    let mut matrix = Vec::new();
+    let measured = run(RunKind::Matrix, &["rtbench", "matrix"], cells.clone());
+    markdown::Matrix.render(&measured, &mut matrix).unwrap();
+    let scenario = run(RunKind::Scenario, &["rtbench", "run"], cells);
+    for text in [
+        String::from_utf8(matrix).unwrap(),
+        terminal::matrix(&measured, 400),
+        terminal::summary(&scenario, 400),
+    ] {
+        let links =
+            "Links: wan (rtt=40ms,jitter=2ms,loss=0.1%,rate=100mbit), rtt=100ms; emulated inside the clients";
+        assert!(text.contains(links), "{text}");
+    }
+    let plain = run(RunKind::Scenario, &["rtbench", "run"], vec![sample::cell("workload/sse").build()]);
+    assert!(!terminal::summary(&plain, 400).contains("emulated"));
+}

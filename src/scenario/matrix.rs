@@ -3,6 +3,7 @@
 //! | cell | what for |
 //! |---|---|
 //! | `workload/P` | the same workload for every protocol: groups of 10, one publishes, nine receive |
+//! | `workload/P@LINK` | the same behind an emulated link, at a rate that its round trips leave room for |
 //! | `minimal/P` | the same with minimal headers, where headers make the difference |
 //! | `poll-latency/short-poll` | short polling as the guide describes it: a topic for each user, rare Poisson events, a poll every 5 s |
 //! | `probe/P` | what the protocol can do, by doing it |
@@ -13,6 +14,7 @@
 use super::file::{Headers, Http, Load, LongPoll, Scenario, ShortPoll, Webrtc};
 use super::plan::{self, CellSpec, Pace, Pattern, PlanError};
 use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+use crate::transport::link::LinkSpec;
 
 /// How long a matrix may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Workload {
     pub protocols: Vec<String>,
     /// Request headers of `workload/P`.
     pub headers: Option<Headers>,
+    /// Links to measure `workload/P@LINK` on; empty for those of the effort.
+    pub links: Vec<LinkSpec>,
 }
 
 /// Cells in two lanes that are measured side by side: those that mostly wait for the poll interval, and the others.
@@ -60,6 +64,8 @@ struct Sizes {
     /// What long polls are told to be held in silence.
     hold_s: f64,
     memory_points: &'static [u32],
+    /// Links of `workload/P@LINK`, if the user names none.
+    links: &'static [&'static str],
 }
 
 impl Effort {
@@ -72,6 +78,7 @@ impl Effort {
                 minimal_s: 1.0,
                 hold_s: 1.0,
                 memory_points: &[50, 200],
+                links: &[],
             },
             Effort::Default => Sizes {
                 poll_latency_s: 35.0,
@@ -80,6 +87,7 @@ impl Effort {
                 minimal_s: 2.0,
                 hold_s: 1.0,
                 memory_points: &[100, 400, 1000],
+                links: &[],
             },
             Effort::Full => Sizes {
                 poll_latency_s: 120.0,
@@ -88,10 +96,20 @@ impl Effort {
                 minimal_s: 10.0,
                 hold_s: 30.0,
                 memory_points: &[100, 250, 500, 1000, 2000],
+                links: &["lan", "wan", "rtt=100ms"],
             },
         }
     }
 }
+
+/// Least window of a cell behind a link, in seconds.
+const LINKED_S: f64 = 6.0;
+
+/// Events that such a cell must see for a median with an interval.
+const LINKED_EVENTS: f64 = 60.0;
+
+/// The number whose multiples divide a circle most evenly, however many there are.
+const GOLDEN_SECTION: f64 = 0.618_033_988_749_895;
 
 /// Interval of the guide's short poll, in seconds.
 const POLL_INTERVAL_S: f64 = 5.0;
@@ -149,6 +167,9 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
             let scenario = workload(user, window_s, Headers::Minimal);
             lane.push(cell(scenario, name, format!("minimal/{name}"), seed)?);
         }
+        for link in links(user, &sizes, waits) {
+            lane.push(linked(user, link, name, seed)?);
+        }
     }
     if names.contains(&"websocket") {
         plan.working.push(rate(seed)?);
@@ -171,6 +192,38 @@ fn cell(mut scenario: Scenario, protocol: &str, name: String, seed: u64) -> Resu
     let mut cell = cells.remove(0);
     cell.name = name;
     Ok(cell)
+}
+
+/// The links to measure a protocol on. Short polls on loopback at their shorter interval are one more.
+fn links(user: &Workload, sizes: &Sizes, waits: bool) -> Vec<LinkSpec> {
+    let mut links = user.links.clone();
+    if links.is_empty() {
+        // The texts are ours; that they are links is a test.
+        links = sizes.links.iter().filter_map(|text| text.parse().ok()).collect();
+    }
+    if waits && !links.is_empty() && !links.contains(&LinkSpec::default()) {
+        links.insert(0, LinkSpec::default());
+    }
+    links
+}
+
+/// The workload behind a link. A publish over a fresh connection takes two round trips, and a poll too: the rate leaves
+/// three quarters of the time free, so that a message waits for the network and not for the one before it.
+///
+/// Polls come at short intervals, for the randomness of long ones would hide the network, and at such that events fall
+/// evenly into them: one event after the other falls a golden section further on.
+fn linked(user: &Workload, link: LinkSpec, protocol: &str, seed: u64) -> Result<CellSpec, PlanError> {
+    let rtt_s = link.rtt_ms() / 1e3;
+    let mut scenario = workload(user, LINKED_S, user.headers.unwrap_or_default());
+    let step_s = (8.0 * rtt_s).max(1.0);
+    let groups = f64::from(scenario.load.clients.0[0].0.div_ceil(10).max(1));
+    scenario.load.rate = OneOrMany(vec![PerSecond(1.0 / step_s)]);
+    scenario.load.pace = Pace::Constant;
+    scenario.load.duration = Seconds((LINKED_EVENTS / groups * step_s).max(LINKED_S));
+    scenario.short_poll.interval = Seconds(step_s * GOLDEN_SECTION);
+    let name = format!("workload/{protocol}{}", plan::at(&link));
+    scenario.connect.link = OneOrMany(vec![link]);
+    cell(scenario, protocol, name, seed)
 }
 
 /// The guide's short poll: 1,000 users, a topic each, an event every 50 s.
@@ -216,6 +269,8 @@ fn memory(protocol: &str, clients: u32, seed: u64) -> Result<CellSpec, PlanError
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -230,5 +285,40 @@ mod tests {
             .collect();
         assert_eq!(loads.len(), crate::protocol::ALL.len());
         assert!(loads.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn a_full_matrix_measures_every_protocol_on_three_links_and_loopback() {
+        let names = |effort, user: &Workload| -> Vec<(String, String)> {
+            let plan = plan(effort, user, 1).unwrap();
+            let cells = plan.waiting.iter().chain(&plan.working);
+            let workloads = cells.filter(|cell| cell.name.starts_with("workload/"));
+            workloads.map(|cell| (cell.name.clone(), cell.link.clone())).collect()
+        };
+        let full = names(Effort::Full, &Workload::default());
+        for protocol in crate::protocol::ALL {
+            let has = |at: &str, link: &str| {
+                full.contains(&(format!("workload/{}{at}", protocol.name), link.to_owned()))
+            };
+            assert!(has("", "loopback") && has("@lan", "rtt=1ms,jitter=0.2ms,rate=1gbit"), "{full:?}");
+            assert!(has("@wan", "rtt=40ms,jitter=2ms,loss=0.1%,rate=100mbit"), "{full:?}");
+            assert!(has("@rtt=100ms", "rtt=100ms"), "{full:?}");
+            assert_eq!(has("@loopback", "loopback"), protocol.traits.polls && protocol.name == "short-poll");
+        }
+        assert!(names(Effort::Default, &Workload::default()).iter().all(|(name, _)| !name.contains('@')));
+        let own = Workload { links: vec!["rtt=3s".parse().unwrap()], ..Workload::default() };
+        assert!(
+            names(Effort::Quick, &own).contains(&("workload/sse@rtt=3000ms".into(), "rtt=3000ms".into()))
+        );
+    }
+
+    #[test]
+    fn a_linked_cell_leaves_time_between_messages_and_sees_enough_of_them() {
+        let user = Workload { clients: Some(Count(20)), ..Workload::default() };
+        let cell = linked(&user, "rtt=500ms".parse().unwrap(), "short-poll", 1).unwrap();
+        assert_eq!((cell.rate_per_s, cell.poll_interval_s), (0.25, 4.0 * GOLDEN_SECTION));
+        // A fresh poll takes two round trips.
+        assert!(cell.poll_interval_s > 2.0 * 0.5);
+        assert!(cell.duration_s * cell.rate_per_s * 2.0 >= LINKED_EVENTS);
     }
 }

@@ -101,3 +101,48 @@ impl Source {
         ScenarioError::Invalid(Renderer::plain().render(&[group]).to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn with_link(link: &str) -> Result<Scenario, ScenarioError> {
+        let source = locate("lossy").unwrap();
+        let text = source.text.replace("link = \"rtt=50ms,loss=1%\"", &format!("link = {link}"));
+        assert_ne!(text, source.text);
+        Source { text, ..source }.parse()
+    }
+
+    #[test]
+    fn every_built_in_scenario_makes_cells() {
+        for builtin in BUILTINS {
+            let scenario = locate(builtin.name).unwrap().parse().unwrap();
+            assert!(!plan::cells(&scenario, 1).unwrap().is_empty(), "{}", builtin.name);
+        }
+    }
+
+    #[test]
+    fn a_list_of_links_makes_a_cell_for_each_and_names_it() {
+        let named = |link: &str| -> Vec<(String, String)> {
+            let cells = plan::cells(&with_link(link).unwrap(), 1).unwrap();
+            cells.into_iter().map(|cell| (cell.name, cell.link)).collect()
+        };
+        assert_eq!(named("\"rtt=0.05s\"")[0], ("websocket".into(), "rtt=50ms".into()));
+        let many = named("[\"loopback\", \"rtt=7ms, loss=1%\", \"lan\"]");
+        let names: Vec<&str> = many.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names[..3], ["websocket@loopback", "websocket@rtt=7ms,loss=1%", "websocket@lan"]);
+        assert_eq!(names[3..], ["webrtc@loopback", "webrtc@rtt=7ms,loss=1%", "webrtc@lan"]);
+        assert_eq!(many[4].1, "rtt=7ms,loss=1%");
+    }
+
+    #[test]
+    fn a_link_that_is_none_is_shown_in_its_place() {
+        let error = with_link("[\"lan\", \"5g\"]").unwrap_err().to_string();
+        assert!(
+            error.contains("there is no link '5g'") && error.contains("scenarios/lossy.toml:"),
+            "{error}"
+        );
+    }
+}

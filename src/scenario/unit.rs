@@ -263,6 +263,8 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

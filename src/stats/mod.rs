@@ -1,6 +1,7 @@
 //! Small, exact statistics. No function here ever guesses: what cannot be known from the samples is `None`.
 
 pub mod histogram;
+pub mod line;
 pub mod mean;
 pub mod proportion;
 pub mod quantile;

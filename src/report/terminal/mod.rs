@@ -5,7 +5,7 @@ use owo_colors::{OwoColorize, Style};
 
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::Run;
-use crate::report::command_line;
+use crate::report::{command_line, emulated_links};
 
 mod claims;
 mod matrix;
@@ -114,6 +114,12 @@ fn trust_style(word: &str) -> Style {
         "degraded" | "interrupted" => unsure(),
         _ => bad(),
     }
+}
+
+/// Which networks were played, if any.
+fn links(run: &Run, width: usize) -> String {
+    emulated_links(run)
+        .map_or(String::new(), |links| format!("\n{}", wrap("", &links, width)).style(unsure()).to_string())
 }
 
 /// What stands against the run's cells, and against the run.

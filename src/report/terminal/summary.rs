@@ -2,7 +2,9 @@
 
 use owo_colors::OwoColorize;
 
-use super::{bad, bytes, doubts, good, heading, origin, pad, strong, trust_style, trust_word, unsure, wrap};
+use super::{
+    bad, bytes, doubts, good, heading, links, origin, pad, strong, trust_style, trust_word, unsure, wrap,
+};
 use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric;
@@ -15,6 +17,7 @@ pub fn summary(run: &Run, width: usize) -> String {
         run.cells.iter().map(|cell| block(cell, &run.generator_bound(cell), width)).collect();
     out += &failures(run, width);
     out += &thresholds(&run.outcomes(), width);
+    out += &links(run, width);
     out += &doubts(run, width);
     out + &origin(run, width)
 }
@@ -35,7 +38,9 @@ fn block(cell: &Cell, generator_bound: &[&str], width: usize) -> String {
     if matches!(cell.status, Status::Failed(_)) {
         return title;
     }
+    let link = Some(&cell.spec.link).filter(|link| *link != "loopback");
     let lines = [
+        ("link", link.map_or(String::new(), |link| format!("{link}, emulated"))),
         ("delivery", delivery(cell)),
         ("latency", latency(cell)),
         ("bytes", overhead(cell)),

@@ -1,4 +1,5 @@
 //! The model against its own rules, against closed forms, and against a packet simulation that shares nothing with it.
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 use proptest::prelude::*;
