@@ -233,6 +233,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Linked<S> {
         let Linked { inner, path } = self.get_mut();
         let Some(path) = path else { return Pin::new(inner).poll_shutdown(cx) };
         path.out.push_end(monotonic_ns());
+        if path.back.is_over() {
+            // Whoever ends behind the peer drops this next. The kernel is to have FIN before it is asked for its packets.
+            let _ = path.hand_on(cx, inner, u64::MAX);
+        }
         path.drive(cx, inner);
         Poll::Ready(path.write_error.take().map_or(Ok(()), Err))
     }
