@@ -79,8 +79,11 @@ impl Path {
     /// Hands on what has come through, and sees to being called when there is more.
     fn drive<S: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, inner: &mut S) {
         loop {
+            // When both have ended, this is dropped next: the kernel is to have FIN before it is asked for its packets.
+            let both_ended = self.back.is_over() && self.out.is_ending();
+            let now_ns = if both_ended { u64::MAX } else { monotonic_ns() };
             // A full socket wakes the task by itself.
-            if self.hand_on(cx, inner, monotonic_ns()).is_pending() {
+            if self.hand_on(cx, inner, now_ns).is_pending() {
                 return;
             }
             let Some(next_ns) = self.out.next_ns() else { return };
@@ -193,7 +196,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Linked<S> {
             return Poll::Ready(Ok(()));
         }
         path.take_in(cx, inner, buf);
-        path.poll_back(cx, buf)
+        let result = path.poll_back(cx, buf);
+        if path.back.is_over() {
+            path.drive(cx, inner);
+        }
+        result
     }
 }
 
