@@ -27,6 +27,9 @@
 //!   - a retransmission that is lost again waits for the timer, which doubles each time (RFC 6298, section 5.5). A
 //!     lost SYN or SYN-ACK costs 1 s, then 2 s and so on (section 2.1).
 //!
+//! Signalling for data channels goes beside the link: it is not measured, and its requests share connections. ICE, DTLS and
+//! SCTP pay their round trips.
+//!
 //! Not modelled: congestion control (messages are small against the first window of ten segments, RFC 6928), loss of
 //! pure ACKs (the next one covers it), and the tail loss probe of RACK-TLP (RFC 8985, section 7), which makes some of the
 //! time-outs above shorter where two or more segments are in flight. TCP's tails are so those of RFC 6298.
