@@ -27,8 +27,11 @@ async fn ballast_is_held_by_every_connection_that_subscribes_or_polls_and_by_no_
             "sse" => drop(client.sse("topic=t", "").await),
             "websocket" => client.websocket("topic=t").await,
             _ => {
-                client.get("/poll?topic=t").await;
-                client.get("/poll?topic=t").await;
+                let cursor = client.get("/poll?topic=t").await.header("rtbench-cursor").unwrap().to_owned();
+                // One that only asks where the topic stands waits for nothing.
+                assert_eq!(server.stat("subscribers.short-poll").await, 0);
+                client.get(&format!("/poll?topic=t&after={cursor}")).await;
+                client.get(&format!("/poll?topic=t&after={cursor}")).await;
             }
         }
         let held = resident_bytes() - before;

@@ -26,6 +26,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a probe waits for what should come.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a protocol may take to recover from a cut; it is told to try again after a fraction of that.
+const RECOVERY: Duration = Duration::from_secs(3);
+
 /// Messages of a probe.
 const MESSAGES: usize = 10;
 
@@ -241,7 +244,7 @@ impl Stage<'_> {
         self.server.post("/cut", Vec::new()).await?;
         self.publish(topic, 3..6).await?;
         let over = |p: &[Puppet]| p[0].mail.payloads.len() >= 6 || p[0].ended.is_some();
-        drive(std::slice::from_mut(&mut subscriber), over).await;
+        drive_for(RECOVERY, std::slice::from_mut(&mut subscriber), over).await;
         let connections = subscriber.meter.connections.get() - opened;
         let mut seen: Vec<&[u8]> = subscriber.mail.payloads.iter().map(Vec::as_slice).collect();
         seen.sort_unstable();
@@ -338,9 +341,13 @@ impl Puppet {
     }
 }
 
-/// Lets all puppets act until `done`, or for as long as patience lasts; says whether it was done.
 async fn drive(puppets: &mut [Puppet], done: impl Fn(&[Puppet]) -> bool) -> bool {
-    let mut patience = Box::pin(sleep(PATIENCE));
+    drive_for(PATIENCE, puppets, done).await
+}
+
+/// Lets all puppets act until `done`, or for as long as patience lasts; says whether it was done.
+async fn drive_for(patience: Duration, puppets: &mut [Puppet], done: impl Fn(&[Puppet]) -> bool) -> bool {
+    let mut patience = Box::pin(sleep(patience));
     std::future::poll_fn(|cx| {
         puppets.iter_mut().for_each(|puppet| puppet.poll(cx));
         if done(puppets) {

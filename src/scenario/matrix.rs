@@ -57,6 +57,8 @@ pub struct MatrixPlan {
 
 /// Lengths of the windows of one effort, in seconds, and the points of the memory slope.
 struct Sizes {
+    /// At most, whatever the cell.
+    warmup_s: f64,
     poll_latency_s: f64,
     poll_workload_s: f64,
     workload_s: f64,
@@ -72,15 +74,17 @@ impl Effort {
     fn sizes(self) -> Sizes {
         match self {
             Effort::Quick => Sizes {
-                poll_latency_s: 10.0,
+                warmup_s: 0.5,
+                poll_latency_s: 8.0,
                 poll_workload_s: 5.0,
                 workload_s: 3.0,
                 minimal_s: 1.0,
                 hold_s: 1.0,
-                memory_points: &[50, 200],
+                memory_points: &[100, 800],
                 links: &[],
             },
             Effort::Default => Sizes {
+                warmup_s: 1.0,
                 poll_latency_s: 35.0,
                 poll_workload_s: 10.0,
                 workload_s: 7.0,
@@ -90,6 +94,7 @@ impl Effort {
                 links: &[],
             },
             Effort::Full => Sizes {
+                warmup_s: 1.0,
                 poll_latency_s: 120.0,
                 poll_workload_s: 40.0,
                 workload_s: 30.0,
@@ -183,6 +188,9 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
             plan.working.push(memory(name, clients, seed)?);
         }
     }
+    for cell in plan.waiting.iter_mut().chain(&mut plan.working) {
+        cell.warmup_s = cell.warmup_s.min(sizes.warmup_s);
+    }
     Ok(plan)
 }
 
@@ -259,7 +267,7 @@ fn hold(hold_s: f64, seed: u64) -> Result<CellSpec, PlanError> {
 /// Connected clients and silence. A mesh of data channels is costly to build and holds nothing on the server.
 fn memory(protocol: &str, clients: u32, seed: u64) -> Result<CellSpec, PlanError> {
     let mut scenario = workload(&Workload::default(), 0.1, Headers::Minimal);
-    let clients = if protocol == "webrtc" { (clients / 5).max(10) } else { clients };
+    let clients = if protocol == "webrtc" { (clients / 10).max(10) } else { clients };
     scenario.load.clients = OneOrMany(vec![Count(clients)]);
     scenario.load.rate = OneOrMany(vec![PerSecond(0.0)]);
     scenario.load.warmup = Seconds(0.1);

@@ -28,7 +28,10 @@ async fn poll(
     let Subscribe { topics, after, wait, .. } = Subscribe::parse(&query.unwrap_or_default(), Accepts::Poll)?;
     let protocol = if wait.is_some() { Id::LongPoll } else { Id::ShortPoll };
     app.stats.requests.of(protocol).add(1);
-    connection.subscribe(protocol);
+    // One that only asks where its topics stand waits for nothing yet.
+    if after.is_some() || wait.is_some() {
+        connection.subscribe(protocol);
+    }
     let (batch, cursor) = match wait {
         None => short_poll::read(&app, &topics, after),
         Some(Wait::Default) => long_poll::read(&app, &connection, &topics, after, app.config.hold).await,
