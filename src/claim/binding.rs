@@ -11,6 +11,8 @@ use crate::stats::Bounds;
 
 /// The command that measures the guide's own conditions.
 pub(super) const MATRIX: &str = "rtbench matrix";
+/// The same at length, and with programs that this machine may not have.
+const FULL: &str = "rtbench matrix --full";
 const ECHO: &str = "rtbench run echo -p websocket";
 const CAPACITY: &str = "rtbench run idle -c 10k -p long-poll,websocket";
 
@@ -23,7 +25,7 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("lp-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
     ("lp-wasted", MATRIX, own::held_polls_wasted),
     ("lp-held", MATRIX, |claim, evidence| metric_of(claim, evidence, "memory/long-poll/1000", "server_connections")),
-    ("lp-timeout", "rtbench matrix --full", own::hold),
+    ("lp-timeout", FULL, own::hold),
     ("lp-capacity", CAPACITY, |claim, evidence| metric_of(claim, evidence, "idle/long-poll", "connected")),
     ("ws-rtt", ECHO, own::round_trip),
     ("ws-saving", MATRIX, own::saving),
@@ -36,14 +38,14 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("sse-named", MATRIX, |claim, evidence| own::works(claim, evidence, "named-events")),
     ("sse-text", MATRIX, own::text_only),
     ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
-    ("rtc-overhead", "rtbench matrix --full", |claim, evidence| rowed(row::overhead, claim, evidence)),
+    ("rtc-overhead", FULL, |claim, evidence| rowed(row::overhead, claim, evidence)),
+    ("rtc-turn", FULL, |claim, evidence| own::works(claim, evidence, "turn")),
     ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
 ];
 
 /// Claims that need something this machine may not have, and what.
 static NEEDS: &[(&str, &str)] = &[
     ("sse-six", "a real browser, which holds six connections to one host"),
-    ("rtc-turn", "a TURN server and a blocked direct path"),
     ("rtc-encrypted", "a capture of the datagrams on the wire, in which no payload may be read"),
     ("rtc-mesh", "a mesh of 2 to 12 participants, with upload bytes and CPU of each"),
 ];
@@ -61,7 +63,7 @@ pub(super) fn answer(
         return (judge(claim, evidence), command);
     }
     if let Some(answer) = of_matrix(claim, matrix) {
-        return (answer, MATRIX);
+        return (answer, if claim.id == "matrix-firewall" { FULL } else { MATRIX });
     }
     let needs = NEEDS.iter().find(|(id, _)| *id == claim.id).map(|(_, what)| *what);
     (Answer::not_measured(claim, unmeasured(needs.unwrap_or("what no command of this version measures"))), "")

@@ -57,12 +57,16 @@ impl<'a> Evidence<'a> {
     /// # Errors
     /// It was not run.
     pub(super) fn probe(&self, protocol: &str, name: &str) -> Result<&'a Probe, Verdict> {
-        let cell = self.cell(&format!("probe/{protocol}"));
+        let cell = self.cell(&probe_cell(protocol, name));
         let probe = cell.as_ref().ok().and_then(|cell| cell.probes.iter().find(|probe| probe.name == name));
         match (probe, name) {
             (Some(probe), _) => Ok(probe),
             (None, "browser") => Err(unmeasured("a real browser that runs it against the server")),
-            (None, "firewall") => Err(unmeasured("real proxies and firewalls between client and server")),
+            (None, "firewall" | "turn") if !self.cells.contains_key(probe_cell(protocol, name).as_str()) => {
+                Err(unmeasured("`rtbench matrix --full`, with nginx and coturn between client and server"))
+            }
+            (None, "turn") if cell.is_ok() => Err(unmeasured("coturn; Debian's package coturn brings it")),
+            (None, "firewall") if cell.is_ok() => Err(unmeasured("nginx; Debian's package nginx brings it")),
             (None, name) => {
                 Err(cell.err().unwrap_or_else(|| unmeasured(format!("the probe {name} of {protocol}"))))
             }
@@ -85,6 +89,12 @@ impl<'a> Evidence<'a> {
             .collect();
         theil_sen(&points).ok_or_else(|| unmeasured(format!("{prefix}CLIENTS at two or more client counts")))
     }
+}
+
+/// The cell in which a protocol's probe of this name is.
+pub(super) fn probe_cell(protocol: &str, name: &str) -> String {
+    let kind = if matches!(name, "firewall" | "turn") { "firewall" } else { "probe" };
+    format!("{kind}/{protocol}")
 }
 
 pub(super) fn unmeasured(what_would: impl Into<String>) -> Verdict {

@@ -2,7 +2,7 @@
 
 use super::Claim;
 use super::binding::MATRIX;
-use super::evidence::{Evidence, events_per_subscriber_per_s, unmeasured};
+use super::evidence::{Evidence, events_per_subscriber_per_s, probe_cell, unmeasured};
 use super::further::Answer;
 use super::row::{self, Question};
 use super::verdict::{Estimate, Verdict, short};
@@ -126,7 +126,7 @@ pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 pub(super) fn works(claim: &'static Claim, evidence: &Evidence<'_>, name: &str) -> Answer {
     let probe = known!(claim, evidence.probe(&claim.subject, name));
     let works = if probe.found == "yes" { 1.0 } else { 0.0 };
-    let source = format!("probe {name} in probe/{}", claim.subject);
+    let source = format!("probe {name} in {}", probe_cell(&claim.subject, name));
     Answer {
         measured: probe.found.clone(),
         ..Answer::judged(claim, Estimate::exact(works), source, probe.detail.clone())

@@ -2,6 +2,7 @@
 //! protocol against a fresh server, and says what it found in the guide's own words, with the counts it rests on.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -16,8 +17,14 @@ use crate::protocol::{
     self, Client, Failure, Inbox, Mesh, Message, Options, Pause, Protocol, Seat, Step, Target,
 };
 use crate::scenario::plan::CellSpec;
+use crate::transport::link::Link;
 use crate::transport::meter::Meter;
+use crate::transport::turn::Relay;
 
+mod external;
+mod firewall;
+mod middlebox;
+mod relay;
 mod special;
 
 /// Time between two short polls here; the probes count, they do not time.
@@ -32,15 +39,30 @@ const RECOVERY: Duration = Duration::from_secs(3);
 /// Messages of a probe.
 const MESSAGES: usize = 10;
 
-/// Runs all probes of a protocol. What could not be found out is missing from the cell, and its status says why.
+/// Probes of one kind: what is found goes to the last argument, also where a later one fails.
+type Kind = for<'a> fn(
+    &'static Protocol,
+    &'a ServerChoice,
+    &'a mut Vec<Probe>,
+) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// How the names of the cells of a kind begin.
+static KINDS: &[(&str, Kind)] = &[
+    ("probe/", |protocol, choice, probes| Box::pin(probe_all(protocol, choice, probes))),
+    ("firewall/", |protocol, choice, probes| Box::pin(firewall::probe(protocol, choice, probes))),
+];
+
+/// Runs the probes of a cell. What could not be found out is missing from the cell, and its status says why.
 pub async fn run(spec: &CellSpec, choice: &ServerChoice) -> Cell {
     let started_unix_s =
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let begun = Instant::now();
     let mut cell = Cell::empty(spec.clone(), started_unix_s);
-    let outcome = match protocol::find(&spec.protocol) {
-        Some(protocol) => probe_all(protocol, choice, &mut cell.probes).await,
-        None => Err(anyhow!("there is no protocol '{}'", spec.protocol)),
+    let kind = KINDS.iter().find(|(prefix, _)| spec.name.starts_with(prefix));
+    let outcome = match (protocol::find(&spec.protocol), kind) {
+        (Some(protocol), Some((_, probe))) => probe(protocol, choice, &mut cell.probes).await,
+        (None, _) => Err(anyhow!("there is no protocol '{}'", spec.protocol)),
+        (_, None) => Err(anyhow!("there is no probe '{}'", spec.name)),
     };
     if let Err(error) = outcome {
         cell.status = Status::Failed(format!("{error:#}"));
@@ -55,7 +77,7 @@ async fn probe_all(
     probes: &mut Vec<Probe>,
 ) -> Result<()> {
     let mut server = Server::ready(choice).await?;
-    let stage = Stage { protocol, server: &server };
+    let stage = Stage { protocol, server: &server, way: Way::default() };
     let outcome = async {
         probes.extend(stage.connection_and_direction().await.context("connection and direction")?);
         probes.push(stage.binary().await.context("binary")?);
@@ -73,6 +95,18 @@ async fn probe_all(
 struct Stage<'a> {
     protocol: &'static Protocol,
     server: &'a Server,
+    way: Way,
+}
+
+/// How clients get to the server, where that is not the straight way.
+#[derive(Default)]
+struct Way {
+    /// A proxy that speaks HTTP without TLS, in the server's place.
+    proxy: Option<SocketAddr>,
+    /// Where datagrams have to pass.
+    link: Option<Link>,
+    /// What datagrams go through.
+    relay: Option<Rc<Relay>>,
 }
 
 impl Stage<'_> {
@@ -92,8 +126,7 @@ impl Stage<'_> {
     }
 
     async fn pair_with(&self, topic: &str, options: &Options) -> Result<[Puppet; 2]> {
-        let topic: Rc<str> = topic.into();
-        let mut pair = [0, 1].map(|index| self.puppet(&topic, index, options));
+        let mut pair = self.puppets(topic, options);
         let ready = drive(&mut pair, |pair| pair.iter().all(|puppet| puppet.ready)).await;
         let why =
             pair.iter().find_map(|puppet| puppet.ended.as_ref()).map_or(String::new(), |f| format!(": {f}"));
@@ -101,10 +134,16 @@ impl Stage<'_> {
         Ok(pair)
     }
 
+    /// The same before they have done anything.
+    fn puppets(&self, topic: &str, options: &Options) -> [Puppet; 2] {
+        let topic: Rc<str> = topic.into();
+        [0, 1].map(|index| self.puppet(&topic, index, options))
+    }
+
     fn puppet(&self, topic: &Rc<str>, index: usize, options: &Options) -> Puppet {
         let target = Target {
-            address: self.server.address,
-            tls: self.server.tls.clone(),
+            address: self.way.proxy.unwrap_or(self.server.address),
+            tls: self.server.tls.clone().filter(|_| self.way.proxy.is_none()),
             host: self.server.host.clone().unwrap_or_else(|| self.server.address.to_string()),
             headers: String::new(),
         };
@@ -119,7 +158,8 @@ impl Stage<'_> {
             mesh: options.peer_to_peer.then(|| Mesh { group: topic.clone(), index, size: 2 }),
             meter: meter.clone(),
             publish_meter: publish_meter.clone(),
-            link: None,
+            link: self.way.link.clone(),
+            relay: self.way.relay.clone(),
             seed: index as u64 + 1,
         };
         Puppet {
@@ -132,6 +172,7 @@ impl Stage<'_> {
             outgoing: None,
             mail: Mail::default(),
             cuts: 0,
+            refused: 0,
             ended: None,
         }
     }
@@ -289,6 +330,8 @@ struct Puppet {
     outgoing: Option<(Vec<u8>, bool)>,
     mail: Mail,
     cuts: u32,
+    /// Polls that failed and were followed by the next.
+    refused: u32,
     ended: Option<Failure>,
 }
 
@@ -334,7 +377,10 @@ impl Puppet {
                     self.rest = Some(Box::pin(sleep(wait)));
                 }
                 // The next poll is a new request anyway.
-                Poll::Ready(Err(_)) if self.polls && self.ready => self.rest = Some(Box::pin(sleep(POLL))),
+                Poll::Ready(Err(_)) if self.polls && self.ready => {
+                    self.refused += 1;
+                    self.rest = Some(Box::pin(sleep(POLL)));
+                }
                 Poll::Ready(Err(failure)) => self.ended = Some(failure),
             }
         }

@@ -46,15 +46,42 @@ impl Process {
         program: &Path,
         args: &[String],
     ) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
-        let mut child = Command::new(program)
-            .args(args)
+        let mut command = Command::new(program);
+        command.args(args);
+        Process::spawn(name, command)
+    }
+
+    /// Starts a program that does not care for the end of its input: it is killed with this process.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn start_tied(name: String, program: &Path, args: &[String]) -> Result<Process> {
+        let mut command = Command::new(program);
+        command.args(args);
+        #[cfg(target_os = "linux")]
+        // SAFETY: between fork and exec there is one system call, and it takes no pointer.
+        unsafe {
+            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        let (process, lines) = Process::spawn(name, command)?;
+        // Nobody reads it, and it must not block on a full pipe.
+        tokio::spawn(async move { tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await });
+        Ok(process)
+    }
+
+    fn spawn(name: String, mut command: Command) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
+        let program = command.as_std().get_program().to_owned();
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {name} ({})", program.display()))?;
+            .with_context(|| format!("cannot start {name} ({})", Path::new(&program).display()))?;
         let last_words = Arc::default();
         let listening = child.stderr.take();
         let listening =

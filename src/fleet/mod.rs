@@ -1,6 +1,6 @@
 //! Processes: the coordinator that starts them, the workers that run clients, and what they say to each other.
 
-mod child;
+pub(crate) mod child;
 pub mod coordinator;
 mod merge;
 pub mod message;

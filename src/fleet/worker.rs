@@ -267,6 +267,7 @@ impl Worker {
                 self.link.clone(),
                 random::derive(spec.seed, client, Purpose::Link),
             ),
+            relay: None,
             seed: random::derive(spec.seed, client, Purpose::Protocol),
         }
     }

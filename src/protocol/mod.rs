@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::transport::link::Link;
 use crate::transport::meter::Meter;
 use crate::transport::tls::Tls;
+use crate::transport::turn::Relay;
 
 mod contract;
 mod failure;
@@ -108,6 +109,8 @@ pub struct Seat {
     pub publish_meter: Rc<Meter>,
     /// The emulated network of this client; `None` is the network as it is.
     pub link: Option<Link>,
+    /// The relay that datagrams go through; `None` sends them straight.
+    pub relay: Option<Rc<Relay>>,
     /// Seed of this client's own random numbers (WebSocket masks, ICE credentials).
     pub seed: u64,
 }

@@ -7,6 +7,7 @@
 //! | `minimal/P` | the same with minimal headers, where headers make the difference |
 //! | `poll-latency/short-poll` | short polling as the guide describes it: a topic for each user, rare Poisson events, a poll every 5 s |
 //! | `probe/P` | what the protocol can do, by doing it |
+//! | `firewall/P` | what it can do through middleboxes, with programs that this machine may not have; in a full matrix |
 //! | `rate/websocket` | one connection, thousands of messages a second |
 //! | `hold/long-poll` | silence: how long polls are held |
 //! | `memory/P/N` | N connected clients and no traffic: their slope is the memory of one |
@@ -184,6 +185,9 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
     }
     for name in &names {
         plan.probes.push(CellSpec { name: format!("probe/{name}"), ..memory(name, 10, seed)? });
+        if effort == Effort::Full {
+            plan.probes.push(CellSpec { name: format!("firewall/{name}"), ..memory(name, 10, seed)? });
+        }
         for &clients in sizes.memory_points {
             plan.working.push(memory(name, clients, seed)?);
         }

@@ -17,4 +17,5 @@ mod scratch;
 mod socket;
 pub mod stream;
 pub mod tls;
+pub mod turn;
 pub mod udp;

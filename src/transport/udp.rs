@@ -1,5 +1,4 @@
-//! A counted UDP socket. An emulated link lies between its count and the kernel; a TURN server comes between this and its
-//! user, or between this and the kernel, and nowhere else.
+//! A counted UDP socket. Between its count and the kernel lies an emulated link, or between it and its user a relay.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,6 +13,7 @@ use tokio::net::UdpSocket;
 use super::link::{DatagramPath, Link};
 use super::meter::Meter;
 use super::packets::{IpHeader, Packets};
+use super::turn::{Relay, Relayed};
 use crate::protocol::Seat;
 
 /// Datagrams kept while the socket is full. More are dropped, as a router would; the layers above send them again.
@@ -27,6 +27,7 @@ pub struct Datagrams {
     backlog: VecDeque<(SocketAddr, Vec<u8>)>,
     meter: Rc<Meter>,
     path: Option<Box<DatagramPath>>,
+    relayed: Option<Box<Relayed>>,
 }
 
 impl Datagrams {
@@ -38,7 +39,17 @@ impl Datagrams {
     pub fn open(seat: &Seat) -> io::Result<Datagrams> {
         let peers = seat.options.peer_to_peer && seat.mesh.is_some();
         let link = seat.link.as_ref().map(|link| if peers { link.halved() } else { link.clone() });
-        Ok(Datagrams::bind(seat.source, seat.target.address, seat.meter.clone())?.behind(link.as_ref()))
+        let socket = Datagrams::bind(seat.source, seat.target.address, seat.meter.clone())?;
+        Ok(match &seat.relay {
+            Some(relay) => socket.through(relay.clone()),
+            None => socket.behind(link.as_ref()),
+        })
+    }
+
+    /// The same socket with a relay between it and every other end. The way to the relay is beside the client's link.
+    fn through(self, relay: Rc<Relay>) -> Datagrams {
+        let relayed = Relayed::new(relay, self.address);
+        Datagrams { relayed: Some(Box::new(relayed)), ..self }
     }
 
     /// The same socket behind an emulated link.
@@ -66,6 +77,7 @@ impl Datagrams {
             backlog: VecDeque::new(),
             meter,
             path: None,
+            relayed: None,
         })
     }
 
@@ -81,6 +93,9 @@ impl Datagrams {
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
         let mut buffer = ReadBuf::new(buffer);
+        if self.relayed.is_some() {
+            return self.poll_relayed(cx, &mut buffer);
+        }
         let from = match &mut self.path {
             None => ready!(self.socket.poll_recv_from(cx, &mut buffer))?,
             Some(path) => {
@@ -94,15 +109,43 @@ impl Datagrams {
             }
         };
         let length = buffer.filled().len();
-        self.meter.datagrams_in.add(1);
-        self.meter.wire_in_bytes.add(length as u64);
-        self.meter.socket_in_bytes.add(length as u64);
-        self.meter.add_packets(Packets::datagram_in(length as u64, IpHeader::of(from.ip())));
+        count_in(&self.meter, from, length);
         Poll::Ready(Ok((length, from)))
+    }
+
+    /// The next datagram that the relay brings; what comes past it is not for us.
+    fn poll_relayed(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        loop {
+            self.go_on_relaying(cx)?;
+            buffer.clear();
+            let from = ready!(self.socket.poll_recv_from(cx, buffer))?;
+            count_in(&self.meter, from, buffer.filled().len());
+            let relayed = self.relayed.as_mut().and_then(|relayed| relayed.unwrap(from, buffer.filled()));
+            if let Some((from, datagram)) = relayed {
+                buffer.clear();
+                buffer.put_slice(&datagram);
+                return Poll::Ready(Ok((datagram.len(), from)));
+            }
+        }
+    }
+
+    fn go_on_relaying(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(relayed) = &mut self.relayed else { return Ok(()) };
+        let (to, out) = (relayed.address(), relayed.poll(cx)?);
+        out.into_iter().for_each(|datagram| self.hand_over(to, datagram));
+        Ok(())
     }
 
     /// Writes a datagram, or keeps it until `poll_flush` can.
     pub fn send(&mut self, to: SocketAddr, datagram: Vec<u8>) {
+        if let Some(relayed) = &mut self.relayed {
+            let (relay, wrapped) = (relayed.address(), relayed.wrap(to, datagram));
+            return wrapped.into_iter().for_each(|datagram| self.hand_over(relay, datagram));
+        }
         match &mut self.path {
             // What the link loses was sent all the same.
             Some(path) => {
@@ -124,6 +167,7 @@ impl Datagrams {
 
     /// Writes what was kept. Ready when nothing is left but what is under way on the link; that goes on with every call.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.go_on_relaying(cx)?;
         while let Some(Poll::Ready((to, datagram))) = self.path.as_mut().map(|path| path.out.poll_next(cx)) {
             self.hand_over(to, datagram);
         }
@@ -156,6 +200,13 @@ impl Datagrams {
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }
+}
+
+fn count_in(meter: &Meter, from: SocketAddr, length: usize) {
+    meter.datagrams_in.add(1);
+    meter.wire_in_bytes.add(length as u64);
+    meter.socket_in_bytes.add(length as u64);
+    meter.add_packets(Packets::datagram_in(length as u64, IpHeader::of(from.ip())));
 }
 
 fn count_out(meter: &Meter, to: SocketAddr, length: usize) {

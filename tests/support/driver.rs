@@ -42,6 +42,7 @@ pub fn seat(address: SocketAddr, topics: &[&str], publish: Option<&str>) -> Seat
         meter: Rc::default(),
         publish_meter: Rc::default(),
         link: None,
+        relay: None,
         seed: 1,
     }
 }

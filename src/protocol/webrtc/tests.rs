@@ -85,6 +85,7 @@ fn seat(target: &Rc<Target>) -> Seat {
         meter: Rc::default(),
         publish_meter: Rc::default(),
         link: None,
+        relay: None,
         seed: 1,
     }
 }

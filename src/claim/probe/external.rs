@@ -1,0 +1,79 @@
+//! Programs of others that a probe starts beside the server: found, given a port and a directory, and gone with the handle.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::fleet::child::Process;
+
+/// How long a program may take until it listens.
+const READY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often another port is tried when someone else took the one that was free.
+const ATTEMPTS: usize = 3;
+
+/// Where Debian puts what only administrators have in their path.
+const ADMINISTRATORS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// A program that listens.
+pub(super) struct External {
+    /// Where.
+    pub(super) address: SocketAddr,
+    process: Process,
+    _dir: TempDir,
+}
+
+/// Where a program lies, if it is installed.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(ADMINISTRATORS.iter().map(PathBuf::from));
+    dirs.map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+impl External {
+    /// Starts a program on a free port of 127.0.0.1. `configure` fills its directory and says its arguments.
+    ///
+    /// # Errors
+    /// It is not installed, or ends instead of listening.
+    pub(super) async fn start(
+        name: &str,
+        configure: impl Fn(&Path, SocketAddr) -> Result<Vec<String>>,
+    ) -> Result<External> {
+        let program = find(name).with_context(|| format!("{name} is not installed"))?;
+        let mut last_words = String::new();
+        for _ in 0..ATTEMPTS {
+            let dir = tempfile::Builder::new().prefix("rtbench-").tempdir()?;
+            let address = free_port()?;
+            let args = configure(dir.path(), address)?;
+            let mut process = Process::start_tied(name.to_owned(), &program, &args)?;
+            tokio::select! {
+                obituary = process.ended() => last_words = obituary,
+                listening = timeout(READY_PATIENCE, listens(address)) => {
+                    listening.with_context(|| format!("{name} does not listen at {address}"))?;
+                    return Ok(External { address, process, _dir: dir });
+                }
+            }
+        }
+        bail!(last_words)
+    }
+
+    /// Ends it in good order.
+    pub(super) async fn end(self) {
+        self.process.end().await;
+    }
+}
+
+fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+async fn listens(address: SocketAddr) {
+    while TcpStream::connect(address).await.is_err() {
+        sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,108 @@
+//! Every protocol through real middleboxes, by the entry that the matrix uses.
+
+#![allow(clippy::unwrap_used)]
+
+use rtbench::claim::probe;
+use rtbench::fleet::server::ServerChoice;
+use rtbench::measure::cell::{Probe, Status};
+use rtbench::scenario::matrix::{self, Effort, Workload};
+
+/// Whether a missing program is a failure; `.ci/run` sets it.
+const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
+
+/// What the cell `firewall/PROTOCOL` of a full matrix finds.
+async fn found(protocol: &str) -> Vec<Probe> {
+    let plan = matrix::plan(Effort::Full, &Workload::default(), 1).unwrap();
+    let name = format!("firewall/{protocol}");
+    let spec = plan.probes.iter().find(|spec| spec.name == name).unwrap();
+    let choice = ServerChoice::Start {
+        program: env!("CARGO_BIN_EXE_rtbench").into(),
+        args: ["serve", "--stdin-guard", "--retry", "200ms"].map(str::to_owned).to_vec(),
+    };
+    let cell = probe::run(spec, &choice).await;
+    assert_eq!(cell.status, Status::Finished);
+    eprintln!("{protocol}: {:#?}", cell.probes);
+    cell.probes
+}
+
+/// Whether a program is there; if not, that is said aloud.
+fn has(program: &str, answers_to: &str) -> bool {
+    let output = std::process::Command::new(program).arg(answers_to).output();
+    let output = output
+        .or_else(|_| std::process::Command::new(format!("/usr/sbin/{program}")).arg(answers_to).output());
+    if output.is_ok() {
+        return true;
+    }
+    assert!(std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "{program} is missing");
+    eprintln!("SKIPPED: {program} is missing");
+    false
+}
+
+/// The firewall probe of a protocol, after a check of its word and of how each box's result begins.
+async fn firewall(protocol: &str, word: &str, boxes: &[(&str, &str)]) -> Option<Probe> {
+    if !has("nginx", "-v") {
+        return None;
+    }
+    let probes = found(protocol).await;
+    let probe = probes.into_iter().find(|probe| probe.name == "firewall").unwrap();
+    assert_eq!(probe.found, word, "{}", probe.detail);
+    for (name, result) in boxes {
+        let told = probe.detail.split("; ").find(|part| part.starts_with(name)).unwrap();
+        assert!(told.contains(&format!(": {result}")), "{told}");
+    }
+    Some(probe)
+}
+
+#[tokio::test]
+async fn short_polls_pass_everything() {
+    let works = [("plain-proxy", "works"), ("buffering-proxy", "works"), ("idle-timeout", "works")];
+    firewall("short-poll", "no", &works).await;
+}
+
+#[tokio::test]
+async fn long_polls_pass_everything_if_they_are_held_shorter_than_the_box_waits() {
+    let works = [("plain-proxy", "works"), ("buffering-proxy", "works"), ("idle-timeout", "works")];
+    let Some(probe) = firewall("long-poll", "no", &works).await else { return };
+    assert!(probe.detail.contains("with polls held longer than that, it fails (HTTP status 504"));
+}
+
+#[tokio::test]
+async fn websockets_need_a_proxy_that_upgrades_and_do_not_come_back_after_silence() {
+    let boxes = [("plain-proxy", "fails"), ("buffering-proxy", "works"), ("idle-timeout", "fails")];
+    firewall("websocket", "some", &boxes).await;
+}
+
+#[tokio::test]
+async fn event_streams_are_held_back_by_buffers_and_come_back_after_silence() {
+    let boxes = [("plain-proxy", "works"), ("buffering-proxy", "fails"), ("idle-timeout", "degrades")];
+    let Some(probe) = firewall("sse", "some", &boxes).await else { return };
+    let figure = |name: &str| probe.evidence[name];
+    assert!((1024.0..=32768.0).contains(&figure("buffering_proxy_held_back_bytes")));
+    assert_eq!(figure("idle_timeout_arrived"), figure("idle_timeout_sent"));
+}
+
+#[tokio::test]
+async fn data_channels_need_nothing_of_a_proxy_but_udp() {
+    let boxes = [
+        ("plain-proxy", "works"),
+        ("buffering-proxy", "works"),
+        ("idle-timeout", "works"),
+        ("udp-blocked", "fails"),
+    ];
+    firewall("webrtc", "yes", &boxes).await;
+}
+
+#[tokio::test]
+async fn a_relay_carries_what_the_direct_path_does_not() {
+    if !has("nginx", "-v") || !has("turnserver", "--version") {
+        return;
+    }
+    let probes = found("webrtc").await;
+    let turn = probes.iter().find(|probe| probe.name == "turn").unwrap();
+    assert_eq!(turn.found, "yes", "{}", turn.detail);
+    let figure = |name: &str| turn.evidence[name];
+    // 100 messages of 100 bytes, up to the server and down from it, and what SCTP and DTLS add.
+    assert!((20_000.0..400_000.0).contains(&figure("relay_bytes")), "{}", turn.detail);
+    assert_eq!((figure("stun_ok"), figure("blocked_without")), (1.0, 1.0));
+    assert!(figure("relayed_ms") > figure("direct_ms"), "{}", turn.detail);
+}
