@@ -5,14 +5,13 @@ use super::further::{self, Answer};
 use super::matrix::{COLUMNS, Matrix, MatrixCell};
 use super::row::{self, Finding, Question};
 use super::verdict::{Estimate, Verdict, judge, short, with_unit};
-use super::{Claim, own};
+use super::{Claim, layered, own};
 use crate::measure::metric;
 use crate::stats::Bounds;
 
 /// The command that measures the guide's own conditions.
 pub(super) const MATRIX: &str = "rtbench matrix";
-const ECHO: &str = "rtbench run echo -p websocket";
-const CAPACITY: &str = "rtbench run idle -c 10k -p long-poll,websocket";
+const FULL: &str = "rtbench matrix --full";
 
 type Judge = fn(&'static Claim, &Evidence<'_>) -> Answer;
 
@@ -23,12 +22,12 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("lp-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
     ("lp-wasted", MATRIX, own::held_polls_wasted),
     ("lp-held", MATRIX, |claim, evidence| metric_of(claim, evidence, "memory/long-poll/1000", "server_connections")),
-    ("lp-timeout", "rtbench matrix --full", own::hold),
-    ("lp-capacity", CAPACITY, |claim, evidence| metric_of(claim, evidence, "idle/long-poll", "connected")),
-    ("ws-rtt", ECHO, own::round_trip),
-    ("ws-saving", MATRIX, own::saving),
+    ("lp-timeout", FULL, own::hold),
+    ("lp-capacity", FULL, |claim, evidence| metric_of(claim, evidence, "idle/long-poll", "connected")),
+    ("ws-rtt", FULL, own::round_trip),
+    ("ws-saving", MATRIX, layered::saving),
     ("ws-rate", MATRIX, |claim, evidence| metric_of(claim, evidence, "rate/websocket", "delivered_per_s")),
-    ("ws-capacity", CAPACITY, |claim, evidence| metric_of(claim, evidence, "idle/websocket", "connected")),
+    ("ws-capacity", FULL, |claim, evidence| metric_of(claim, evidence, "idle/websocket", "connected")),
     ("ws-memory", MATRIX, own::memory),
     ("ws-types", MATRIX, |claim, evidence| own::works(claim, evidence, "types")),
     ("sse-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
@@ -36,16 +35,16 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("sse-named", MATRIX, |claim, evidence| own::works(claim, evidence, "named-events")),
     ("sse-text", MATRIX, own::text_only),
     ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
-    ("rtc-overhead", "rtbench matrix --full", |claim, evidence| rowed(row::overhead, claim, evidence)),
+    ("rtc-overhead", MATRIX, |claim, evidence| rowed(row::overhead, claim, evidence)),
     ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
+    ("rtc-encrypted", MATRIX, |claim, evidence| own::works(claim, evidence, "encrypted")),
+    ("rtc-mesh", FULL, layered::mesh),
 ];
 
 /// Claims that need something this machine may not have, and what.
 static NEEDS: &[(&str, &str)] = &[
     ("sse-six", "a real browser, which holds six connections to one host"),
     ("rtc-turn", "a TURN server and a blocked direct path"),
-    ("rtc-encrypted", "a capture of the datagrams on the wire, in which no payload may be read"),
-    ("rtc-mesh", "a mesh of 2 to 12 participants, with upload bytes and CPU of each"),
 ];
 
 /// What the evidence says of a claim, and the command that measures it (empty if this version has none).
