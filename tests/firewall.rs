@@ -39,18 +39,19 @@ fn has(program: &str, answers_to: &str) -> bool {
 }
 
 /// The firewall probe of a protocol, after a check of its word and of how each box's result begins.
-async fn firewall(protocol: &str, word: &str, boxes: &[(&str, &str)]) -> Option<Probe> {
+async fn firewall(protocol: &str, word: &str, boxes: &[(&str, &str)]) -> Option<Vec<Probe>> {
     if !has("nginx", "-v") {
         return None;
     }
     let probes = found(protocol).await;
-    let probe = probes.into_iter().find(|probe| probe.name == "firewall").unwrap();
+    let probe = &probes[0];
+    assert_eq!(probe.name, "firewall");
     assert_eq!(probe.found, word, "{}", probe.detail);
     for (name, result) in boxes {
         let told = probe.detail.split("; ").find(|part| part.starts_with(name)).unwrap();
         assert!(told.contains(&format!(": {result}")), "{told}");
     }
-    Some(probe)
+    Some(probes)
 }
 
 #[tokio::test]
@@ -62,8 +63,10 @@ async fn short_polls_pass_everything() {
 #[tokio::test]
 async fn long_polls_pass_everything_if_they_are_held_shorter_than_the_box_waits() {
     let works = [("plain-proxy", "works"), ("buffering-proxy", "works"), ("idle-timeout", "works")];
-    let Some(probe) = firewall("long-poll", "no", &works).await else { return };
-    assert!(probe.detail.contains("with polls held longer than that, it fails (HTTP status 504"));
+    let Some(probes) = firewall("long-poll", "no", &works).await else { return };
+    assert!(
+        probes[0].detail.contains("polls held for longer than the silence it bears: fails (HTTP status 504")
+    );
 }
 
 #[tokio::test]
@@ -75,34 +78,27 @@ async fn websockets_need_a_proxy_that_upgrades_and_do_not_come_back_after_silenc
 #[tokio::test]
 async fn event_streams_are_held_back_by_buffers_and_come_back_after_silence() {
     let boxes = [("plain-proxy", "works"), ("buffering-proxy", "fails"), ("idle-timeout", "degrades")];
-    let Some(probe) = firewall("sse", "some", &boxes).await else { return };
-    let figure = |name: &str| probe.evidence[name];
+    let Some(probes) = firewall("sse", "some", &boxes).await else { return };
+    let figure = |name: &str| probes[0].evidence[name];
     assert!((1024.0..=32768.0).contains(&figure("buffering_proxy_held_back_bytes")));
     assert_eq!(figure("idle_timeout_arrived"), figure("idle_timeout_sent"));
 }
 
 #[tokio::test]
-async fn data_channels_need_nothing_of_a_proxy_but_udp() {
+async fn data_channels_need_nothing_of_a_proxy_but_udp_or_a_relay() {
     let boxes = [
         ("plain-proxy", "works"),
         ("buffering-proxy", "works"),
         ("idle-timeout", "works"),
         ("udp-blocked", "fails"),
     ];
-    firewall("webrtc", "yes", &boxes).await;
-}
-
-#[tokio::test]
-async fn a_relay_carries_what_the_direct_path_does_not() {
-    if !has("nginx", "-v") || !has("turnserver", "--version") {
-        return;
-    }
-    let probes = found("webrtc").await;
+    let relay = has("turnserver", "--version");
+    let Some(probes) = firewall("webrtc", "yes", &boxes).await.filter(|_| relay) else { return };
     let turn = probes.iter().find(|probe| probe.name == "turn").unwrap();
     assert_eq!(turn.found, "yes", "{}", turn.detail);
     let figure = |name: &str| turn.evidence[name];
     // 100 messages of 100 bytes, up to the server and down from it, and what SCTP and DTLS add.
-    assert!((20_000.0..400_000.0).contains(&figure("relay_bytes")), "{}", turn.detail);
+    assert!((20_000.0..200_000.0).contains(&figure("relay_bytes")), "{}", turn.detail);
     assert_eq!((figure("stun_ok"), figure("blocked_without")), (1.0, 1.0));
     assert!(figure("relayed_ms") > figure("direct_ms"), "{}", turn.detail);
 }

@@ -5,7 +5,7 @@ use super::further::{self, Answer};
 use super::matrix::{COLUMNS, Matrix, MatrixCell};
 use super::row::{self, Finding, Question};
 use super::verdict::{Estimate, Verdict, judge, short, with_unit};
-use super::{Claim, own};
+use super::{Claim, layered, own};
 use crate::measure::metric;
 use crate::stats::Bounds;
 
@@ -13,8 +13,6 @@ use crate::stats::Bounds;
 pub(super) const MATRIX: &str = "rtbench matrix";
 /// The same at length, and with programs that this machine may not have.
 const FULL: &str = "rtbench matrix --full";
-const ECHO: &str = "rtbench run echo -p websocket";
-const CAPACITY: &str = "rtbench run idle -c 10k -p long-poll,websocket";
 
 type Judge = fn(&'static Claim, &Evidence<'_>) -> Answer;
 
@@ -26,11 +24,11 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("lp-wasted", MATRIX, own::held_polls_wasted),
     ("lp-held", MATRIX, |claim, evidence| metric_of(claim, evidence, "memory/long-poll/1000", "server_connections")),
     ("lp-timeout", FULL, own::hold),
-    ("lp-capacity", CAPACITY, |claim, evidence| metric_of(claim, evidence, "idle/long-poll", "connected")),
-    ("ws-rtt", ECHO, own::round_trip),
-    ("ws-saving", MATRIX, own::saving),
+    ("lp-capacity", FULL, |claim, evidence| metric_of(claim, evidence, "idle/long-poll", "connected")),
+    ("ws-rtt", FULL, own::round_trip),
+    ("ws-saving", MATRIX, layered::saving),
     ("ws-rate", MATRIX, |claim, evidence| metric_of(claim, evidence, "rate/websocket", "delivered_per_s")),
-    ("ws-capacity", CAPACITY, |claim, evidence| metric_of(claim, evidence, "idle/websocket", "connected")),
+    ("ws-capacity", FULL, |claim, evidence| metric_of(claim, evidence, "idle/websocket", "connected")),
     ("ws-memory", MATRIX, own::memory),
     ("ws-types", MATRIX, |claim, evidence| own::works(claim, evidence, "types")),
     ("sse-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
@@ -38,17 +36,15 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("sse-named", MATRIX, |claim, evidence| own::works(claim, evidence, "named-events")),
     ("sse-text", MATRIX, own::text_only),
     ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
-    ("rtc-overhead", FULL, |claim, evidence| rowed(row::overhead, claim, evidence)),
+    ("rtc-overhead", MATRIX, |claim, evidence| rowed(row::overhead, claim, evidence)),
     ("rtc-turn", FULL, |claim, evidence| own::works(claim, evidence, "turn")),
     ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
+    ("rtc-encrypted", MATRIX, |claim, evidence| own::works(claim, evidence, "encrypted")),
+    ("rtc-mesh", FULL, layered::mesh),
 ];
 
 /// Claims that need something this machine may not have, and what.
-static NEEDS: &[(&str, &str)] = &[
-    ("sse-six", "a real browser, which holds six connections to one host"),
-    ("rtc-encrypted", "a capture of the datagrams on the wire, in which no payload may be read"),
-    ("rtc-mesh", "a mesh of 2 to 12 participants, with upload bytes and CPU of each"),
-];
+static NEEDS: &[(&str, &str)] = &[("sse-six", "a real browser, which holds six connections to one host")];
 
 /// What the evidence says of a claim, and the command that measures it (empty if this version has none).
 pub(super) fn answer(

@@ -91,7 +91,7 @@ mod tests {
         assert!(
             entries.iter().all(|entry| entry.answer.verdict.word() == "not measured" && entry.run.is_empty())
         );
-        assert_eq!(entry(&entries, "ws-rtt").measured_by, "rtbench run echo -p websocket");
+        assert_eq!(entry(&entries, "ws-rtt").measured_by, "rtbench matrix --full");
     }
 
     #[test]

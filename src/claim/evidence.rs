@@ -61,6 +61,9 @@ impl<'a> Evidence<'a> {
         let probe = cell.as_ref().ok().and_then(|cell| cell.probes.iter().find(|probe| probe.name == name));
         match (probe, name) {
             (Some(probe), _) => Ok(probe),
+            (None, "encrypted") if cell.is_ok() => {
+                Err(unmeasured("the right to see packets (root, or CAP_NET_RAW)"))
+            }
             (None, "browser") => Err(unmeasured("a real browser that runs it against the server")),
             (None, "firewall" | "turn") if !self.cells.contains_key(probe_cell(protocol, name).as_str()) => {
                 Err(unmeasured("`rtbench matrix --full`, with nginx and coturn between client and server"))
@@ -73,17 +76,23 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Memory of the idle server over connected clients, in bytes per client.
+    /// User memory of the idle server over connected clients, in bytes per client.
     ///
     /// # Errors
     /// There are not two client counts with a server whose memory could be read.
     pub(super) fn memory_slope(&self, protocol: &str) -> Result<Slope, Verdict> {
-        let prefix = format!("memory/{protocol}/");
-        let cells =
-            self.cells.iter().filter(|(name, cell)| name.starts_with(&prefix) && usable(cell).is_ok());
+        self.slope(&format!("memory/{protocol}/"), "server_memory_idle_bytes")
+    }
+
+    /// A metric over connected clients, in its unit per client.
+    ///
+    /// # Errors
+    /// There are not two client counts with a value.
+    pub(super) fn slope(&self, prefix: &str, name: &str) -> Result<Slope, Verdict> {
+        let cells = self.cells.iter().filter(|(name, cell)| name.starts_with(prefix) && usable(cell).is_ok());
         let points: Vec<(f64, f64)> = cells
             .filter_map(|(_, cell)| {
-                let memory = metric::find("server_memory_idle_bytes")?.value(cell)?;
+                let memory = metric::find(name)?.value(cell)?;
                 Some((cell.counts.connected as f64, memory))
             })
             .collect();

@@ -16,6 +16,7 @@ pub mod book;
 pub mod cost;
 mod evidence;
 pub mod further;
+mod layered;
 pub mod matrix;
 #[cfg(test)]
 mod matrix_tests;

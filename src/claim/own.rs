@@ -93,32 +93,28 @@ pub(super) fn round_trip(claim: &'static Claim, evidence: &Evidence<'_>) -> Answ
     Answer::found(claim, row::network_latency(evidence, &question, &format!("echo/{}", claim.subject)))
 }
 
-/// Framing of both directions against the headers of one poll, on the layer of the protocol alone.
-pub(super) fn saving(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
-    let framing = known!(claim, evidence.metric("workload/websocket", "framing_in_bytes_per_delivery"));
-    let headers = known!(claim, evidence.metric("workload/short-poll", "overhead_bytes_per_exchange"));
-    let cell = known!(claim, evidence.cell("workload/short-poll"));
-    let percent = 100.0 * (1.0 - framing / headers);
-    let note = format!(
-        "{} B of framing against {} B of {} headers of a poll, without TLS and TCP/IP",
-        short(framing),
-        short(headers),
-        cell.spec.headers
-    );
-    let source = "framing_in_bytes_per_delivery of workload/websocket, overhead_bytes_per_exchange of workload/short-poll";
-    Answer::judged(claim, Estimate::exact(percent), source.into(), note)
-}
-
-/// User memory of the idle server per connection.
+/// User memory of the idle server per connection; beside it what else the connection holds.
 pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
-    let slope = known!(claim, evidence.memory_slope(&claim.subject));
-    let note = format!(
+    let protocol = &claim.subject;
+    let slope = known!(claim, evidence.memory_slope(protocol));
+    let mut note = format!(
         "user memory of the idle server, slope over {} client counts{}",
         slope.points,
         if slope.coarse { " (coarse)" } else { "" }
     );
+    for (what, cells, metric) in [
+        ("after traffic", "memory", "server_memory_after_bytes"),
+        ("with TLS", "memory-tls", "server_memory_idle_bytes"),
+        ("kernel, both ends", "memory", "kernel_memory_idle_bytes"),
+    ] {
+        if let Ok(slope) = evidence.slope(&format!("{cells}/{protocol}/"), metric) {
+            let kb = slope.bounds.scaled(1e-3);
+            let value = short(slope.value / 1e3);
+            note += &format!("; {what}: {value} KB ({} to {})", short(kb.low), short(kb.high));
+        }
+    }
     let estimate = Estimate { value: slope.value / 1e3, bounds: slope.bounds.scaled(1e-3) };
-    let source = format!("slope of server_memory_idle_bytes over memory/{}/*", claim.subject);
+    let source = format!("slope of server_memory_idle_bytes over memory/{protocol}/*");
     Answer::judged(claim, estimate, source, note)
 }
 

@@ -3,6 +3,7 @@
 
 use super::Claim;
 use super::evidence::{Evidence, events_per_subscriber_per_s, probe_cell, unmeasured};
+use super::layered;
 use super::matrix::Column;
 use super::network;
 use super::verdict::{Estimate, Verdict, judge, short};
@@ -207,7 +208,7 @@ pub(super) fn overhead(evidence: &Evidence<'_>, question: &Question<'_>) -> Find
     let workload = format!("workload/{protocol}");
     let cell = measured!(evidence.cell(&workload));
     let views = match protocol {
-        "webrtc" => return peer_overhead(evidence, &workload),
+        "webrtc" => return layered::peer_overhead(evidence, &workload),
         "short-poll" | "long-poll" => poll_views(evidence, cell, protocol),
         _ => stream_views(cell),
     };
@@ -284,21 +285,6 @@ fn judge_views(claim: &Claim, views: &[View], all: &str) -> Verdict {
         return verdict.unwrap_or_else(|| unmeasured(claim.rule.clone()));
     }
     Verdict::Depends { on: conditions.join(" and "), flips_at: all.to_owned() }
-}
-
-/// `minimal` is a comparison with WebSocket over TLS at the level of packets, which a plain run does not have.
-fn peer_overhead(evidence: &Evidence<'_>, workload: &str) -> Finding {
-    let name = "overhead_udp_ip_bytes_per_delivery";
-    let bytes = measured!(evidence.metric(workload, name));
-    Finding {
-        measured: format!("{} B", short(bytes)),
-        value: Some(bytes),
-        unit: "B",
-        verdict: unmeasured("WebSocket over TLS with its ACKs and TCP/IP headers, to compare with"),
-        note: "DTLS, SCTP, UDP and IP, acknowledgements counted".into(),
-        shared: String::new(),
-        evidence: format!("{name} of {workload}"),
-    }
 }
 
 pub(super) fn evidence_of(metric: &str, cell: &Cell) -> String {

@@ -9,6 +9,7 @@ use crate::cli::{RunArgs, WorkloadArgs};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
+use crate::host::process;
 use crate::measure::run::{Run, RunFile, RunKind, ScenarioText, ThresholdText};
 use crate::measure::threshold::{Place, Threshold};
 use crate::scenario::file::Encryption;
@@ -105,6 +106,7 @@ fn server(args: &RunArgs, encryption: &mut Encryption) -> Result<ServerChoice> {
     let Some(url) = &args.target else {
         return campaign::reference_server(&[], *encryption == Encryption::Tls, &args.server_fault);
     };
+    let pid = args.server_pid.map(readable).transpose()?;
     let trust = match &args.ca {
         _ if args.insecure => Trust::Anyone,
         Some(path) => Trust::Pem(
@@ -114,16 +116,33 @@ fn server(args: &RunArgs, encryption: &mut Encryption) -> Result<ServerChoice> {
     };
     if url.starts_with("https://") {
         *encryption = Encryption::Tls;
-        standing_server(url, "https://", 443, Some(trust))
+        standing_server(url, "https://", 443, Some(trust), pid)
     } else if *encryption == Encryption::Tls {
         let message = format!("connections shall be encrypted, and {url} is not https://");
         Err(ScenarioError::Invalid(message).into())
     } else {
-        standing_server(url, "http://", 80, None)
+        standing_server(url, "http://", 80, None, pid)
     }
 }
 
-fn standing_server(url: &str, scheme: &str, port: u16, trust: Option<Trust>) -> Result<ServerChoice> {
+/// A process whose cost can be read, or the reason why not before anything is measured.
+fn readable(pid: u32) -> Result<u32> {
+    match (process::cpu_ns(pid), process::private_bytes(pid)) {
+        (Some(_), Some(_)) => Ok(pid),
+        _ => Err(ScenarioError::Invalid(format!(
+            "the cost of process {pid} cannot be read: is there one on this host, and is it yours (or are you root)?"
+        ))
+        .into()),
+    }
+}
+
+fn standing_server(
+    url: &str,
+    scheme: &str,
+    port: u16,
+    trust: Option<Trust>,
+    pid: Option<u32>,
+) -> Result<ServerChoice> {
     let wrong = || ScenarioError::Invalid(format!("'{url}' is not a target such as http://127.0.0.1:8080"));
     let host = url.strip_prefix(scheme).ok_or_else(wrong)?.trim_end_matches('/');
     // A path, a query or a name and password would be dropped in silence.
@@ -137,7 +156,7 @@ fn standing_server(url: &str, scheme: &str, port: u16, trust: Option<Trust>) -> 
         _ => anyhow::Error::from(error).context(format!("cannot find the host of {url}")),
     })?;
     let address = addresses.next().ok_or_else(wrong)?;
-    Ok(ServerChoice::Standing { address, host: host.to_owned(), trust })
+    Ok(ServerChoice::Standing { address, host: host.to_owned(), trust, pid })
 }
 
 /// The scenario's thresholds; what is wrong with one is shown in the file.

@@ -51,7 +51,8 @@ impl Process {
         Process::spawn(name, command)
     }
 
-    /// Starts a program that does not care for the end of its input: it is killed with this process.
+    /// Starts a program that does not care for the end of its input: it is killed when the thread ends that started it, so
+    /// also when this process is killed. (Where that can be had: on Linux.)
     ///
     /// # Errors
     /// As [`Process::start`].

@@ -81,11 +81,13 @@ impl Fleet {
             server = Server::ready(&self.server) => server?,
             () = stopped(&mut stop) => { gathered.interrupted = true; return Ok(()); }
         };
+        // One that rtbench did not start is read, not moved about.
         if let Some(process) = &server.process {
             pin(process.pid, 0);
         }
         let mut crew = Crew::start(self, spec, &server)?;
         gathered.memory_empty_bytes = server.memory_bytes();
+        gathered.kernel_empty_bytes = process::kernel_slab_bytes();
         let before = Counters::read();
         let mut conductor =
             Conductor { fleet: self, spec, server: &mut server, crew: &mut crew, gathered, progress };
@@ -115,6 +117,7 @@ pub(super) struct Gathered {
     pub absent: HashMap<u32, u32>,
     pub connect_ns: u64,
     pub memory_empty_bytes: Option<u64>,
+    pub kernel_empty_bytes: Option<u64>,
     pub server: Option<ServerCost>,
     pub host: HostStrain,
     pub interrupted: bool,
@@ -130,6 +133,7 @@ impl Gathered {
             absent: HashMap::new(),
             connect_ns: 0,
             memory_empty_bytes: None,
+            kernel_empty_bytes: None,
             server: None,
             host: HostStrain::default(),
             interrupted: false,
@@ -279,18 +283,26 @@ struct Conductor<'a> {
 #[derive(Default)]
 struct Reading {
     cpu_ns: Option<u64>,
+    host_busy_ns: Option<u64>,
     stats: ServerStats,
+}
+
+/// What is held with all clients connected.
+struct Held {
+    memory_bytes: Option<u64>,
+    kernel_bytes: Option<u64>,
 }
 
 impl Conductor<'_> {
     async fn conduct(&mut self) -> Result<()> {
         self.connect().await?;
-        let memory_idle_bytes = self.server.memory_bytes();
+        let idle =
+            Held { memory_bytes: self.server.memory_bytes(), kernel_bytes: process::kernel_slab_bytes() };
         let start_ns = monotonic_ns() + GO_DELAY.as_nanos() as u64;
         let opens = Instant::now() + GO_DELAY + Duration::from_secs_f64(self.spec.warmup_s);
         self.crew.say_all(&ToWorker::Go { start_ns }).await?;
         let (readings, streams) = self.load([opens, opens + self.spec.duration()]).await?;
-        self.note_server(&readings, memory_idle_bytes);
+        self.note_server(&readings, &idle);
         self.drain(streams).await
     }
 
@@ -397,16 +409,21 @@ impl Conductor<'_> {
     }
 
     async fn read(&self) -> Reading {
-        Reading { cpu_ns: self.server.cpu_ns(), stats: self.server.stats().await }
+        let (cpu_ns, host_busy_ns) = (self.server.cpu_ns(), process::host_busy_ns());
+        Reading { cpu_ns, host_busy_ns, stats: self.server.stats().await }
     }
 
-    fn note_server(&mut self, [opened, closed]: &[Reading; 2], memory_idle_bytes: Option<u64>) {
+    fn note_server(&mut self, [opened, closed]: &[Reading; 2], idle: &Held) {
         let grown = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
         self.gathered.server = Some(ServerCost {
             cpu_ns: grown(opened.cpu_ns, closed.cpu_ns),
             memory_empty_bytes: self.gathered.memory_empty_bytes,
-            memory_idle_bytes,
+            memory_idle_bytes: idle.memory_bytes,
             memory_after_bytes: self.server.memory_bytes(),
+            kernel_empty_bytes: self.gathered.kernel_empty_bytes,
+            kernel_idle_bytes: idle.kernel_bytes,
+            kernel_after_bytes: process::kernel_slab_bytes(),
+            host_busy_ns: grown(opened.host_busy_ns, closed.host_busy_ns),
             lookups: grown(opened.stats.lookups, closed.stats.lookups),
             published_bytes: grown(opened.stats.published_bytes, closed.stats.published_bytes),
             connections: closed.stats.connections_open,

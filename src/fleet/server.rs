@@ -33,6 +33,8 @@ pub enum ServerChoice {
         host: String,
         /// Whose certificate it must have; `None` speaks without TLS.
         trust: Option<Trust>,
+        /// Its process on this host, whose cost is to be read.
+        pid: Option<u32>,
     },
 }
 
@@ -44,6 +46,8 @@ pub struct Server {
     pub host: Option<String>,
     /// The process, if rtbench started it.
     pub process: Option<Process>,
+    /// Whose cost is read, if anybody's.
+    pid: Option<u32>,
     /// Whose certificate it has; `None` speaks without TLS.
     pub trust: Option<Trust>,
     /// The same, ready for use.
@@ -92,8 +96,9 @@ impl Server {
     /// It cannot be started, ends at once, or does not answer.
     pub async fn ready(choice: &ServerChoice) -> Result<Server> {
         match choice {
-            ServerChoice::Standing { address, host, trust } => {
-                let server = Server::new(*address, Some(host.clone()), None, trust.clone())?;
+            ServerChoice::Standing { address, host, trust, pid } => {
+                let mut server = Server::new(*address, Some(host.clone()), None, trust.clone())?;
+                server.pid = *pid;
                 let answer = server.get("/healthz").await;
                 let scheme = if trust.is_some() { "https" } else { "http" };
                 answer.with_context(|| {
@@ -129,7 +134,8 @@ impl Server {
         let name = host.clone().unwrap_or_else(|| address.to_string());
         let tls = trust.as_ref().map(|trust| Tls::new(trust, &name)).transpose()?;
         let http = control::client(address, tls.as_ref()).timeout(Duration::from_secs(5)).build()?;
-        Ok(Server { address, host, process, trust, tls, http })
+        let pid = process.as_ref().map(|process| process.pid);
+        Ok(Server { address, host, process, pid, trust, tls, http })
     }
 
     fn url(&self, path: &str) -> String {
@@ -171,13 +177,13 @@ impl Server {
         }
     }
 
-    /// CPU time so far, in ns, if it is a process of ours.
+    /// CPU time so far, in ns, if its process is known.
     pub fn cpu_ns(&self) -> Option<u64> {
-        process::cpu_ns(self.process.as_ref()?.pid)
+        process::cpu_ns(self.pid?)
     }
 
-    /// Private memory in bytes, if it is a process of ours.
+    /// Private memory in bytes, if its process is known.
     pub fn memory_bytes(&self) -> Option<u64> {
-        process::private_bytes(self.process.as_ref()?.pid)
+        process::private_bytes(self.pid?)
     }
 }

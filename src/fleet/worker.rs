@@ -435,6 +435,7 @@ fn read_meter(meter: &Meter) -> Wire {
         exchange_out_bytes: meter.exchange_out_bytes.get(),
         datagrams_in: meter.datagrams_in.get(),
         datagrams_out: meter.datagrams_out.get(),
+        stun_ip_bytes: meter.stun_ip_bytes.get(),
         exchanges_in_window: meter.exchanges.get(),
         empty_exchanges_in_window: meter.empty_exchanges.get(),
         ..Wire::default()

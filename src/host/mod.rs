@@ -8,3 +8,4 @@ pub mod strain;
 pub mod tcp;
 pub mod terminal;
 pub mod timer;
+pub mod wiretap;

@@ -29,6 +29,23 @@ pub fn private_bytes(pid: u32) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
+/// Memory that the whole host's kernel holds in its slabs, in bytes: sockets, their buffers, and all else (`/proc/meminfo`).
+pub fn kernel_slab_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Time that all cores of the host together were busy so far, in ns; coarse by a tick of 10 ms for each core.
+pub fn host_busy_ns() -> Option<u64> {
+    const TICK_NS: u64 = 10_000_000;
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    // user, nice, system, (idle, iowait,) irq, softirq
+    Some([0, 1, 2, 5, 6].into_iter().filter_map(|i| ticks.get(i)).sum::<u64>() * TICK_NS)
+}
+
 /// Ties a process to one core; says whether that worked.
 #[cfg(target_os = "linux")]
 pub fn pin(pid: u32, core: usize) -> bool {

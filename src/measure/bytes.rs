@@ -7,9 +7,6 @@
 use super::cell::{Cell, Wire};
 use crate::scenario::plan::Pattern;
 
-/// Bytes of the UDP header and of the IPv4 header before it, which every datagram carries.
-const UDP_IP_BYTES: f64 = 28.0;
-
 /// `a / b`, or nothing where there is nothing to divide by.
 pub(super) fn per(a: f64, b: u64) -> Option<f64> {
     (b > 0).then(|| a / b as f64)
@@ -83,14 +80,6 @@ fn overhead(cell: &Cell) -> Option<f64> {
 /// The same, per delivered message: a wasted poll is paid for by the messages that did arrive.
 pub(super) fn overhead_per_delivery(cell: &Cell) -> Option<f64> {
     per(overhead(cell)?, cell.counts.delivered_all)
-}
-
-/// The same, with the headers of UDP and IP; nothing where the kernel, not the protocol, makes the packets.
-pub(super) fn overhead_udp_ip_per_delivery(cell: &Cell) -> Option<f64> {
-    let wire = &cell.subscriber_wire;
-    let datagrams = wire.datagrams_in + wire.datagrams_out;
-    (datagrams > 0).then_some(())?;
-    per(overhead(cell)? + datagrams as f64 * UDP_IP_BYTES, cell.counts.delivered_all)
 }
 
 /// Bytes of polls beyond payload, per completed exchange, whatever it brought.

@@ -191,6 +191,8 @@ pub struct Wire {
     pub datagrams_in: u64,
     /// Datagrams written.
     pub datagrams_out: u64,
+    /// Bytes of IP packets that carried STUN (ICE's checks and keep-alives), both ways.
+    pub stun_ip_bytes: u64,
     /// HTTP exchanges completed while the window was open.
     pub exchanges_in_window: u64,
     /// Polls among those that brought nothing.
@@ -227,6 +229,18 @@ pub struct ServerCost {
     pub memory_idle_bytes: Option<u64>,
     /// Private memory after the traffic, with all clients still connected, in bytes.
     pub memory_after_bytes: Option<u64>,
+    /// What the kernel of the whole host held in slabs before any client came, in bytes.
+    #[serde(default)]
+    pub kernel_empty_bytes: Option<u64>,
+    /// The same with all clients connected and idle: both ends of their connections, on one host.
+    #[serde(default)]
+    pub kernel_idle_bytes: Option<u64>,
+    /// The same after the traffic.
+    #[serde(default)]
+    pub kernel_after_bytes: Option<u64>,
+    /// Time that all cores of the host together were busy in the window, in ns.
+    #[serde(default)]
+    pub host_busy_ns: Option<u64>,
     /// Look-ups into the message store in the window.
     pub lookups: Option<u64>,
     /// Payload bytes published to the server in the window.
@@ -380,6 +394,7 @@ zip!(Wire {
     exchange_out_bytes,
     datagrams_in,
     datagrams_out,
+    stun_ip_bytes,
     exchanges_in_window,
     empty_exchanges_in_window,
 });

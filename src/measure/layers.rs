@@ -101,6 +101,36 @@ pub(super) fn ip_per_delivery(cell: &Cell) -> Option<f64> {
     per(bytes as f64, cell.counts.delivered_all)
 }
 
+/// The same without payload: everything that a message costs a subscriber on the network beside itself.
+pub(super) fn ip_overhead_per_delivery(cell: &Cell) -> Option<f64> {
+    let payload = per(cell.counts.delivered_all_bytes as f64, cell.counts.delivered_all)?;
+    Some(ip_per_delivery(cell)? - payload)
+}
+
+/// ICE's checks and keep-alives among the bytes of IP packets; they come with time, not with messages.
+pub(super) fn stun_per_delivery(cell: &Cell) -> Option<f64> {
+    let wire = &cell.subscriber_wire;
+    (wire.datagrams_in + wire.datagrams_out > 0).then_some(())?;
+    per(wire.stun_ip_bytes as f64, cell.counts.delivered_all)
+}
+
+/// Bytes of IP packets beyond payload, both ways, per completed poll.
+pub(super) fn ip_overhead_per_exchange(cell: &Cell) -> Option<f64> {
+    polls(cell).then_some(())?;
+    let wire = &cell.subscriber_wire;
+    let bytes = (wire.ip_in_bytes + wire.ip_out_bytes) as f64 - cell.counts.delivered_all_bytes as f64;
+    (wire.ip_in_bytes > 0).then_some(())?;
+    per(bytes, wire.exchanges)
+}
+
+/// Bytes a second that one of N peers sends who each send this cell's stream to all others: the stream's copies, and the
+/// answers to those of the others, which by symmetry are the answers to this one.
+pub(super) fn mesh_upload_per_s(cell: &Cell) -> Option<f64> {
+    (cell.spec.peer_to_peer && cell.publisher_wire.ip_out_bytes > 0).then_some(())?;
+    let bytes = cell.publisher_wire.ip_out_bytes + cell.subscriber_wire.ip_out_bytes;
+    Some(per(bytes as f64, cell.counts.published_all)? * cell.spec.rate_per_s)
+}
+
 /// TCP segments or datagrams of subscribers, both ways, per delivered message.
 pub(super) fn segments_per_delivery(cell: &Cell) -> Option<f64> {
     let wire = &cell.subscriber_wire;

@@ -179,7 +179,6 @@ pub static ALL: &[Metric] = &[
     exact("framing_out_bytes_per_delivery", "B", Lower, "Written by a subscriber beyond payload; byte streams only", bytes::framing_out),
     exact("publish_framing_out_bytes_per_event", "B", Lower, "Written by a publisher beyond payload; byte streams only", bytes::publish_framing_out),
     noisy("overhead_bytes_per_delivery", "B", Lower, "Beyond payload, both ways, of a subscriber", bytes::overhead_per_delivery),
-    noisy("overhead_udp_ip_bytes_per_delivery", "B", Lower, "The same with UDP and IP headers; datagrams only", bytes::overhead_udp_ip_per_delivery),
     noisy("overhead_bytes_per_exchange", "B", Lower, "Beyond payload, both ways, per poll", bytes::overhead_per_exchange),
     noisy("publish_overhead_bytes_per_event", "B", Lower, "Beyond payload, both ways, of a publisher", bytes::publish_overhead),
     noisy("all_bytes_per_delivery", "B", Lower, "All bytes of all clients, payload included", bytes::all_per_delivery),
@@ -192,6 +191,10 @@ pub static ALL: &[Metric] = &[
     noisy("network_mtu1500_in_bytes_per_delivery", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_delivery(c, In)),
     noisy("network_mtu1500_out_bytes_per_delivery", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_delivery(c, Out)),
     noisy("ip_bytes_per_delivery", "B", Lower, "All bytes of IP packets of a subscriber, both ways, payload included", layers::ip_per_delivery),
+    noisy("ip_overhead_bytes_per_delivery", "B", Lower, "The same without payload", layers::ip_overhead_per_delivery),
+    noisy("ip_overhead_bytes_per_exchange", "B", Lower, "Bytes of IP packets beyond payload, both ways, per poll", layers::ip_overhead_per_exchange),
+    noisy("stun_bytes_per_delivery", "B", Lower, "ICE's checks and keep-alives among them; datagrams only", layers::stun_per_delivery),
+    noisy("mesh_upload_bytes_per_s", "B/s", Lower, "What each participant of a mesh sends if all send this stream; peer to peer only", layers::mesh_upload_per_s),
     noisy("segments_per_delivery", "", Lower, "TCP segments or datagrams of a subscriber, both ways", layers::segments_per_delivery),
     noisy("headers_in_bytes_per_exchange", "B", Lower, "Beyond payload in a poll's answer", |c| layers::headers_per_exchange(c, In)),
     noisy("headers_out_bytes_per_exchange", "B", Lower, "Beyond payload in a poll's request", |c| layers::headers_per_exchange(c, Out)),
@@ -218,6 +221,9 @@ pub static ALL: &[Metric] = &[
     noisy("server_memory_idle_bytes", "B", Lower, "The same with all clients connected and idle", |c| count(server(c)?.memory_idle_bytes?)),
     noisy("server_memory_after_bytes", "B", Lower, "The same after the traffic", |c| count(server(c)?.memory_after_bytes?)),
     noisy("server_memory_bytes_per_client", "B", Lower, "Idle minus empty, per client; rough, a slope over client counts is better", memory_per_client),
+    noisy("kernel_memory_idle_bytes", "B", Lower, "Slabs of the host's kernel with all clients idle, minus before any client: both ends of their connections", |c| grown(server(c)?.kernel_empty_bytes, server(c)?.kernel_idle_bytes)),
+    noisy("kernel_memory_after_bytes", "B", Lower, "The same after the traffic", |c| grown(server(c)?.kernel_empty_bytes, server(c)?.kernel_after_bytes)),
+    noisy("host_cpu_us_per_delivery", "us", Lower, "CPU of the whole host per message received in the window: on loopback the receiver's kernel work lands on the sender", |c| per(server(c)?.host_busy_ns? as f64 / 1e3, c.counts.received_in_window)),
     noisy("server_connections", "", Neither, "Connections open at the end of the window", |c| count(server(c)?.connections?)),
     noisy("lookups_per_s", "1/s", Lower, "Look-ups into the message store", |c| rate(server(c)?.lookups?, c.measured_s)),
     noisy("server_payload_percent", "%", Neither, "Payload published through the server, of all published in the window", server_payload_percent),
@@ -271,6 +277,10 @@ fn server(cell: &Cell) -> Option<&ServerCost> {
     cell.server.as_ref()
 }
 
+fn grown(from: Option<u64>, to: Option<u64>) -> Option<f64> {
+    Some(to? as f64 - from? as f64)
+}
+
 fn memory_per_client(cell: &Cell) -> Option<f64> {
     let server = server(cell)?;
     let grown = server.memory_idle_bytes? as f64 - server.memory_empty_bytes? as f64;
@@ -304,7 +314,7 @@ mod tests {
                 "s" => "_s",
                 "1/s" => "_per_s",
                 "%" => "_percent",
-                "B" => "_bytes",
+                "B" | "B/s" => "_bytes",
                 "us" => "_us",
                 unit => panic!("{}: unknown unit {unit}", metric.name),
             };
@@ -365,7 +375,7 @@ mod tests {
         );
         let per_delivery = 150.0 / cell.counts.delivered_all as f64;
         assert!(
-            (value(&cell, "overhead_udp_ip_bytes_per_delivery").unwrap() - plain - 28.0 * per_delivery).abs()
+            (value(&cell, "ip_overhead_bytes_per_delivery").unwrap() - plain - 28.0 * per_delivery).abs()
                 < 1e-9
         );
     }

@@ -152,10 +152,13 @@ impl Sample {
         })
     }
 
-    /// Datagrams, 60 B beyond payload per delivery.
+    /// Datagrams over IPv4, 60 B beyond payload per delivery, and UDP and IP headers for each.
     pub(crate) fn datagrams(self, received: u64, sent: u64) -> Sample {
         self.stream(60.0, 70.0).with(|cell| {
-            (cell.subscriber_wire.datagrams_in, cell.subscriber_wire.datagrams_out) = (received, sent);
+            let wire = &mut cell.subscriber_wire;
+            (wire.datagrams_in, wire.datagrams_out) = (received, sent);
+            wire.ip_in_bytes = wire.in_bytes + 28 * received;
+            wire.ip_out_bytes = wire.out_bytes + 28 * sent;
             cell.publisher_wire.datagrams_out = sent;
         })
     }

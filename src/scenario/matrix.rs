@@ -8,11 +8,14 @@
 //! | `poll-latency/short-poll` | short polling as the guide describes it: a topic for each user, rare Poisson events, a poll every 5 s |
 //! | `probe/P` | what the protocol can do, by doing it |
 //! | `firewall/P` | what it can do through middleboxes, with programs that this machine may not have; in a full matrix |
+//! | `tls/P` | the same over TLS; by default of WebSocket alone, which data channels are compared with |
+//! | `mesh/webrtc/N` | one stream of 1 Mbit/s from one of N peers to all others: by symmetry what each of N such costs |
+//! | `echo/websocket`, `idle/P` | round trips; 10,000 connected clients |
 //! | `rate/websocket` | one connection, thousands of messages a second |
 //! | `hold/long-poll` | silence: how long polls are held |
-//! | `memory/P/N` | N connected clients and no traffic: their slope is the memory of one |
+//! | `memory/P/N`, `memory-tls/P/N` | N connected clients, idle and (in a full matrix) after traffic: their slope is the memory of one |
 
-use super::file::{Headers, Http, Load, LongPoll, Scenario, ShortPoll, Webrtc};
+use super::file::{Encryption, Headers, Http, Load, LongPoll, Scenario, ShortPoll, Topology, Webrtc};
 use super::plan::{self, CellSpec, Pace, Pattern, PlanError};
 use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
 use crate::transport::link::LinkSpec;
@@ -67,6 +70,8 @@ struct Sizes {
     /// What long polls are told to be held in silence.
     hold_s: f64,
     memory_points: &'static [u32],
+    /// Memory over TLS too, meshes of all sizes, 10,000 idle clients: whatever takes time.
+    everything: bool,
     /// Links of `workload/P@LINK`, if the user names none.
     links: &'static [&'static str],
 }
@@ -82,6 +87,7 @@ impl Effort {
                 minimal_s: 1.0,
                 hold_s: 1.0,
                 memory_points: &[100, 800],
+                everything: false,
                 links: &[],
             },
             Effort::Default => Sizes {
@@ -92,6 +98,7 @@ impl Effort {
                 minimal_s: 2.0,
                 hold_s: 1.0,
                 memory_points: &[100, 400, 1000],
+                everything: false,
                 links: &[],
             },
             Effort::Full => Sizes {
@@ -102,6 +109,7 @@ impl Effort {
                 minimal_s: 10.0,
                 hold_s: 30.0,
                 memory_points: &[100, 250, 500, 1000, 2000],
+                everything: true,
                 links: &["lan", "wan", "rtt=100ms"],
             },
         }
@@ -116,6 +124,12 @@ const LINKED_EVENTS: f64 = 60.0;
 
 /// The number whose multiples divide a circle most evenly, however many there are.
 const GOLDEN_SECTION: f64 = 0.618_033_988_749_895;
+
+/// Participants of a mesh; the guide draws the line at 10.
+const MESH_SIZES: [u32; 6] = [2, 4, 6, 8, 10, 12];
+
+/// What the guide says a server holds at least.
+const CROWD: u32 = 10_000;
 
 /// Interval of the guide's short poll, in seconds.
 const POLL_INTERVAL_S: f64 = 5.0;
@@ -173,12 +187,23 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
             let scenario = workload(user, window_s, Headers::Minimal);
             lane.push(cell(scenario, name, format!("minimal/{name}"), seed)?);
         }
+        if sizes.everything || *name == "websocket" {
+            lane.push(secured(user, if waits { POLL_INTERVAL_S } else { sizes.minimal_s }, name, seed)?);
+        }
         for link in links(user, &sizes, waits) {
             lane.push(linked(user, link, name, seed)?);
         }
     }
     if names.contains(&"websocket") {
         plan.working.push(rate(seed)?);
+        if sizes.everything {
+            plan.working.push(round_trip(user, sizes.minimal_s, seed)?);
+        }
+    }
+    if sizes.everything && names.contains(&"webrtc") {
+        for size in MESH_SIZES {
+            plan.working.push(mesh(size, seed)?);
+        }
     }
     if names.contains(&"long-poll") {
         plan.working.push(hold(sizes.hold_s, seed)?);
@@ -189,7 +214,20 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
             plan.probes.push(CellSpec { name: format!("firewall/{name}"), ..memory(name, 10, seed)? });
         }
         for &clients in sizes.memory_points {
-            plan.working.push(memory(name, clients, seed)?);
+            let cell = memory(name, clients, seed)?;
+            if sizes.everything {
+                let tls = CellSpec {
+                    tls: "tls".into(),
+                    name: format!("memory-tls/{name}/{clients}"),
+                    ..cell.clone()
+                };
+                plan.working.extend([after_traffic(tls), after_traffic(cell)]);
+            } else {
+                plan.working.push(cell);
+            }
+        }
+        if sizes.everything && matches!(*name, "long-poll" | "websocket") {
+            plan.working.push(CellSpec { name: format!("idle/{name}"), ..memory(name, CROWD, seed)? });
         }
     }
     for cell in plan.waiting.iter_mut().chain(&mut plan.working) {
@@ -245,6 +283,39 @@ fn poll_latency(user: &Workload, window_s: f64, seed: u64) -> Result<CellSpec, P
     scenario.load.clients = OneOrMany(vec![Count(1000)]);
     scenario.load.rate = OneOrMany(vec![PerSecond(1.0 / 50.0)]);
     cell(scenario, "short-poll", "poll-latency/short-poll".to_owned(), seed)
+}
+
+/// The workload over TLS. Data channels are encrypted anyway; what changes is their signalling.
+fn secured(user: &Workload, window_s: f64, protocol: &str, seed: u64) -> Result<CellSpec, PlanError> {
+    let mut scenario = workload(user, window_s, user.headers.unwrap_or_default());
+    scenario.connect.tls = Encryption::Tls;
+    cell(scenario, protocol, format!("tls/{protocol}"), seed)
+}
+
+/// Each client's own message and back.
+fn round_trip(user: &Workload, window_s: f64, seed: u64) -> Result<CellSpec, PlanError> {
+    let mut scenario = workload(user, window_s, Headers::Minimal);
+    scenario.load.pattern = Pattern::Echo;
+    scenario.load.clients = OneOrMany(vec![Count(100)]);
+    scenario.load.rate = OneOrMany(vec![PerSecond(10.0)]);
+    cell(scenario, "websocket", "echo/websocket".to_owned(), seed)
+}
+
+/// One stream of a mesh, as of a slow video: 30 frames of 4,167 B a second are 1 Mbit/s.
+fn mesh(size: u32, seed: u64) -> Result<CellSpec, PlanError> {
+    let mut scenario = workload(&Workload::default(), 4.0, Headers::Minimal);
+    scenario.load.clients = OneOrMany(vec![Count(size)]);
+    scenario.load.group = Some(Count(size));
+    scenario.load.rate = OneOrMany(vec![PerSecond(30.0)]);
+    scenario.load.pace = Pace::Constant;
+    scenario.load.payload = OneOrMany(vec![Bytes(4167)]);
+    scenario.webrtc.topology = Topology::Mesh;
+    cell(scenario, "webrtc", format!("mesh/webrtc/{size}"), seed)
+}
+
+/// Some messages for each, before memory is read again.
+fn after_traffic(cell: CellSpec) -> CellSpec {
+    CellSpec { rate_per_s: 2.0, duration_s: 1.0, drain_s: 1.0, ..cell }
 }
 
 /// Twice the guide's "thousands of messages a second", there and back, on one connection.

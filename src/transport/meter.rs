@@ -39,6 +39,8 @@ pub struct Meter {
     pub datagrams_in: Tally,
     /// Datagrams written.
     pub datagrams_out: Tally,
+    /// Bytes of IP packets that carried STUN, both ways: ICE's checks and keep-alives.
+    pub stun_ip_bytes: Tally,
     /// Packets of datagrams and of connections that are over.
     done: Cell<Packets>,
     /// Connections that are open, and the holes that others left.

@@ -179,3 +179,23 @@ impl std::fmt::Debug for Relayed {
         write!(f, "Relayed({}, {} channels)", self.relay.address, self.bound.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_goes_or_comes_past_the_relay() {
+        let [relay, local, server] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let account =
+            Relay { address: relay, username: "a".into(), password: "b".into(), carried_bytes: Cell::new(0) };
+        let mut relayed = Relayed::new(Rc::new(account), local);
+        assert_eq!(relayed.wrap(server, vec![1; 10]), None, "there is no channel yet");
+        assert_eq!(relayed.unwrap(server, &[1; 10]), None);
+        let out = std::future::poll_fn(|cx| Poll::Ready(relayed.poll(cx))).await.unwrap();
+        // An Allocate request (RFC 8656, section 17), and nothing of the datagram.
+        assert_eq!(out.iter().map(|datagram| datagram[..2].to_vec()).collect::<Vec<_>>(), [[0, 3]]);
+        assert_eq!((relayed.waiting.len(), relayed.relay.carried_bytes.get()), (1, 0));
+    }
+}

@@ -109,7 +109,7 @@ impl Datagrams {
             }
         };
         let length = buffer.filled().len();
-        count_in(&self.meter, from, length);
+        count_in(&self.meter, from, buffer.filled());
         Poll::Ready(Ok((length, from)))
     }
 
@@ -123,7 +123,7 @@ impl Datagrams {
             self.go_on_relaying(cx)?;
             buffer.clear();
             let from = ready!(self.socket.poll_recv_from(cx, buffer))?;
-            count_in(&self.meter, from, buffer.filled().len());
+            count_in(&self.meter, from, buffer.filled());
             let relayed = self.relayed.as_mut().and_then(|relayed| relayed.unwrap(from, buffer.filled()));
             if let Some((from, datagram)) = relayed {
                 buffer.clear();
@@ -149,7 +149,7 @@ impl Datagrams {
         match &mut self.path {
             // What the link loses was sent all the same.
             Some(path) => {
-                count_out(&self.meter, to, datagram.len());
+                count_out(&self.meter, to, &datagram);
                 path.out.push(to, datagram);
             }
             None => self.hand_over(to, datagram),
@@ -193,8 +193,8 @@ impl Datagrams {
     fn write(&self, to: SocketAddr, datagram: &[u8]) -> bool {
         match self.socket.try_send_to(datagram, to) {
             Ok(_) if self.path.is_some() => true,
-            Ok(length) => {
-                count_out(&self.meter, to, length);
+            Ok(_) => {
+                count_out(&self.meter, to, datagram);
                 true
             }
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
@@ -202,18 +202,30 @@ impl Datagrams {
     }
 }
 
-fn count_in(meter: &Meter, from: SocketAddr, length: usize) {
+fn count_in(meter: &Meter, from: SocketAddr, datagram: &[u8]) {
+    let length = datagram.len() as u64;
+    count_stun(meter, datagram, from);
     meter.datagrams_in.add(1);
-    meter.wire_in_bytes.add(length as u64);
-    meter.socket_in_bytes.add(length as u64);
-    meter.add_packets(Packets::datagram_in(length as u64, IpHeader::of(from.ip())));
+    meter.wire_in_bytes.add(length);
+    meter.socket_in_bytes.add(length);
+    meter.add_packets(Packets::datagram_in(length, IpHeader::of(from.ip())));
 }
 
-fn count_out(meter: &Meter, to: SocketAddr, length: usize) {
+fn count_out(meter: &Meter, to: SocketAddr, datagram: &[u8]) {
+    let length = datagram.len();
+    count_stun(meter, datagram, to);
     meter.datagrams_out.add(1);
     meter.wire_out_bytes.add(length as u64);
     meter.socket_out_bytes.add(length as u64);
     meter.add_packets(Packets::datagram_out(length as u64, IpHeader::of(to.ip())));
+}
+
+/// STUN shares the socket with DTLS, and is known by its first two bits (RFC 7983, section 7).
+fn count_stun(meter: &Meter, datagram: &[u8], peer: SocketAddr) {
+    if datagram.first().is_some_and(|first| *first < 4) {
+        let packet = Packets::datagram_in(datagram.len() as u64, IpHeader::of(peer.ip()));
+        meter.stun_ip_bytes.add(packet.ip_in_bytes);
+    }
 }
 
 /// The address that packets to `towards` would come from. Nothing is sent.

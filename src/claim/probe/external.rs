@@ -77,3 +77,53 @@ async fn listens(address: SocketAddr) {
         sleep(Duration::from_millis(10)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// `sh` does not listen; its last words are the error's.
+    #[tokio::test]
+    async fn a_program_that_ends_instead_of_listening_is_told_with_its_last_words() {
+        let configure = |_: &Path, address: SocketAddr| {
+            Ok(vec!["-c".to_owned(), format!("echo no room at {address} >&2; exit 3")])
+        };
+        let error = External::start("sh", configure).await.err().unwrap().to_string();
+        assert!(
+            error.starts_with("sh ended with exit code 3; its last words: no room at 127.0.0.1:"),
+            "{error}"
+        );
+        let error = External::start("no-such-program", configure).await.err().unwrap().to_string();
+        assert_eq!(error, "no-such-program is not installed");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn nothing_is_left_of_a_program_that_is_dropped() {
+        if find("nginx").is_none() {
+            assert!(std::env::var_os("RTBENCH_FORBID_SKIP").is_none_or(|value| value != "1"), "no nginx");
+            eprintln!("SKIPPED: nginx is missing");
+            return;
+        }
+        let configure = |dir: &Path, address: SocketAddr| {
+            let text = format!(
+                "daemon off; master_process off; pid pid; events {{}}\n                 http {{ access_log off; client_body_temp_path a; proxy_temp_path b; fastcgi_temp_path c;\n                 uwsgi_temp_path d; scgi_temp_path e; server {{ listen {address}; }} }}\n"
+            );
+            let file = dir.join("nginx.conf");
+            std::fs::write(&file, text)?;
+            let args = ["-e", "stderr", "-p", &dir.to_string_lossy(), "-c", &file.to_string_lossy()];
+            Ok(args.map(str::to_owned).to_vec())
+        };
+        let nginx = External::start("nginx", configure).await.unwrap();
+        let (address, dir) = (nginx.address, nginx._dir.path().to_owned());
+        drop(nginx);
+        assert!(!dir.exists());
+        let gone = async {
+            while TcpStream::connect(address).await.is_ok() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(READY_PATIENCE, gone).await.unwrap();
+    }
+}

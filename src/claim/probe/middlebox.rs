@@ -13,6 +13,8 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A box, by what it does to requests. Each has one defect, so that a result has one cause.
 pub(super) struct Middlebox {
     pub(super) name: &'static str,
+    /// What is to be said of it beside its name.
+    pub(super) note: &'static str,
     /// Whether it is silence that it does not bear.
     pub(super) cuts_silence: bool,
     /// Directives for everything but WebSockets.
@@ -28,6 +30,7 @@ const UPGRADES: &str = "proxy_http_version 1.1; proxy_set_header Upgrade $http_u
 /// drops them.
 pub(super) static PLAIN: Middlebox = Middlebox {
     name: "plain-proxy",
+    note: "",
     cuts_silence: false,
     http: "proxy_http_version 1.1; proxy_buffering off;",
     websocket: "proxy_http_version 1.1; proxy_buffering off;",
@@ -37,6 +40,7 @@ pub(super) static PLAIN: Middlebox = Middlebox {
 /// chunk on at once, whatever `proxy_buffering` says: a box of that kind holds nothing back.)
 pub(super) static BUFFERING: Middlebox = Middlebox {
     name: "buffering-proxy",
+    note: "",
     cuts_silence: false,
     http: "proxy_http_version 1.0; proxy_buffering on;",
     websocket: UPGRADES,
@@ -45,6 +49,7 @@ pub(super) static BUFFERING: Middlebox = Middlebox {
 /// Passes everything on at once, and cuts what is silent for [`IDLE_TIMEOUT`].
 pub(super) static IDLE: Middlebox = Middlebox {
     name: "idle-timeout",
+    note: " (after 1 s of silence)",
     cuts_silence: true,
     http: "proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 1s;",
     websocket: "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \

@@ -83,7 +83,14 @@ async fn compare(
     let carried = relay.carried_bytes.get();
     // What the relay is said to have carried is at least every payload, in and out.
     let carries = relayed.is_ok() && carried >= (2 * MESSAGES * PAYLOAD_BYTES) as u64;
-    Ok(verdict(stun, median(&direct), without.is_err(), relayed.map(|times| median(&times)), carried, carries))
+    Ok(verdict(
+        stun,
+        median(&direct),
+        without.is_err(),
+        relayed.map(|times| median(&times)),
+        carried,
+        carries,
+    ))
 }
 
 fn verdict(

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 use super::{MESSAGES, PATIENCE, Stage, drive};
+use crate::host::wiretap::Wiretap;
 use crate::measure::cell::Probe;
 use crate::protocol::Options;
 use crate::transport::control;
@@ -17,14 +18,47 @@ use crate::transport::control;
 const MODES: [(bool, Option<u16>); 4] = [(true, None), (true, Some(0)), (false, None), (false, Some(0))];
 
 impl Stage<'_> {
-    /// The probe that only this protocol has.
-    pub(super) async fn special(&self) -> Result<Option<Probe>> {
-        match self.protocol.name {
-            "websocket" => self.types().await.context("types").map(Some),
-            "sse" => self.named_events().await.context("named events").map(Some),
-            "webrtc" => self.modes().await.context("modes").map(Some),
-            _ => Ok(None),
-        }
+    /// The probes that only this protocol has.
+    pub(super) async fn special(&self) -> Result<Vec<Probe>> {
+        Ok(match self.protocol.name {
+            "websocket" => vec![self.types().await.context("types")?],
+            "sse" => vec![self.named_events().await.context("named events")?],
+            "webrtc" => {
+                let modes = self.modes().await.context("modes")?;
+                let encrypted = self.encrypted().await.context("encrypted")?;
+                std::iter::once(modes).chain(encrypted).collect()
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// A text between two peers, looked for in every packet on the wire, and the same text in a plain POST, to know that
+    /// it would have been found. Nothing without the right to listen.
+    async fn encrypted(&self) -> Result<Option<Probe>> {
+        const TEXT: &[u8] = b"rtbench: whoever can read this on the wire has found no encryption";
+        let Ok(wiretap) = Wiretap::start() else { return Ok(None) };
+        let mut pair = self.pair("probe-encrypted", true).await?;
+        pair[0].outgoing = Some((TEXT.to_vec(), false));
+        let arrived = drive(&mut pair, |pair| !pair[1].mail.payloads.is_empty()).await;
+        ensure!(arrived && pair[1].mail.payloads[0] == TEXT, "the text did not arrive");
+        self.server.post("/topics/probe-control", TEXT.to_vec()).await?;
+        let seen = wiretap.search(TEXT);
+        let control = seen.readable_segments > 0 || self.server.tls.is_some();
+        ensure!(control && seen.datagrams > 0, "the packets could not be seen: {seen:?}");
+        let found = if seen.readable_datagrams == 0 { "yes" } else { "no" };
+        Ok(Some(Probe {
+            name: "encrypted".to_owned(),
+            found: found.to_owned(),
+            evidence: BTreeMap::from([
+                ("datagrams".to_owned(), seen.datagrams as f64),
+                ("readable_datagrams".to_owned(), seen.readable_datagrams as f64),
+                ("readable_segments_of_control".to_owned(), seen.readable_segments as f64),
+            ]),
+            detail: format!(
+                "the text could be read in {} of {} datagrams on the wire; a plain POST of it beside them was read in {} segments",
+                seen.readable_datagrams, seen.datagrams, seen.readable_segments
+            ),
+        }))
     }
 
     /// Text and binary come back as what they were, a ping is answered with its own bytes, a close with a close

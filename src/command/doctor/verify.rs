@@ -176,8 +176,12 @@ async fn stalled(spec: &CellSpec) -> Result<Cell> {
     let process = server.process.take().context("the server is not ours")?;
     let pid = process.pid as libc::pid_t;
     let mut seconds = 0;
-    let standing =
-        ServerChoice::Standing { address: server.address, host: server.address.to_string(), trust: None };
+    let standing = ServerChoice::Standing {
+        address: server.address,
+        host: server.address.to_string(),
+        trust: None,
+        pid: None,
+    };
     let cell = measure(standing, spec, &mut || {
         seconds += 1;
         if seconds == 1 {
