@@ -57,7 +57,11 @@ impl<'a> Evidence<'a> {
     /// # Errors
     /// It was not run.
     pub(super) fn probe(&self, protocol: &str, name: &str) -> Result<&'a Probe, Verdict> {
-        let cell = self.cell(&probe_cell(protocol, name));
+        let place = probe_cell(protocol, name);
+        if place.starts_with("firewall/") && !self.cells.contains_key(place.as_str()) {
+            return Err(unmeasured("the cells firewall/P of `rtbench matrix --full`"));
+        }
+        let cell = self.cell(&place);
         let probe = cell.as_ref().ok().and_then(|cell| cell.probes.iter().find(|probe| probe.name == name));
         match (probe, name) {
             (Some(probe), _) => Ok(probe),
@@ -65,11 +69,8 @@ impl<'a> Evidence<'a> {
                 Err(unmeasured("the right to see packets (root, or CAP_NET_RAW)"))
             }
             (None, "browser") => Err(unmeasured("a real browser that runs it against the server")),
-            (None, "firewall" | "turn") if !self.cells.contains_key(probe_cell(protocol, name).as_str()) => {
-                Err(unmeasured("`rtbench matrix --full`, with nginx and coturn between client and server"))
-            }
-            (None, "turn") if cell.is_ok() => Err(unmeasured("coturn; Debian's package coturn brings it")),
-            (None, "firewall") if cell.is_ok() => Err(unmeasured("nginx; Debian's package nginx brings it")),
+            (None, "firewall") => Err(cell.err().unwrap_or_else(|| lacking("nginx"))),
+            (None, "turn") => Err(cell.err().unwrap_or_else(|| lacking("coturn"))),
             (None, name) => {
                 Err(cell.err().unwrap_or_else(|| unmeasured(format!("the probe {name} of {protocol}"))))
             }
@@ -106,6 +107,11 @@ pub(super) fn probe_cell(protocol: &str, name: &str) -> String {
     format!("{kind}/{protocol}")
 }
 
+/// A probe came to nothing because a program was not there.
+fn lacking(program: &str) -> Verdict {
+    unmeasured(format!("{program}; Debian's package {program} brings it"))
+}
+
 pub(super) fn unmeasured(what_would: impl Into<String>) -> Verdict {
     Verdict::NotMeasured { what_would: what_would.into() }
 }
@@ -125,5 +131,29 @@ pub(super) fn events_per_subscriber_per_s(cell: &Cell) -> f64 {
     match cell.spec.pattern {
         Pattern::Echo => cell.spec.rate_per_s,
         Pattern::Broadcast => cell.spec.rate_per_s * f64::from(cell.spec.publishers),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::sample;
+
+    #[test]
+    fn what_middleboxes_did_is_in_a_cell_of_its_own() {
+        let cells = [
+            sample::cell("probe/webrtc").probe("firewall", "no", "").build(),
+            sample::cell("firewall/webrtc").probe("firewall", "yes", "").build(),
+            sample::cell("firewall/sse").build(),
+        ];
+        let evidence = Evidence::new(&cells, &[]);
+        let told = |protocol, name| match evidence.probe(protocol, name) {
+            Ok(probe) => probe.found.clone(),
+            Err(verdict) => verdict.condition(),
+        };
+        assert_eq!(told("webrtc", "firewall"), "yes");
+        assert_eq!(told("webrtc", "turn"), "needs coturn; Debian's package coturn brings it");
+        assert_eq!(told("sse", "firewall"), "needs nginx; Debian's package nginx brings it");
+        assert_eq!(told("websocket", "firewall"), "needs the cells firewall/P of `rtbench matrix --full`");
     }
 }
