@@ -99,6 +99,8 @@ async fn data_channels_need_nothing_of_a_proxy_but_udp_or_a_relay() {
     let figure = |name: &str| turn.evidence[name];
     // 100 messages of 100 bytes, up to the server and down from it, and what SCTP and DTLS add.
     assert!((20_000.0..200_000.0).contains(&figure("relay_bytes")), "{}", turn.detail);
+    // What the end of the connections costs is in one count only.
+    assert!((figure("coturn_bytes") / figure("relay_bytes") - 1.0).abs() < 0.05, "{}", turn.detail);
     assert_eq!((figure("stun_ok"), figure("blocked_without")), (1.0, 1.0));
     assert!(figure("relayed_ms") > figure("direct_ms"), "{}", turn.detail);
 }

@@ -169,6 +169,17 @@ impl Relayed {
         }
     }
 
+    /// What tells the relay that it is not needed any more.
+    pub(super) fn end(&mut self) -> Vec<Vec<u8>> {
+        // Without an allocation there is nothing to end.
+        let _ = self.client.delete(self.now());
+        // The crate keeps a distance between requests, and there is no later.
+        let later = self.now() + Duration::from_secs(1);
+        std::iter::from_fn(|| self.client.poll_transmit(later))
+            .map(|transmit| transmit.data.to_vec())
+            .collect()
+    }
+
     fn count(&self, bytes: usize) {
         self.relay.carried_bytes.set(self.relay.carried_bytes.get() + bytes as u64);
     }

@@ -47,14 +47,15 @@ impl Datagrams {
     }
 
     /// The same socket with a relay between it and every other end. The way to the relay is beside the client's link.
-    fn through(self, relay: Rc<Relay>) -> Datagrams {
-        let relayed = Relayed::new(relay, self.address);
-        Datagrams { relayed: Some(Box::new(relayed)), ..self }
+    fn through(mut self, relay: Rc<Relay>) -> Datagrams {
+        self.relayed = Some(Box::new(Relayed::new(relay, self.address)));
+        self
     }
 
     /// The same socket behind an emulated link.
-    pub fn behind(self, link: Option<&Link>) -> Datagrams {
-        Datagrams { path: link.map(|link| Box::new(DatagramPath::new(&link.fork()))), ..self }
+    pub fn behind(mut self, link: Option<&Link>) -> Datagrams {
+        self.path = link.map(|link| Box::new(DatagramPath::new(&link.fork())));
+        self
     }
 
     /// Binds a free port at `source`, or at the address from which the system would talk to `towards`.
@@ -198,6 +199,17 @@ impl Datagrams {
                 true
             }
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// A relay would else keep its port for the rest of ten minutes.
+impl Drop for Datagrams {
+    fn drop(&mut self) {
+        let Some(relayed) = &mut self.relayed else { return };
+        for datagram in relayed.end() {
+            // One that cannot be sent now is not sent: the relay's own time-out is left.
+            let _ = self.socket.try_send_to(&datagram, relayed.address());
         }
     }
 }

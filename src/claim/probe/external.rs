@@ -25,7 +25,7 @@ pub(super) struct External {
     /// Where.
     pub(super) address: SocketAddr,
     process: Process,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// Where a program lies, if it is installed.
@@ -55,11 +55,16 @@ impl External {
                 obituary = process.ended() => last_words = obituary,
                 listening = timeout(READY_PATIENCE, listens(address)) => {
                     listening.with_context(|| format!("{name} does not listen at {address}"))?;
-                    return Ok(External { address, process, _dir: dir });
+                    return Ok(External { address, process, dir });
                 }
             }
         }
         bail!(last_words)
+    }
+
+    /// Where it writes.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Ends it in good order.
@@ -116,7 +121,7 @@ mod tests {
             Ok(args.map(str::to_owned).to_vec())
         };
         let nginx = External::start("nginx", configure).await.unwrap();
-        let (address, dir) = (nginx.address, nginx._dir.path().to_owned());
+        let (address, dir) = (nginx.address, nginx.dir().to_owned());
         drop(nginx);
         assert!(!dir.exists());
         let gone = async {

@@ -7,12 +7,13 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use turn_client_proto::stun::types::attribute::XorMappedAddress;
 use turn_client_proto::stun::types::message::{BINDING, Message, MessageWriteVec};
 use turn_client_proto::stun::types::prelude::*;
@@ -33,6 +34,9 @@ const MESSAGES: usize = 100;
 
 const PAYLOAD_BYTES: usize = 100;
 
+/// File with coturn's log, in its directory.
+const LOG: &str = "log";
+
 /// Name and password of the one account.
 const ACCOUNT: [&str; 2] = ["rtbench", "for-one-probe"];
 
@@ -44,9 +48,10 @@ pub(super) async fn probe(protocol: &'static Protocol, server: &Server, blocked:
         Ok(vec!["-c".to_owned(), file.to_string_lossy().into_owned()])
     })
     .await?;
-    let outcome = compare(protocol, server, blocked, coturn.address).await;
+    let found = compare(protocol, server, blocked, coturn.address).await;
+    let told_bytes = account(&coturn.dir().join(LOG)).await;
     coturn.end().await;
-    outcome
+    Ok(Found { told_bytes, ..found? }.probe())
 }
 
 /// Listens and relays on the loopback interface alone, and writes to its own directory.
@@ -56,8 +61,46 @@ fn configuration(dir: &str, address: SocketAddr) -> String {
         "listening-ip={ip}\nlistening-port={port}\nrelay-ip={ip}\nallow-loopback-peers\n\
          no-tls\nno-dtls\nno-cli\nno-rfc5780\nrelay-threads=1\n\
          lt-cred-mech\nrealm=rtbench\nuser={user}:{password}\n\
-         log-file=stdout\npidfile={dir}/pid\nuserdb={dir}/db\n"
+         verbose\nlog-file={dir}/{LOG}\nsimple-log\npidfile={dir}/pid\nuserdb={dir}/db\n"
     )
+}
+
+/// Bytes to and from the server by coturn's own account, which it writes when a client has ended its allocation.
+async fn account(log: &Path) -> Option<u64> {
+    let [user, _] = ACCOUNT;
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let mark = format!(": peer usage: realm=<rtbench>, username=<{user}>,");
+        let told: Vec<u64> = text.lines().filter(|line| line.contains(&mark)).map(bytes_of).collect();
+        // A publisher and a subscriber.
+        if told.len() == 2 {
+            return Some(told.iter().sum());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    None
+}
+
+/// Received and sent: `... rp=58, rb=4386, sp=107, sb=17683`.
+fn bytes_of(line: &str) -> u64 {
+    let fields = line.split(", ").filter_map(|field| field.split_once('='));
+    fields
+        .filter(|(name, _)| matches!(*name, "rb" | "sb"))
+        .filter_map(|(_, value)| value.parse::<u64>().ok())
+        .sum()
+}
+
+/// What was found.
+struct Found {
+    stun: bool,
+    direct_ms: f64,
+    /// Nothing arrives without the relay.
+    blocks: bool,
+    relayed_ms: Result<f64>,
+    /// Bytes of datagrams by the clients' count, and by the relay's.
+    carried_bytes: u64,
+    told_bytes: Option<u64>,
 }
 
 async fn compare(
@@ -65,14 +108,10 @@ async fn compare(
     server: &Server,
     blocked: &Link,
     coturn: SocketAddr,
-) -> Result<Probe> {
+) -> Result<Found> {
     let stun = is_reflected(coturn).await.context("STUN")?;
-    let relay = Rc::new(Relay {
-        address: coturn,
-        username: ACCOUNT[0].to_owned(),
-        password: ACCOUNT[1].to_owned(),
-        carried_bytes: Cell::new(0),
-    });
+    let [username, password] = ACCOUNT.map(str::to_owned);
+    let relay = Rc::new(Relay { address: coturn, username, password, carried_bytes: Cell::new(0) });
     let stage = |way| Stage { protocol, server, way };
     let direct = deliveries(&stage(Way::default()), "turn-direct").await.context("the direct path")?;
     let link = Some(blocked.clone());
@@ -80,50 +119,58 @@ async fn compare(
     let without = deliveries(&without, "turn-blocked").await;
     let with = stage(Way { link, relay: Some(relay.clone()), ..Way::default() });
     let relayed = deliveries(&with, "turn-relayed").await;
-    let carried = relay.carried_bytes.get();
-    // What the relay is said to have carried is at least every payload, in and out.
-    let carries = relayed.is_ok() && carried >= (2 * MESSAGES * PAYLOAD_BYTES) as u64;
-    Ok(verdict(
+    Ok(Found {
         stun,
-        median(&direct),
-        without.is_err(),
-        relayed.map(|times| median(&times)),
-        carried,
-        carries,
-    ))
+        direct_ms: median(&direct),
+        blocks: without.is_err(),
+        relayed_ms: relayed.map(|times| median(&times)),
+        carried_bytes: relay.carried_bytes.get(),
+        told_bytes: None,
+    })
 }
 
-fn verdict(
-    stun: bool,
-    direct_ms: f64,
-    blocks: bool,
-    relayed_ms: Result<f64>,
-    carried: u64,
-    carries: bool,
-) -> Probe {
-    let detail = match &relayed_ms {
-        Ok(relayed_ms) => format!(
-            "{MESSAGES} of {MESSAGES} messages through coturn, which carried {carried} B; delivery p50 {relayed_ms:.2} ms \
-             with the relay on the way from the publisher and on that to the subscriber, {direct_ms:.2} ms direct; without \
-             it {} (emulated: a link that loses every datagram)",
-            if blocks { "nothing arrives" } else { "messages arrive all the same" }
-        ),
-        Err(error) => format!("not through the relay: {error:#}"),
-    };
-    let stun_says = if stun { "answers with" } else { "does not answer with" };
-    let number = |yes: bool| f64::from(u8::from(yes));
-    let mut evidence = BTreeMap::from([
-        ("relay_bytes".to_owned(), carried as f64),
-        ("direct_ms".to_owned(), direct_ms),
-        ("blocked_without".to_owned(), number(blocks)),
-        ("stun_ok".to_owned(), number(stun)),
-    ]);
-    evidence.extend(relayed_ms.ok().map(|ms| ("relayed_ms".to_owned(), ms)));
-    Probe {
-        name: "turn".to_owned(),
-        found: if carries && blocks && stun { "yes" } else { "no" }.to_owned(),
-        evidence,
-        detail: format!("{detail}; STUN {stun_says} the reflexive address"),
+impl Found {
+    /// Every payload went up to the server and down from it, by both counts.
+    fn works(&self) -> bool {
+        let least = (2 * MESSAGES * PAYLOAD_BYTES) as u64;
+        let carries = self.carried_bytes >= least && self.told_bytes.is_none_or(|bytes| bytes >= least);
+        self.relayed_ms.is_ok() && carries && self.blocks && self.stun
+    }
+
+    fn probe(self) -> Probe {
+        let number = |yes: bool| f64::from(u8::from(yes));
+        let mut evidence = BTreeMap::from([
+            ("relay_bytes".to_owned(), self.carried_bytes as f64),
+            ("direct_ms".to_owned(), self.direct_ms),
+            ("blocked_without".to_owned(), number(self.blocks)),
+            ("stun_ok".to_owned(), number(self.stun)),
+        ]);
+        evidence.extend(self.told_bytes.map(|bytes| ("coturn_bytes".to_owned(), bytes as f64)));
+        evidence.extend(self.relayed_ms.as_ref().ok().map(|ms| ("relayed_ms".to_owned(), *ms)));
+        Probe {
+            name: "turn".to_owned(),
+            found: if self.works() { "yes" } else { "no" }.to_owned(),
+            evidence,
+            detail: self.detail(),
+        }
+    }
+
+    fn detail(&self) -> String {
+        let relayed = match &self.relayed_ms {
+            Ok(relayed_ms) => format!(
+                "{MESSAGES} of {MESSAGES} messages through coturn, {} B of datagrams{}; delivery p50 {relayed_ms:.2} ms with \
+                 the relay on both ways, to the server and from it, {:.2} ms direct",
+                self.carried_bytes,
+                self.told_bytes.map_or_else(String::new, |bytes| format!(" ({bytes} B by its own account)")),
+                self.direct_ms
+            ),
+            Err(error) => format!("not through the relay: {error:#}"),
+        };
+        let without = if self.blocks { "nothing arrives" } else { "messages arrive all the same" };
+        let stun = if self.stun { "answers with" } else { "does not answer with" };
+        format!(
+            "{relayed}; without it {without} (emulated: a link that loses every datagram); STUN {stun} the reflexive address"
+        )
     }
 }
 
@@ -171,14 +218,26 @@ async fn is_reflected(server: SocketAddr) -> Result<bool> {
 mod tests {
     use super::*;
 
+    fn found() -> Found {
+        let (carried_bytes, told_bytes) = (20_000, Some(20_000));
+        Found { stun: true, direct_ms: 1.0, blocks: true, relayed_ms: Ok(2.0), carried_bytes, told_bytes }
+    }
+
     #[test]
-    fn a_relay_works_only_if_it_is_needed_carries_and_stun_answers() {
-        let found = |stun, blocks, carries| verdict(stun, 1.0, blocks, Ok(2.0), 9, carries).found;
-        assert_eq!(found(true, true, true), "yes");
-        for (stun, blocks, carries) in [(false, true, true), (true, false, true), (true, true, false)] {
-            assert_eq!(found(stun, blocks, carries), "no");
-        }
-        let refused = verdict(true, 1.0, true, Err(anyhow::anyhow!("refused")), 0, false);
-        assert!(refused.detail.starts_with("not through the relay: refused"));
+    fn a_relay_works_only_if_it_is_needed_carries_everything_and_stun_answers() {
+        assert!(found().works() && Found { told_bytes: None, ..found() }.works());
+        assert!(!Found { stun: false, ..found() }.works());
+        assert!(!Found { blocks: false, ..found() }.works());
+        assert!(!Found { carried_bytes: 19_999, ..found() }.works());
+        assert!(!Found { told_bytes: Some(0), ..found() }.works());
+        let refused = Found { relayed_ms: Err(anyhow::anyhow!("refused")), ..found() }.probe();
+        assert_eq!(refused.found, "no");
+        assert!(refused.detail.starts_with("not through the relay: refused; without it nothing arrives"));
+    }
+
+    #[test]
+    fn coturns_account_is_read() {
+        let line = "6: : session 03: peer usage: realm=<rtbench>, username=<rtbench>, rp=58, rb=4386, sp=107, sb=17683";
+        assert_eq!(bytes_of(line), 4386 + 17683);
     }
 }
