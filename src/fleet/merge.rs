@@ -67,14 +67,16 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
     cell
 }
 
-/// Deliveries owed, from the publishers' counts alone: events of each stream times the subscribers that were ready.
+/// Deliveries owed, from the publishers' counts: events of each stream times the subscribers that were ready, but for
+/// those that fell due while nobody was owed them.
 fn expected(spec: &CellSpec, gathered: &Gathered) -> u64 {
     let streams = gathered.shares.iter().flat_map(|share| &share.streams);
     let owed = streams.map(|&(stream, count)| {
         let absent = gathered.absent.get(&spec.role(stream).group).copied().unwrap_or(0);
         u64::from(count) * u64::from(spec.subscribers_of(stream).saturating_sub(absent))
     });
-    owed.sum()
+    let excused: u64 = gathered.shares.iter().map(|share| share.recorded.counts.excused).sum();
+    owed.sum::<u64>().saturating_sub(excused)
 }
 
 fn merge<'a>(

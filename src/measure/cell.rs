@@ -119,6 +119,10 @@ pub struct Counts {
     pub delivered: u64,
     /// Deliveries that never came, counted by subscribers as gaps.
     pub lost: u64,
+    /// Deliveries that nobody was owed: due while a subscriber whose protocol does not resume was cut off. In neither
+    /// `expected` nor `lost`.
+    #[serde(default)]
+    pub excused: u64,
     /// Deliveries received again.
     pub duplicates: u64,
     /// Deliveries that came after one of a higher sequence.
@@ -359,6 +363,7 @@ zip!(Counts {
     expected,
     delivered,
     lost,
+    excused,
     duplicates,
     reordered,
     late,
