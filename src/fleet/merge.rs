@@ -19,6 +19,8 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         shares.iter().fold(Counts::default(), |sum, share| sum.zip(&share.recorded.counts, u64::add));
     counts.connected = gathered.connected;
     counts.expected = expected(spec, &gathered);
+    counts.announced =
+        shares.iter().flat_map(|share| &share.streams).map(|&(_, count)| u64::from(count)).sum();
     let mut distribution =
         |of: fn(&Share) -> &Distribution| match merge(shares.iter().map(of), counts.published) {
             Ok(merged) => merged,

@@ -113,6 +113,9 @@ pub struct Counts {
     pub connected: u64,
     /// Events sent in the window, counted by publishers.
     pub published: u64,
+    /// The same, as publishers announced it at their end by the last sequence of each; absent in older records.
+    #[serde(default)]
+    pub announced: u64,
     /// Deliveries owed: for each event, the subscribers of its topic. Counted from the publishers' side.
     pub expected: u64,
     /// Deliveries received once, counted by subscribers.
@@ -360,6 +363,7 @@ macro_rules! zip {
 zip!(Counts {
     connected,
     published,
+    announced,
     expected,
     delivered,
     lost,

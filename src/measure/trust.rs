@@ -78,6 +78,12 @@ fn degraded(reason: String) -> Option<Doubt> {
 
 fn two_counts(cell: &Cell) -> Option<Doubt> {
     let counts = &cell.counts;
+    if counts.announced != counts.published && counts.announced > 0 {
+        return invalid(format!(
+            "the two counts disagree: publishers announced {} events and sent {}",
+            counts.announced, counts.published
+        ));
+    }
     if counts.delivered + counts.lost == counts.expected {
         return None;
     }
