@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::task::Waker;
 
 use super::pace::Pacer;
@@ -34,6 +35,8 @@ pub struct Account {
     pub client: u32,
     /// A tracker for each stream of which something came, by rising stream.
     pub trackers: Vec<(u32, Tracker)>,
+    /// When it had no subscription that its protocol resumes, in ns from the start of the load.
+    pub away: Vec<Range<u64>>,
 }
 
 /// The shared state of one worker's sessions. One thread, so cells and no locks.
@@ -148,18 +151,25 @@ impl Run {
         let gave_up_ns = self.gave_up_ns.get().filter(|_| self.spec.max_retransmits.is_none());
         let mut recorder = self.recorder.borrow_mut();
         let mut due_times = HashMap::new();
-        for Account { group, client, trackers } in self.ledger.borrow_mut().drain(..) {
+        for Account { group, client, trackers, away } in self.ledger.borrow_mut().drain(..) {
             for stream in self.spec.streams_of(group, client) {
                 let count = published.get(&stream).copied().unwrap_or(0);
                 let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream);
                 let tracker = at.map_or_else(|_| Tracker::default(), |at| trackers[at].1.clone());
-                let missing = tracker.missing(count);
-                recorder.counts.lost += missing;
-                let Some(gave_up_ns) = gave_up_ns.filter(|_| missing > 0) else { continue };
+                if tracker.missing(count) == 0 {
+                    continue;
+                }
                 let due_ns = due_times.entry(stream).or_insert_with(|| self.window_due_times(stream));
                 for sequence in tracker.missing_sequences(count) {
-                    let due_ns = due_ns.get(sequence as usize).copied().unwrap_or(gave_up_ns);
-                    recorder.timed_out(gave_up_ns.saturating_sub(due_ns));
+                    let due_ns = due_ns.get(sequence as usize).copied();
+                    if due_ns.is_some_and(|due_ns| away.iter().any(|away| away.contains(&due_ns))) {
+                        recorder.counts.excused += 1;
+                        continue;
+                    }
+                    recorder.counts.lost += 1;
+                    if let Some(gave_up_ns) = gave_up_ns {
+                        recorder.timed_out(gave_up_ns.saturating_sub(due_ns.unwrap_or(gave_up_ns)));
+                    }
                 }
             }
         }

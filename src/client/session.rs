@@ -1,6 +1,7 @@
 //! One client's life: connect, wait for the others, send what is due, take what comes, close. The session is the only
 //! place that looks at the clock, and the only one that decides what a failure means for the client's life.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Session {
     online: bool,
     /// When the poll that is under way was asked, on the monotonic clock.
     asked_ns: Option<u64>,
+    /// When it was cut off and had no subscription, in ns from the start of the load; empty where the protocol resumes.
+    away: Vec<Range<u64>>,
     /// Failed attempts to connect in a row.
     attempts: u32,
     jitter: Pcg64Mcg,
@@ -102,6 +105,7 @@ impl Session {
             parked: false,
             online: false,
             asked_ns: None,
+            away: Vec::new(),
             attempts: 0,
             jitter: random::stream(run.spec.seed, id, Purpose::Backoff),
             run,
@@ -291,8 +295,22 @@ impl Session {
     fn set_online(&mut self, online: bool) {
         if self.online != online {
             self.online = online;
+            self.note_away(online);
             let connected = self.run.connected.get();
             self.run.connected.set(if online { connected + 1 } else { connected - 1 });
+        }
+    }
+
+    /// Without a subscription, nothing is owed; where the protocol resumes, it still is.
+    fn note_away(&mut self, online: bool) {
+        if self.traits.resumes || matches!(self.run.phase(), Phase::Connect | Phase::End) {
+            return;
+        }
+        let now_ns = self.run.now_ns();
+        match (online, self.away.last_mut()) {
+            (true, Some(away)) => away.end = now_ns,
+            (true, None) => {}
+            (false, _) => self.away.push(now_ns..u64::MAX),
         }
     }
 
@@ -444,7 +462,8 @@ impl Session {
         self.set_online(false);
         let trackers = std::mem::take(&mut self.trackers);
         if self.role.subscribes {
-            let account = Account { group: self.role.group, client: self.id, trackers };
+            let away = std::mem::take(&mut self.away);
+            let account = Account { group: self.role.group, client: self.id, trackers, away };
             self.run.ledger.borrow_mut().push(account);
         }
         self.stage = Stage::Over;

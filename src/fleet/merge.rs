@@ -19,6 +19,8 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         shares.iter().fold(Counts::default(), |sum, share| sum.zip(&share.recorded.counts, u64::add));
     counts.connected = gathered.connected;
     counts.expected = expected(spec, &gathered);
+    counts.announced =
+        shares.iter().flat_map(|share| &share.streams).map(|&(_, count)| u64::from(count)).sum();
     let mut distribution =
         |of: fn(&Share) -> &Distribution| match merge(shares.iter().map(of), counts.published) {
             Ok(merged) => merged,
@@ -67,14 +69,16 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
     cell
 }
 
-/// Deliveries owed, from the publishers' counts alone: events of each stream times the subscribers that were ready.
+/// Deliveries owed, from the publishers' counts: events of each stream times the subscribers that were ready, but for
+/// those that fell due while nobody was owed them.
 fn expected(spec: &CellSpec, gathered: &Gathered) -> u64 {
     let streams = gathered.shares.iter().flat_map(|share| &share.streams);
     let owed = streams.map(|&(stream, count)| {
         let absent = gathered.absent.get(&spec.role(stream).group).copied().unwrap_or(0);
         u64::from(count) * u64::from(spec.subscribers_of(stream).saturating_sub(absent))
     });
-    owed.sum()
+    let excused: u64 = gathered.shares.iter().map(|share| share.recorded.counts.excused).sum();
+    owed.sum::<u64>().saturating_sub(excused)
 }
 
 fn merge<'a>(

@@ -113,12 +113,19 @@ pub struct Counts {
     pub connected: u64,
     /// Events sent in the window, counted by publishers.
     pub published: u64,
+    /// The same, as publishers announced it at their end by the last sequence of each; absent in older records.
+    #[serde(default)]
+    pub announced: u64,
     /// Deliveries owed: for each event, the subscribers of its topic. Counted from the publishers' side.
     pub expected: u64,
     /// Deliveries received once, counted by subscribers.
     pub delivered: u64,
     /// Deliveries that never came, counted by subscribers as gaps.
     pub lost: u64,
+    /// Deliveries that nobody was owed: due while a subscriber whose protocol does not resume was cut off. In neither
+    /// `expected` nor `lost`.
+    #[serde(default)]
+    pub excused: u64,
     /// Deliveries received again.
     pub duplicates: u64,
     /// Deliveries that came after one of a higher sequence.
@@ -356,9 +363,11 @@ macro_rules! zip {
 zip!(Counts {
     connected,
     published,
+    announced,
     expected,
     delivered,
     lost,
+    excused,
     duplicates,
     reordered,
     late,

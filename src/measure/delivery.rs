@@ -1,10 +1,9 @@
 //! Delivery accounting of one subscriber and one stream: what came, what came twice, what came late in order, what never came.
 //!
 //! The tracker counts gaps where they open and close; it never derives "lost" from "sent minus received", so that
-//! `delivered + lost` can be held against the publishers' own count. What is owed is every event of the window, from
-//! the subscription's acknowledgement (before the load begins) to the end: a subscriber that was cut in mid-run is still
-//! owed the rest, also where its protocol promises nothing, because neither side can say exactly which events
-//! were under way at the cut. Failures tell how many were cut.
+//! `delivered + lost` can be held against the publishers' own count. What is owed is every event of the window that was
+//! due between the subscription's acknowledgement and its end. Where the protocol resumes, a cut ends nothing. Where it
+//! does not, what falls due between the cut and the next acknowledgement is owed to nobody, and is counted as such.
 
 use std::ops::Range;
 

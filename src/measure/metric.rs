@@ -133,6 +133,7 @@ pub static ALL: &[Metric] = &[
     exact("delivered", "", Higher, "Deliveries received once, counted by subscribers", |c| count(c.counts.delivered)),
     exact("lost", "", Lower, "Deliveries that never came", |c| count(c.counts.lost)),
     exact("lost_percent", "%", Lower, "The same, of those owed", |c| percent(c.counts.lost, c.counts.expected)),
+    exact("excused", "", Lower, "Deliveries that fell due while a client was cut off whose protocol does not resume: owed to nobody", |c| count(c.counts.excused)),
     exact("duplicates", "", Lower, "Deliveries received again", |c| count(c.counts.duplicates)),
     exact("reordered", "", Lower, "Deliveries that came after a later one", |c| count(c.counts.reordered)),
     exact("reordered_by", "", Lower, "How many events behind the worst of those came", |c| count(c.reordered_by.into())),

@@ -56,6 +56,7 @@ static CHECKS: &[fn(&Cell) -> Option<Doubt>] = &[
     waiting,
     steal,
     connected,
+    cut_off,
     listen_queue,
 ];
 
@@ -77,6 +78,12 @@ fn degraded(reason: String) -> Option<Doubt> {
 
 fn two_counts(cell: &Cell) -> Option<Doubt> {
     let counts = &cell.counts;
+    if counts.announced != counts.published && counts.announced > 0 {
+        return invalid(format!(
+            "the two counts disagree: publishers announced {} events and sent {}",
+            counts.announced, counts.published
+        ));
+    }
     if counts.delivered + counts.lost == counts.expected {
         return None;
     }
@@ -125,6 +132,15 @@ fn busy(cell: &Cell) -> Option<Doubt> {
         wanted * 100.0,
         DEMAND_SHARE * 100.0
     ))
+}
+
+/// Times without a subscription are in neither count, and must not look like a server that delivers everything.
+fn cut_off(cell: &Cell) -> Option<Doubt> {
+    let (excused, owed) = (cell.counts.excused, cell.counts.excused + cell.counts.expected);
+    (excused > 0).then(|| {
+        let text = "deliveries fell due while a client was cut off whose protocol does not resume";
+        (TrustLevel::Degraded, format!("{excused} of {owed} {text}"))
+    })
 }
 
 fn shed(cell: &Cell) -> Option<Doubt> {

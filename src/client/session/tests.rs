@@ -110,6 +110,31 @@ fn who_is_cut_off_is_not_counted_as_connected_until_it_is_back() {
 }
 
 #[test]
+fn what_falls_due_without_a_subscription_is_owed_to_nobody() {
+    for (protocol, resumes) in [("websocket", false), ("sse", true)] {
+        live(CellSpec { protocol: protocol.into(), ..spec(1000.0) }, async |run, script| {
+            let cut = Pause::Reconnect(Duration::from_millis(1), Kind::Eof);
+            script.borrow_mut().push_back(Ok(Step::Pause(cut)));
+            until(|| run.connected.get() == 0).await;
+            until(|| run.now_ns() > 5_000_000).await;
+            script.borrow_mut().push_back(Ok(Step::Ready));
+            until(|| run.connected.get() == 1).await;
+            let back_ns = run.now_ns();
+            run.advance(Phase::End);
+            until(|| run.alive.get() == 0).await;
+            // A thousand events a second: those until it was back, and a thousand more, none of which came.
+            let owed_to_nobody = back_ns / 1_000_000;
+            run.published.borrow_mut().insert(0, owed_to_nobody as u32 + 1000);
+            run.settle();
+            let counts = &run.recorder.borrow().counts;
+            let expected = if resumes { 0 } else { owed_to_nobody };
+            assert!(counts.excused.abs_diff(expected) <= 3, "{protocol}: {counts:?}");
+            assert_eq!(counts.lost + counts.excused, owed_to_nobody + 1000, "{protocol}");
+        });
+    }
+}
+
+#[test]
 fn phases_only_go_forward() {
     live(spec(1000.0), async |run, _| {
         run.advance(Phase::Late);
