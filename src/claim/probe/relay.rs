@@ -194,20 +194,23 @@ fn median(times: &[f64]) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Whether a binding request is answered with the address that it came from (RFC 8489, section 3).
+/// Whether a binding request is answered with the address that it came from (RFC 8489, section 3). Asked again until it
+/// is answered: coturn takes connections before it takes datagrams.
 async fn is_reflected(server: SocketAddr) -> Result<bool> {
-    /// Requests, in case one is lost.
-    const TRIES: u32 = 3;
+    const AGAIN: Duration = Duration::from_millis(100);
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     socket.connect(server).await?;
+    let deadline = Instant::now() + PATIENCE;
     let mut buffer = [0; 1500];
-    for _ in 0..TRIES {
+    while Instant::now() < deadline {
         let request = Message::builder_request(BINDING, MessageWriteVec::new()).finish();
-        socket.send(&request).await?;
-        let Ok(length) = timeout(PATIENCE.min(Duration::from_secs(1)), socket.recv(&mut buffer)).await else {
+        // An error tells of the datagram before: it was refused, and so is not answered.
+        let _ = socket.send(&request).await;
+        let Ok(Ok(length)) = timeout(AGAIN, socket.recv(&mut buffer)).await else {
+            sleep(AGAIN).await;
             continue;
         };
-        let answer = Message::from_bytes(&buffer[..length?]).context("not a STUN message")?;
+        let answer = Message::from_bytes(&buffer[..length]).context("not a STUN message")?;
         let mapped = answer.attribute::<XorMappedAddress>().context("no mapped address")?;
         return Ok(mapped.addr(answer.transaction_id()) == socket.local_addr()?);
     }
