@@ -34,6 +34,7 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("sse-reconnect", MATRIX, own::reconnect),
     ("sse-named", MATRIX, |claim, evidence| own::works(claim, evidence, "named-events")),
     ("sse-text", MATRIX, own::text_only),
+    ("sse-six", FULL, own::six),
     ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
     ("rtc-overhead", MATRIX, |claim, evidence| rowed(row::overhead, claim, evidence)),
     ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
@@ -41,9 +42,11 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("rtc-mesh", FULL, layered::mesh),
 ];
 
+/// Rows of the matrix that only a full one measures.
+static FULL_ONLY: &[&str] = &["matrix-browser"];
+
 /// Claims that need something this machine may not have, and what.
 static NEEDS: &[(&str, &str)] = &[
-    ("sse-six", "a real browser, which holds six connections to one host"),
     ("rtc-turn", "a TURN server and a blocked direct path"),
 ];
 
@@ -60,7 +63,7 @@ pub(super) fn answer(
         return (judge(claim, evidence), command);
     }
     if let Some(answer) = of_matrix(claim, matrix) {
-        return (answer, MATRIX);
+        return (answer, if FULL_ONLY.contains(&claim.id.as_str()) { FULL } else { MATRIX });
     }
     let needs = NEEDS.iter().find(|(id, _)| *id == claim.id).map(|(_, what)| *what);
     (Answer::not_measured(claim, unmeasured(needs.unwrap_or("what no command of this version measures"))), "")

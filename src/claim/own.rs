@@ -2,7 +2,7 @@
 
 use super::Claim;
 use super::binding::MATRIX;
-use super::evidence::{Evidence, events_per_subscriber_per_s, unmeasured};
+use super::evidence::{Evidence, events_per_subscriber_per_s, probe_cell, unmeasured};
 use super::further::Answer;
 use super::row::{self, Question};
 use super::verdict::{Estimate, Verdict, short};
@@ -143,6 +143,14 @@ pub(super) fn reconnect(claim: &'static Claim, evidence: &Evidence<'_>) -> Answe
     };
     let source = format!("probe reconnect in probe/{}", claim.subject);
     Answer::judged(claim, Estimate::exact(lost), source, probe.detail.clone())
+}
+
+/// Streams that a real browser held open to one host.
+pub(super) fn six(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    let probe = known!(claim, evidence.probe(&claim.subject, "six"));
+    let source = format!("probe six in {}", probe_cell(&claim.subject, "six"));
+    let connections = probe.evidence.get("connections").copied().unwrap_or(f64::NAN);
+    Answer::judged(claim, Estimate::exact(connections), source, probe.detail.clone())
 }
 
 /// The protocol has no binary message; what an encoding makes of 256 byte values.
