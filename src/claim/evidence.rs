@@ -145,3 +145,27 @@ pub(super) fn events_per_subscriber_per_s(cell: &Cell) -> f64 {
         Pattern::Broadcast => cell.spec.rate_per_s * f64::from(cell.spec.publishers),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::sample;
+
+    #[test]
+    fn what_a_probe_of_a_browser_lacks_is_said() {
+        let needs = |cells: &[Cell]| match Evidence::new(cells, &[]).probe("sse", "browser") {
+            Ok(probe) => probe.found.clone(),
+            Err(verdict) => verdict.condition(),
+        };
+        assert_eq!(needs(&[]), "needs a real browser that runs it against the server");
+        let none = sample::cell("browser/sse").build();
+        assert_eq!(needs(&[none]), "needs Chromium; Debian's package chromium brings it");
+        let failed = sample::cell("browser/sse").with(|cell| cell.status = Status::Failed("mute".into()));
+        assert_eq!(needs(&[failed.build()]), "needs the cell browser/sse again: it failed (mute)");
+        // What else was probed of the protocol lies elsewhere.
+        let elsewhere = sample::cell("probe/sse").probe("browser", "modern", "").build();
+        let ran = sample::cell("browser/sse").probe("browser", "modern", "").build();
+        assert!(needs(std::slice::from_ref(&elsewhere)).starts_with("needs a real browser"));
+        assert_eq!(needs(&[elsewhere, ran]), "modern");
+    }
+}

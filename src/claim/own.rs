@@ -169,3 +169,25 @@ pub(super) fn text_only(claim: &'static Claim, evidence: &Evidence<'_>) -> Answe
     let works = Estimate::exact(if needs_encoding { 1.0 } else { 0.0 });
     Answer { measured: measured.into(), ..Answer::judged(claim, works, source, note) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::sample;
+
+    #[test]
+    fn six_streams_are_six() {
+        let claim = super::super::find("sse-six").expect("a claim");
+        let held = |connections: f64| {
+            let cell = sample::cell("browser/sse").probe("six", "", "held by Chromium 156").with(|cell| {
+                cell.probes[0].evidence.insert("connections".into(), connections);
+            });
+            six(claim, &Evidence::new(&[cell.build()], &[]))
+        };
+        let six = held(6.0);
+        assert_eq!((six.verdict.word(), six.value), ("reproduced", Some(6.0)));
+        assert_eq!(six.evidence, "probe six in browser/sse");
+        assert!(six.condition.contains("held by Chromium 156"), "{}", six.condition);
+        assert_eq!(held(10.0).verdict.word(), "not reproduced");
+    }
+}

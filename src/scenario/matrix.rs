@@ -400,6 +400,15 @@ mod tests {
     }
 
     #[test]
+    fn only_a_full_matrix_starts_browsers() {
+        let browsers = |effort| {
+            let plan = plan(effort, &Workload::default(), 1).unwrap();
+            plan.probes.iter().filter(|cell| cell.name.starts_with("browser/")).count()
+        };
+        assert_eq!([Effort::Quick, Effort::Default, Effort::Full].map(browsers), [0, 0, 5]);
+    }
+
+    #[test]
     fn a_linked_cell_leaves_time_between_messages_and_sees_enough_of_them() {
         let user = Workload { clients: Some(Count(20)), ..Workload::default() };
         let cell = linked(&user, "rtt=500ms".parse().unwrap(), "short-poll", 1).unwrap();

@@ -73,7 +73,8 @@ async fn visit(program: &Program, server: &Server, page: &str) -> Result<Report>
 
 /// Whether it ran, in the guide's word for it: what one browser did can only support it.
 fn runs(protocol: &Protocol, program: &Program, report: Report) -> Probe {
-    let word = if protocol.traits.polls { "all" } else { "modern" };
+    // Plain requests are older than the APIs of the others.
+    let word = if matches!(protocol.name, "short-poll" | "long-poll") { "all" } else { "modern" };
     let count = |name: &str| report.counts.get(name).copied().unwrap_or_default();
     let who = title(program, &report.agent);
     let detail = match report.ok {
@@ -111,4 +112,45 @@ fn six(program: &Program, report: Report) -> Result<Probe> {
 fn title(program: &Program, agent: &str) -> String {
     let version = agent.split_once("Chrome/").and_then(|(_, rest)| rest.split('.').next());
     format!("{} {}", program.name, version.unwrap_or("of an unknown version"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/156.0.0.0 Safari/537.36";
+
+    fn probed(name: &str, report: &str) -> (String, String) {
+        let mut report: Report = serde_json::from_str(report).unwrap();
+        report.agent = AGENT.to_owned();
+        let program = Program { path: "/usr/bin/chromium".into(), name: "Chromium" };
+        let probe = runs(protocol::find(name).unwrap(), &program, report);
+        (probe.found, probe.detail)
+    }
+
+    #[test]
+    fn what_ran_is_the_guides_word_and_the_browser_is_named() {
+        let ran = r#"{"ok":true,"error":"","agent":"","counts":{"sent":5,"received":5,"unchanged":5}}"#;
+        let detail = "Chromium 156 ran it: 5 of 5 messages unchanged; other browsers were not tried";
+        for (name, word) in
+            [("short-poll", "all"), ("long-poll", "all"), ("sse", "modern"), ("webrtc", "modern")]
+        {
+            assert_eq!(probed(name, ran), (word.to_owned(), detail.to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_did_not_run_is_no_and_says_why() {
+        let refused = r#"{"ok":false,"error":"Error: 404","agent":"","counts":{}}"#;
+        let (found, detail) = probed("sse", refused);
+        assert_eq!(found, "no");
+        assert!(detail.starts_with("Chromium 156 did not run it: Error: 404;"), "{detail}");
+        let lost = r#"{"ok":false,"error":"","agent":"","counts":{"sent":5,"received":4,"unchanged":3}}"#;
+        let (_, detail) = probed("sse", lost);
+        assert!(
+            detail.starts_with("Chromium 156 got 4 of 5 messages back, 3 of them unchanged;"),
+            "{detail}"
+        );
+    }
 }

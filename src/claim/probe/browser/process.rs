@@ -22,9 +22,9 @@ const OPTIONS: [&str; 14] = [
     "--headless",
     // The one page it sees is our own, and root and many containers have no sandbox.
     "--no-sandbox",
-    // Nothing but the page: no first steps, no updates, no reports of crashes.
+    // Nothing but the page: no first steps, no updates, no reports of crashes (whose writer would leave our group).
     "--no-first-run", "--no-default-browser-check", "--disable-background-networking", "--disable-component-update",
-    "--disable-extensions", "--disable-sync", "--disable-breakpad", "--disable-crash-reporter", "--disable-gpu",
+    "--disable-extensions", "--disable-sync", "--disable-breakpad", "--disable-crashpad-for-testing", "--disable-gpu",
     // Containers often have little of it.
     "--disable-dev-shm-usage",
     // A proxy from the environment would stand between.
@@ -36,7 +36,8 @@ const OPTIONS: [&str; 14] = [
 /// A browser that is installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program {
-    path: PathBuf,
+    /// The file to execute.
+    pub(super) path: PathBuf,
     /// What people call it.
     pub(super) name: &'static str,
 }
