@@ -22,9 +22,9 @@ const OPTIONS: [&str; 14] = [
     "--headless",
     // The one page it sees is our own, and root and many containers have no sandbox.
     "--no-sandbox",
-    // Nothing but the page: no first steps, no updates, no reports of crashes (whose writer would leave our group).
+    // Nothing but the page: no first steps, no updates, no reports of crashes.
     "--no-first-run", "--no-default-browser-check", "--disable-background-networking", "--disable-component-update",
-    "--disable-extensions", "--disable-sync", "--disable-breakpad", "--disable-crashpad-for-testing", "--disable-gpu",
+    "--disable-extensions", "--disable-sync", "--disable-breakpad", "--disable-crash-reporter", "--disable-gpu",
     // Containers often have little of it.
     "--disable-dev-shm-usage",
     // A proxy from the environment would stand between.
@@ -103,7 +103,8 @@ impl Browser {
         let _ = self.child.wait().await;
     }
 
-    /// Nothing of the profile is kept, so nothing needs to end in good order.
+    /// Nothing of the profile is kept, so nothing needs to end in good order. The writer of crash reports, alone in
+    /// leaving the group, ends when those that it watches are gone.
     fn kill(&mut self) {
         if let Some(group) = self.group.take() {
             // SAFETY: no memory is involved. The leader has not been waited for, so the group's number is still its own.
