@@ -46,9 +46,7 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
 static FULL_ONLY: &[&str] = &["matrix-browser"];
 
 /// Claims that need something this machine may not have, and what.
-static NEEDS: &[(&str, &str)] = &[
-    ("rtc-turn", "a TURN server and a blocked direct path"),
-];
+static NEEDS: &[(&str, &str)] = &[("rtc-turn", "a TURN server and a blocked direct path")];
 
 /// What the evidence says of a claim, and the command that measures it (empty if this version has none).
 pub(super) fn answer(

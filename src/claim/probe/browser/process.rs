@@ -18,7 +18,7 @@ const PROGRAMS: [(&str, &str); 3] =
     [("chromium", "Chromium"), ("chromium-browser", "Chromium"), ("google-chrome", "Google Chrome")];
 
 #[rustfmt::skip]
-const OPTIONS: [&str; 14] = [
+const OPTIONS: [&str; 15] = [
     "--headless",
     // The one page it sees is our own, and root and many containers have no sandbox.
     "--no-sandbox",
@@ -29,8 +29,8 @@ const OPTIONS: [&str; 14] = [
     "--disable-dev-shm-usage",
     // A proxy from the environment would stand between.
     "--no-proxy-server",
-    // The server is on this machine.
-    "--allow-loopback-in-peer-connection",
+    // The server is on this machine, which may have no other network; a page that was allowed the camera sees them all.
+    "--allow-loopback-in-peer-connection", "--use-fake-ui-for-media-stream",
 ];
 
 /// A browser that is installed.
