@@ -107,7 +107,10 @@ fn of_matrix(claim: &'static Claim, matrix: &Matrix) -> Option<Answer> {
     let measured: Vec<&str> =
         cells.iter().map(|cell| if cell.measured.is_empty() { "-" } else { &cell.measured }).collect();
     let row = matrix.rows.iter().find(|row| row.feature == first.feature)?;
-    let parts = [verdict.condition(), row.note.clone()];
+    // Which browser it was, say: what holds for each column is said once.
+    let alike = verdict == Verdict::Reproduced && cells.iter().all(|cell| cell.condition == first.condition);
+    let shared = if alike { first.condition.clone() } else { String::new() };
+    let parts = [verdict.condition(), row.note.clone(), shared];
     Some(Answer {
         claim,
         measured: measured.join(" | "),
