@@ -247,4 +247,19 @@ mod tests {
             assert_eq!(!command.is_empty(), here, "{}", claim.id);
         }
     }
+    #[test]
+    fn a_row_that_one_browser_ran_names_it_once() {
+        let ran = |column: &super::super::matrix::Column| {
+            let word = if column.protocol.ends_with("poll") { "all" } else { "modern" };
+            let cell = crate::measure::sample::cell(&format!("browser/{}", column.protocol));
+            cell.probe("browser", word, "Chromium 156").build()
+        };
+        let cells: Vec<_> = COLUMNS.iter().map(ran).collect();
+        let claim = super::super::find("matrix-browser").expect("a claim");
+        let matrix = Matrix::from_parts(&cells, &[]);
+        let (answer, command) = answer(claim, &Evidence::new(&cells, &[]), &matrix);
+        assert_eq!((answer.verdict.word(), answer.condition.as_str()), ("reproduced", "Chromium 156"));
+        assert_eq!(answer.measured, "all | all | modern | modern | modern");
+        assert_eq!(command, FULL);
+    }
 }

@@ -122,7 +122,7 @@ pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 pub(super) fn works(claim: &'static Claim, evidence: &Evidence<'_>, name: &str) -> Answer {
     let probe = known!(claim, evidence.probe(&claim.subject, name));
     let works = if probe.found == "yes" { 1.0 } else { 0.0 };
-    let source = format!("probe {name} in probe/{}", claim.subject);
+    let source = format!("probe {name} in {}", probe_cell(&claim.subject, name));
     Answer {
         measured: probe.found.clone(),
         ..Answer::judged(claim, Estimate::exact(works), source, probe.detail.clone())

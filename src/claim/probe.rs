@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::fleet::server::{Server, ServerChoice};
@@ -22,16 +21,6 @@ use crate::transport::meter::Meter;
 mod browser;
 mod special;
 
-/// Probes of one kind: those of the cells `NAME/PROTOCOL`.
-type Kind =
-    for<'a> fn(&'static Protocol, &'a ServerChoice, &'a mut Vec<Probe>) -> LocalBoxFuture<'a, Result<()>>;
-
-#[rustfmt::skip]
-static KINDS: &[(&str, Kind)] = &[
-    ("probe", |protocol, choice, probes| Box::pin(probe_all(protocol, choice, probes))),
-    ("browser", |protocol, choice, probes| Box::pin(browser::probe_all(protocol, choice, probes))),
-];
-
 /// Time between two short polls here; the probes count, they do not time.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -44,17 +33,30 @@ const RECOVERY: Duration = Duration::from_secs(3);
 /// Messages of a probe.
 const MESSAGES: usize = 10;
 
-/// Runs the probes of a protocol that the cell's name asks for. What could not be found out is missing from the cell, and its status says why.
+/// Probes of one kind: what is found goes to the last argument, also where a later one fails.
+type Kind = for<'a> fn(
+    &'static Protocol,
+    &'a ServerChoice,
+    &'a mut Vec<Probe>,
+) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// How the names of the cells of a kind begin.
+static KINDS: &[(&str, Kind)] = &[
+    ("probe/", |protocol, choice, probes| Box::pin(probe_all(protocol, choice, probes))),
+    ("browser/", |protocol, choice, probes| Box::pin(browser::probe(protocol, choice, probes))),
+];
+
+/// Runs the probes of a cell. What could not be found out is missing from the cell, and its status says why.
 pub async fn run(spec: &CellSpec, choice: &ServerChoice) -> Cell {
     let started_unix_s =
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let begun = Instant::now();
     let mut cell = Cell::empty(spec.clone(), started_unix_s);
-    let kind = KINDS.iter().find(|(kind, _)| spec.name.split('/').next() == Some(*kind));
-    let outcome = match (kind, protocol::find(&spec.protocol)) {
-        (Some((_, probe)), Some(protocol)) => probe(protocol, choice, &mut cell.probes).await,
-        (None, _) => Err(anyhow!("there are no probes for a cell '{}'", spec.name)),
-        (_, None) => Err(anyhow!("there is no protocol '{}'", spec.protocol)),
+    let kind = KINDS.iter().find(|(prefix, _)| spec.name.starts_with(prefix));
+    let outcome = match (protocol::find(&spec.protocol), kind) {
+        (Some(protocol), Some((_, probe))) => probe(protocol, choice, &mut cell.probes).await,
+        (None, _) => Err(anyhow!("there is no protocol '{}'", spec.protocol)),
+        (_, None) => Err(anyhow!("there is no probe '{}'", spec.name)),
     };
     if let Err(error) = outcome {
         cell.status = Status::Failed(format!("{error:#}"));

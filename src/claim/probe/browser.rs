@@ -28,7 +28,7 @@ struct Report {
 }
 
 /// Runs the protocol in the browser at hand; without one nothing is found. For SSE also counts how many streams it holds.
-pub(super) async fn probe_all(
+pub(super) async fn probe(
     protocol: &'static Protocol,
     choice: &ServerChoice,
     probes: &mut Vec<Probe>,
