@@ -34,6 +34,7 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("sse-reconnect", MATRIX, own::reconnect),
     ("sse-named", MATRIX, |claim, evidence| own::works(claim, evidence, "named-events")),
     ("sse-text", MATRIX, own::text_only),
+    ("sse-six", FULL, own::six),
     ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
     ("rtc-overhead", MATRIX, |claim, evidence| rowed(row::overhead, claim, evidence)),
     ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
@@ -41,11 +42,11 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("rtc-mesh", FULL, layered::mesh),
 ];
 
+/// Rows of the matrix that only a full one measures.
+static FULL_ONLY: &[&str] = &["matrix-browser"];
+
 /// Claims that need something this machine may not have, and what.
-static NEEDS: &[(&str, &str)] = &[
-    ("sse-six", "a real browser, which holds six connections to one host"),
-    ("rtc-turn", "a TURN server and a blocked direct path"),
-];
+static NEEDS: &[(&str, &str)] = &[("rtc-turn", "a TURN server and a blocked direct path")];
 
 /// What the evidence says of a claim, and the command that measures it (empty if this version has none).
 pub(super) fn answer(
@@ -60,7 +61,7 @@ pub(super) fn answer(
         return (judge(claim, evidence), command);
     }
     if let Some(answer) = of_matrix(claim, matrix) {
-        return (answer, MATRIX);
+        return (answer, if FULL_ONLY.contains(&claim.id.as_str()) { FULL } else { MATRIX });
     }
     let needs = NEEDS.iter().find(|(id, _)| *id == claim.id).map(|(_, what)| *what);
     (Answer::not_measured(claim, unmeasured(needs.unwrap_or("what no command of this version measures"))), "")
@@ -106,7 +107,10 @@ fn of_matrix(claim: &'static Claim, matrix: &Matrix) -> Option<Answer> {
     let measured: Vec<&str> =
         cells.iter().map(|cell| if cell.measured.is_empty() { "-" } else { &cell.measured }).collect();
     let row = matrix.rows.iter().find(|row| row.feature == first.feature)?;
-    let parts = [verdict.condition(), row.note.clone()];
+    // Which browser it was, say: what holds for each column is said once.
+    let alike = verdict == Verdict::Reproduced && cells.iter().all(|cell| cell.condition == first.condition);
+    let shared = if alike { first.condition.clone() } else { String::new() };
+    let parts = [verdict.condition(), row.note.clone(), shared];
     Some(Answer {
         claim,
         measured: measured.join(" | "),
@@ -242,5 +246,20 @@ mod tests {
             let here = NEEDS.iter().all(|(id, _)| *id != claim.id);
             assert_eq!(!command.is_empty(), here, "{}", claim.id);
         }
+    }
+    #[test]
+    fn a_row_that_one_browser_ran_names_it_once() {
+        let ran = |column: &super::super::matrix::Column| {
+            let word = if column.protocol.ends_with("poll") { "all" } else { "modern" };
+            let cell = crate::measure::sample::cell(&format!("browser/{}", column.protocol));
+            cell.probe("browser", word, "Chromium 156").build()
+        };
+        let cells: Vec<_> = COLUMNS.iter().map(ran).collect();
+        let claim = super::super::find("matrix-browser").expect("a claim");
+        let matrix = Matrix::from_parts(&cells, &[]);
+        let (answer, command) = answer(claim, &Evidence::new(&cells, &[]), &matrix);
+        assert_eq!((answer.verdict.word(), answer.condition.as_str()), ("reproduced", "Chromium 156"));
+        assert_eq!(answer.measured, "all | all | modern | modern | modern");
+        assert_eq!(command, FULL);
     }
 }

@@ -18,6 +18,7 @@ use crate::protocol::{
 use crate::scenario::plan::CellSpec;
 use crate::transport::meter::Meter;
 
+mod browser;
 mod special;
 
 /// Time between two short polls here; the probes count, they do not time.
@@ -32,15 +33,30 @@ const RECOVERY: Duration = Duration::from_secs(3);
 /// Messages of a probe.
 const MESSAGES: usize = 10;
 
-/// Runs all probes of a protocol. What could not be found out is missing from the cell, and its status says why.
+/// Probes of one kind: what is found goes to the last argument, also where a later one fails.
+type Kind = for<'a> fn(
+    &'static Protocol,
+    &'a ServerChoice,
+    &'a mut Vec<Probe>,
+) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// How the names of the cells of a kind begin.
+static KINDS: &[(&str, Kind)] = &[
+    ("probe/", |protocol, choice, probes| Box::pin(probe_all(protocol, choice, probes))),
+    ("browser/", |protocol, choice, probes| Box::pin(browser::probe(protocol, choice, probes))),
+];
+
+/// Runs the probes of a cell. What could not be found out is missing from the cell, and its status says why.
 pub async fn run(spec: &CellSpec, choice: &ServerChoice) -> Cell {
     let started_unix_s =
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let begun = Instant::now();
     let mut cell = Cell::empty(spec.clone(), started_unix_s);
-    let outcome = match protocol::find(&spec.protocol) {
-        Some(protocol) => probe_all(protocol, choice, &mut cell.probes).await,
-        None => Err(anyhow!("there is no protocol '{}'", spec.protocol)),
+    let kind = KINDS.iter().find(|(prefix, _)| spec.name.starts_with(prefix));
+    let outcome = match (protocol::find(&spec.protocol), kind) {
+        (Some(protocol), Some((_, probe))) => probe(protocol, choice, &mut cell.probes).await,
+        (None, _) => Err(anyhow!("there is no protocol '{}'", spec.protocol)),
+        (_, None) => Err(anyhow!("there is no probe '{}'", spec.name)),
     };
     if let Err(error) = outcome {
         cell.status = Status::Failed(format!("{error:#}"));

@@ -2,7 +2,7 @@
 //! measured`; nothing is assumed.
 
 use super::Claim;
-use super::evidence::{Evidence, events_per_subscriber_per_s, unmeasured};
+use super::evidence::{Evidence, events_per_subscriber_per_s, probe_cell, unmeasured};
 use super::layered;
 use super::matrix::Column;
 use super::network;
@@ -74,7 +74,7 @@ pub(super) fn probe(evidence: &Evidence<'_>, question: &Question<'_>, name: &str
         verdict,
         note: probe.detail.clone(),
         shared: String::new(),
-        evidence: format!("probe {name} in probe/{protocol}"),
+        evidence: format!("probe {name} in {}", probe_cell(protocol, name)),
     }
 }
 
