@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -211,6 +211,7 @@ fn common_routes() -> Routes {
     Router::new()
         .route("/topics/{topic}", post(publish))
         .route("/cut", post(cut))
+        .route("/browser", get(async || Html(include_str!("browser.html"))))
         .route("/healthz", get(async || "ok"))
         .route("/stats", get(async |State(app): State<Arc<App>>| Json(stats::json(&app.metrics()))))
         .route("/metrics", get(metrics))

@@ -35,6 +35,7 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("sse-reconnect", MATRIX, own::reconnect),
     ("sse-named", MATRIX, |claim, evidence| own::works(claim, evidence, "named-events")),
     ("sse-text", MATRIX, own::text_only),
+    ("sse-six", FULL, own::six),
     ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
     ("rtc-overhead", MATRIX, |claim, evidence| rowed(row::overhead, claim, evidence)),
     ("rtc-turn", FULL, |claim, evidence| own::works(claim, evidence, "turn")),
@@ -43,8 +44,8 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("rtc-mesh", FULL, layered::mesh),
 ];
 
-/// Claims that need something this machine may not have, and what.
-static NEEDS: &[(&str, &str)] = &[("sse-six", "a real browser, which holds six connections to one host")];
+/// Rows of the matrix that only a full one measures.
+static FULL_ONLY: &[&str] = &["matrix-browser", "matrix-firewall"];
 
 /// What the evidence says of a claim, and the command that measures it (empty if this version has none).
 pub(super) fn answer(
@@ -59,10 +60,9 @@ pub(super) fn answer(
         return (judge(claim, evidence), command);
     }
     if let Some(answer) = of_matrix(claim, matrix) {
-        return (answer, if claim.id == "matrix-firewall" { FULL } else { MATRIX });
+        return (answer, if FULL_ONLY.contains(&claim.id.as_str()) { FULL } else { MATRIX });
     }
-    let needs = NEEDS.iter().find(|(id, _)| *id == claim.id).map(|(_, what)| *what);
-    (Answer::not_measured(claim, unmeasured(needs.unwrap_or("what no command of this version measures"))), "")
+    (Answer::not_measured(claim, unmeasured("what no command of this version measures")), "")
 }
 
 /// A cell of the matrix for a claim of one column; a row of it for a claim of words, which holds if each of them does.
@@ -105,7 +105,10 @@ fn of_matrix(claim: &'static Claim, matrix: &Matrix) -> Option<Answer> {
     let measured: Vec<&str> =
         cells.iter().map(|cell| if cell.measured.is_empty() { "-" } else { &cell.measured }).collect();
     let row = matrix.rows.iter().find(|row| row.feature == first.feature)?;
-    let parts = [verdict.condition(), row.note.clone()];
+    // Which browser it was, say: what holds for each column is said once.
+    let alike = verdict == Verdict::Reproduced && cells.iter().all(|cell| cell.condition == first.condition);
+    let shared = if alike { first.condition.clone() } else { String::new() };
+    let parts = [verdict.condition(), row.note.clone(), shared];
     Some(Answer {
         claim,
         measured: measured.join(" | "),
@@ -211,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_bound_is_a_claim_and_bound_once() {
-        let ids = BINDINGS.iter().map(|(id, ..)| *id).chain(NEEDS.iter().map(|(id, _)| *id));
+        let ids = BINDINGS.iter().map(|(id, ..)| *id);
         let ids: Vec<&str> = ids.chain(further::claims()).collect();
         for (i, id) in ids.iter().enumerate() {
             assert!(super::super::find(id).is_some(), "{id} is no claim");
@@ -238,8 +241,22 @@ mod tests {
                 panic!("{} has a verdict without a measurement: {answer:?}", claim.id)
             };
             assert!(!what_would.contains("no command"), "{}", claim.id);
-            let here = NEEDS.iter().all(|(id, _)| *id != claim.id);
-            assert_eq!(!command.is_empty(), here, "{}", claim.id);
+            assert!(!command.is_empty(), "{}", claim.id);
         }
+    }
+    #[test]
+    fn a_row_that_one_browser_ran_names_it_once() {
+        let ran = |column: &super::super::matrix::Column| {
+            let word = if column.protocol.ends_with("poll") { "all" } else { "modern" };
+            let cell = crate::measure::sample::cell(&format!("browser/{}", column.protocol));
+            cell.probe("browser", word, "Chromium 156").build()
+        };
+        let cells: Vec<_> = COLUMNS.iter().map(ran).collect();
+        let claim = super::super::find("matrix-browser").expect("a claim");
+        let matrix = Matrix::from_parts(&cells, &[]);
+        let (answer, command) = answer(claim, &Evidence::new(&cells, &[]), &matrix);
+        assert_eq!((answer.verdict.word(), answer.condition.as_str()), ("reproduced", "Chromium 156"));
+        assert_eq!(answer.measured, "all | all | modern | modern | modern");
+        assert_eq!(command, FULL);
     }
 }

@@ -8,6 +8,31 @@ use crate::measure::metric;
 use crate::measure::source::SourceCount;
 use crate::stats::slope::{Slope, theil_sen};
 
+/// Probes that need what a machine may lack: their name, the kind of cells they are in, and what they need.
+#[rustfmt::skip]
+static OUTSIDE: &[(&str, &str, Needs)] = &[
+    ("browser", "browser", Needs { run: "a real browser that runs it against the server", installed: CHROMIUM }),
+    ("six", "browser", Needs { run: "a real browser, which holds six connections to one host", installed: CHROMIUM }),
+    ("firewall", "firewall", Needs { run: "real proxies and firewalls between client and server", installed: "nginx; Debian's package nginx brings it" }),
+    ("turn", "firewall", Needs { run: "a TURN server and a blocked direct path", installed: "coturn; Debian's package coturn brings it" }),
+];
+
+const CHROMIUM: &str = "Chromium; Debian's package chromium brings it";
+
+/// What a probe needs that was not run.
+struct Needs {
+    /// Where nobody tried.
+    run: &'static str,
+    /// Where it was not installed.
+    installed: &'static str,
+}
+
+/// The cell that a protocol's probe of this name is in.
+pub(super) fn probe_cell(protocol: &str, name: &str) -> String {
+    let kind = OUTSIDE.iter().find(|(outside, ..)| *outside == name).map_or("probe", |(_, kind, _)| kind);
+    format!("{kind}/{protocol}")
+}
+
 /// What verdicts may lean on.
 pub(super) struct Evidence<'a> {
     cells: BTreeMap<&'a str, &'a Cell>,
@@ -58,20 +83,17 @@ impl<'a> Evidence<'a> {
     /// It was not run.
     pub(super) fn probe(&self, protocol: &str, name: &str) -> Result<&'a Probe, Verdict> {
         let place = probe_cell(protocol, name);
-        if place.starts_with("firewall/") && !self.cells.contains_key(place.as_str()) {
-            return Err(unmeasured("the cells firewall/P of `rtbench matrix --full`"));
-        }
         let cell = self.cell(&place);
         let probe = cell.as_ref().ok().and_then(|cell| cell.probes.iter().find(|probe| probe.name == name));
-        match (probe, name) {
+        let needs = OUTSIDE.iter().find(|(outside, ..)| *outside == name).map(|(_, _, needs)| needs);
+        match (probe, needs) {
             (Some(probe), _) => Ok(probe),
-            (None, "encrypted") if cell.is_ok() => {
+            (None, Some(needs)) if !self.cells.contains_key(&*place) => Err(unmeasured(needs.run)),
+            (None, Some(needs)) if cell.is_ok() => Err(unmeasured(needs.installed)),
+            (None, _) if name == "encrypted" && cell.is_ok() => {
                 Err(unmeasured("the right to see packets (root, or CAP_NET_RAW)"))
             }
-            (None, "browser") => Err(unmeasured("a real browser that runs it against the server")),
-            (None, "firewall") => Err(cell.err().unwrap_or_else(|| lacking("nginx"))),
-            (None, "turn") => Err(cell.err().unwrap_or_else(|| lacking("coturn"))),
-            (None, name) => {
+            (None, _) => {
                 Err(cell.err().unwrap_or_else(|| unmeasured(format!("the probe {name} of {protocol}"))))
             }
         }
@@ -99,17 +121,6 @@ impl<'a> Evidence<'a> {
             .collect();
         theil_sen(&points).ok_or_else(|| unmeasured(format!("{prefix}CLIENTS at two or more client counts")))
     }
-}
-
-/// The cell in which a protocol's probe of this name is.
-pub(super) fn probe_cell(protocol: &str, name: &str) -> String {
-    let kind = if matches!(name, "firewall" | "turn") { "firewall" } else { "probe" };
-    format!("{kind}/{protocol}")
-}
-
-/// A probe came to nothing because a program was not there.
-fn lacking(program: &str) -> Verdict {
-    unmeasured(format!("{program}; Debian's package {program} brings it"))
 }
 
 pub(super) fn unmeasured(what_would: impl Into<String>) -> Verdict {
@@ -140,6 +151,24 @@ mod tests {
     use crate::measure::sample;
 
     #[test]
+    fn what_a_probe_of_a_browser_lacks_is_said() {
+        let needs = |cells: &[Cell]| match Evidence::new(cells, &[]).probe("sse", "browser") {
+            Ok(probe) => probe.found.clone(),
+            Err(verdict) => verdict.condition(),
+        };
+        assert_eq!(needs(&[]), "needs a real browser that runs it against the server");
+        let none = sample::cell("browser/sse").build();
+        assert_eq!(needs(&[none]), "needs Chromium; Debian's package chromium brings it");
+        let failed = sample::cell("browser/sse").with(|cell| cell.status = Status::Failed("mute".into()));
+        assert_eq!(needs(&[failed.build()]), "needs the cell browser/sse again: it failed (mute)");
+        // What else was probed of the protocol lies elsewhere.
+        let elsewhere = sample::cell("probe/sse").probe("browser", "modern", "").build();
+        let ran = sample::cell("browser/sse").probe("browser", "modern", "").build();
+        assert!(needs(std::slice::from_ref(&elsewhere)).starts_with("needs a real browser"));
+        assert_eq!(needs(&[elsewhere, ran]), "modern");
+    }
+
+    #[test]
     fn what_middleboxes_did_is_in_a_cell_of_its_own() {
         let cells = [
             sample::cell("probe/webrtc").probe("firewall", "no", "").build(),
@@ -154,6 +183,6 @@ mod tests {
         assert_eq!(told("webrtc", "firewall"), "yes");
         assert_eq!(told("webrtc", "turn"), "needs coturn; Debian's package coturn brings it");
         assert_eq!(told("sse", "firewall"), "needs nginx; Debian's package nginx brings it");
-        assert_eq!(told("websocket", "firewall"), "needs the cells firewall/P of `rtbench matrix --full`");
+        assert!(told("websocket", "firewall").starts_with("needs real proxies"));
     }
 }

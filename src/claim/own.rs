@@ -145,6 +145,14 @@ pub(super) fn reconnect(claim: &'static Claim, evidence: &Evidence<'_>) -> Answe
     Answer::judged(claim, Estimate::exact(lost), source, probe.detail.clone())
 }
 
+/// Streams that a real browser held open to one host.
+pub(super) fn six(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    let probe = known!(claim, evidence.probe(&claim.subject, "six"));
+    let source = format!("probe six in {}", probe_cell(&claim.subject, "six"));
+    let connections = probe.evidence.get("connections").copied().unwrap_or(f64::NAN);
+    Answer::judged(claim, Estimate::exact(connections), source, probe.detail.clone())
+}
+
 /// The protocol has no binary message; what an encoding makes of 256 byte values.
 pub(super) fn text_only(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let probe = known!(claim, evidence.probe(&claim.subject, "binary"));
@@ -160,4 +168,26 @@ pub(super) fn text_only(claim: &'static Claim, evidence: &Evidence<'_>) -> Answe
     let measured = if needs_encoding { "text only" } else { "binary, too" };
     let works = Estimate::exact(if needs_encoding { 1.0 } else { 0.0 });
     Answer { measured: measured.into(), ..Answer::judged(claim, works, source, note) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::sample;
+
+    #[test]
+    fn six_streams_are_six() {
+        let claim = super::super::find("sse-six").expect("a claim");
+        let held = |connections: f64| {
+            let cell = sample::cell("browser/sse").probe("six", "", "held by Chromium 156").with(|cell| {
+                cell.probes[0].evidence.insert("connections".into(), connections);
+            });
+            six(claim, &Evidence::new(&[cell.build()], &[]))
+        };
+        let six = held(6.0);
+        assert_eq!((six.verdict.word(), six.value), ("reproduced", Some(6.0)));
+        assert_eq!(six.evidence, "probe six in browser/sse");
+        assert!(six.condition.contains("held by Chromium 156"), "{}", six.condition);
+        assert_eq!(held(10.0).verdict.word(), "not reproduced");
+    }
 }

@@ -21,6 +21,7 @@ use crate::transport::link::Link;
 use crate::transport::meter::Meter;
 use crate::transport::turn::Relay;
 
+mod browser;
 mod external;
 mod firewall;
 mod middlebox;
@@ -50,6 +51,7 @@ type Kind = for<'a> fn(
 static KINDS: &[(&str, Kind)] = &[
     ("probe/", |protocol, choice, probes| Box::pin(probe_all(protocol, choice, probes))),
     ("firewall/", |protocol, choice, probes| Box::pin(firewall::probe(protocol, choice, probes))),
+    ("browser/", |protocol, choice, probes| Box::pin(browser::probe(protocol, choice, probes))),
 ];
 
 /// Runs the probes of a cell. What could not be found out is missing from the cell, and its status says why.

@@ -7,8 +7,9 @@
 //! | `minimal/P` | the same with minimal headers, where headers make the difference |
 //! | `poll-latency/short-poll` | short polling as the guide describes it: a topic for each user, rare Poisson events, a poll every 5 s |
 //! | `probe/P` | what the protocol can do, by doing it |
-//! | `firewall/P` | what it can do through middleboxes, with programs that this machine may not have; in a full matrix |
-//! | `tls/P` | the same over TLS; by default of WebSocket alone, which data channels are compared with |
+//! | `browser/P` | the same of a real browser |
+//! | `firewall/P` | the same through middleboxes |
+//! | `tls/P` | `workload/P` over TLS; by default of WebSocket alone, which data channels are compared with |
 //! | `mesh/webrtc/N` | one stream of 1 Mbit/s from one of N peers to all others: by symmetry what each of N such costs |
 //! | `echo/websocket`, `idle/P` | round trips; 10,000 connected clients |
 //! | `rate/websocket` | one connection, thousands of messages a second |
@@ -74,6 +75,8 @@ struct Sizes {
     everything: bool,
     /// Links of `workload/P@LINK`, if the user names none.
     links: &'static [&'static str],
+    /// Kinds of probes.
+    probes: &'static [&'static str],
 }
 
 impl Effort {
@@ -89,6 +92,7 @@ impl Effort {
                 memory_points: &[100, 800],
                 everything: false,
                 links: &[],
+                probes: &["probe"],
             },
             Effort::Default => Sizes {
                 warmup_s: 1.0,
@@ -100,6 +104,7 @@ impl Effort {
                 memory_points: &[100, 400, 1000],
                 everything: false,
                 links: &[],
+                probes: &["probe"],
             },
             Effort::Full => Sizes {
                 warmup_s: 1.0,
@@ -111,6 +116,7 @@ impl Effort {
                 memory_points: &[100, 250, 500, 1000, 2000],
                 everything: true,
                 links: &["lan", "wan", "rtt=100ms"],
+                probes: &["probe", "browser", "firewall"],
             },
         }
     }
@@ -209,9 +215,8 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
         plan.working.push(hold(sizes.hold_s, seed)?);
     }
     for name in &names {
-        plan.probes.push(CellSpec { name: format!("probe/{name}"), ..memory(name, 10, seed)? });
-        if effort == Effort::Full {
-            plan.probes.push(CellSpec { name: format!("firewall/{name}"), ..memory(name, 10, seed)? });
+        for kind in sizes.probes {
+            plan.probes.push(CellSpec { name: format!("{kind}/{name}"), ..memory(name, 10, seed)? });
         }
         for &clients in sizes.memory_points {
             let cell = memory(name, clients, seed)?;
@@ -393,6 +398,15 @@ mod tests {
         assert!(
             names(Effort::Quick, &own).contains(&("workload/sse@rtt=3000ms".into(), "rtt=3000ms".into()))
         );
+    }
+
+    #[test]
+    fn only_a_full_matrix_starts_browsers() {
+        let browsers = |effort| {
+            let plan = plan(effort, &Workload::default(), 1).unwrap();
+            plan.probes.iter().filter(|cell| cell.name.starts_with("browser/")).count()
+        };
+        assert_eq!([Effort::Quick, Effort::Default, Effort::Full].map(browsers), [0, 0, 5]);
     }
 
     #[test]
