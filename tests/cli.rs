@@ -196,6 +196,7 @@ fn the_number_of_workers_does_not_change_the_schedule() {
         let cell = cells(&run_dir(out.path()).unwrap()).remove(0);
         assert_eq!(cell["generator"]["workers"].to_string(), workers);
         assert!(cell["counts"]["published"].as_u64().unwrap() > 0);
+        assert_eq!(cell["server"]["connections"], 40, "the server's own count");
         cell["schedule_digest"].as_str().unwrap().to_owned()
     });
     assert_eq!(digests[0], digests[1]);

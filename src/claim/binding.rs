@@ -22,7 +22,7 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("sp-latency-max", MATRIX, own::poll_latency_max),
     ("lp-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
     ("lp-wasted", MATRIX, own::held_polls_wasted),
-    ("lp-held", MATRIX, |claim, evidence| metric_of(claim, evidence, "memory/long-poll/1000", "server_connections")),
+    ("lp-held", MATRIX, own::held),
     ("lp-timeout", FULL, own::hold),
     ("lp-capacity", FULL, |claim, evidence| metric_of(claim, evidence, "idle/long-poll", "connected")),
     ("ws-rtt", FULL, own::round_trip),

@@ -64,6 +64,18 @@ pub(super) fn held_polls_wasted(claim: &'static Claim, evidence: &Evidence<'_>) 
     Answer::with(claim, verdict, estimate, format!("wasted_percent of {CELL}"), String::new())
 }
 
+/// Connections that the server holds for waiting users, for 1,000 of them. Those who publish wait for nothing.
+pub(super) fn held(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    const CELL: &str = "memory/long-poll/1000";
+    let cell = known!(claim, evidence.cell(CELL));
+    let connections = known!(claim, evidence.metric(CELL, "server_connections"));
+    let publishers = f64::from(cell.spec.publishers * cell.spec.groups());
+    let waiting = cell.counts.connected as f64 - publishers;
+    let note = format!("{} connections held for {} users who wait", short(connections), short(waiting));
+    let estimate = Estimate::exact(connections / waiting * 1000.0);
+    Answer::judged(claim, estimate, format!("server_connections of {CELL}"), note)
+}
+
 /// How long a poll is held when nothing happens. A shorter hold than the claim's shows that the server keeps what it is
 /// told, and no more.
 pub(super) fn hold(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {

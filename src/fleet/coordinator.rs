@@ -426,7 +426,8 @@ impl Conductor<'_> {
             host_busy_ns: grown(opened.host_busy_ns, closed.host_busy_ns),
             lookups: grown(opened.stats.lookups, closed.stats.lookups),
             published_bytes: grown(opened.stats.published_bytes, closed.stats.published_bytes),
-            connections: closed.stats.connections_open,
+            // Less the one over which it was asked.
+            connections: closed.stats.connections.map(|open| open.saturating_sub(1)),
         });
     }
 

@@ -85,8 +85,8 @@ pub struct ServerStats {
     pub lookups: Option<u64>,
     /// Payload bytes published to the server.
     pub published_bytes: Option<u64>,
-    /// Connections open now.
-    pub connections_open: Option<u64>,
+    /// Connections open now, that of this question among them.
+    pub connections: Option<u64>,
 }
 
 impl Server {
