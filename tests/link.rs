@@ -5,6 +5,7 @@
 mod support;
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -83,6 +84,29 @@ fn a_fresh_poll_takes_two_round_trips_and_a_kept_one_takes_one() {
             poll_once(&mut client).await;
             assert!(poll_once(&mut client).await >= round_trips * RTT);
         }
+    });
+}
+
+/// The link lies under TLS, so that a full handshake (one round trip, RFC 8446, section 2) is paid for as well.
+#[test]
+fn a_fresh_poll_over_tls_takes_three_round_trips_and_counts_the_same_bytes() {
+    run(async {
+        let server = Server::secured(Config::default());
+        let mut polls = Vec::new();
+        for linked in [false, true] {
+            let mut seat = seat(server.address, &["t"], None);
+            Rc::get_mut(&mut seat.target).unwrap().tls = server.tls.clone();
+            seat.options.keep_alive = false;
+            let seat = if linked { behind("rtt=20ms", seat) } else { seat };
+            let meter = seat.meter.clone();
+            let mut client = Driver::ready(protocol("short-poll"), seat).await;
+            poll_once(&mut client).await;
+            let before = (meter.wire_in_bytes.get(), meter.wire_out_bytes.get());
+            let took = poll_once(&mut client).await;
+            polls.push((meter.wire_in_bytes.get() - before.0, meter.wire_out_bytes.get() - before.1));
+            assert!(!linked || took >= 3 * RTT, "{took:?}");
+        }
+        assert_eq!(polls[0], polls[1]);
     });
 }
 

@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use tokio::time::{Instant, Sleep, sleep};
+use puppet::{Mail, Puppet, drive, drive_for};
+use tokio::time::Instant;
 
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Probe, Status};
-use crate::protocol::{
-    self, Client, Failure, Inbox, Mesh, Message, Options, Pause, Protocol, Seat, Step, Target,
-};
+use crate::protocol::{self, Mesh, Options, Protocol, Seat, Target};
 use crate::scenario::plan::CellSpec;
 use crate::transport::link::Link;
 use crate::transport::meter::Meter;
@@ -25,11 +23,9 @@ mod browser;
 mod external;
 mod firewall;
 mod middlebox;
+mod puppet;
 mod relay;
 mod special;
-
-/// Time between two short polls here; the probes count, they do not time.
-const POLL: Duration = Duration::from_millis(100);
 
 /// How long a probe waits for what should come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -319,89 +315,4 @@ impl Stage<'_> {
         }
         Ok(())
     }
-}
-
-/// A client on strings: does what the protocol itself does, and nothing that an application would add.
-struct Puppet {
-    client: Box<dyn Client>,
-    polls: bool,
-    meter: Rc<Meter>,
-    publish_meter: Rc<Meter>,
-    ready: bool,
-    rest: Option<Pin<Box<Sleep>>>,
-    outgoing: Option<(Vec<u8>, bool)>,
-    mail: Mail,
-    cuts: u32,
-    /// Polls that failed and were followed by the next.
-    refused: u32,
-    ended: Option<Failure>,
-}
-
-#[derive(Default)]
-struct Mail {
-    payloads: Vec<Vec<u8>>,
-}
-
-impl Inbox for Mail {
-    fn push(&mut self, payload: &[u8]) {
-        self.payloads.push(payload.to_vec());
-    }
-
-    fn missed(&mut self, _count: u64) {}
-}
-
-impl Puppet {
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        if let (true, Some((payload, binary))) = (self.ready, &self.outgoing) {
-            match self.client.poll_send(cx, Message { payload, binary: *binary }) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => self.outgoing = None,
-                Poll::Ready(Err(failure)) => {
-                    self.outgoing = None;
-                    self.ended = Some(failure);
-                }
-            }
-        }
-        while self.ended.is_none() {
-            if let Some(rest) = &mut self.rest {
-                if rest.as_mut().poll(cx).is_pending() {
-                    return;
-                }
-                self.rest = None;
-            }
-            match self.client.poll_recv(cx, &mut self.mail) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(Step::Ready)) => self.ready = true,
-                Poll::Ready(Ok(Step::Received)) => {}
-                Poll::Ready(Ok(Step::Pause(Pause::PollInterval))) => self.rest = Some(Box::pin(sleep(POLL))),
-                Poll::Ready(Ok(Step::Pause(Pause::Reconnect(wait, _)))) => {
-                    self.cuts += 1;
-                    self.rest = Some(Box::pin(sleep(wait)));
-                }
-                // The next poll is a new request anyway.
-                Poll::Ready(Err(_)) if self.polls && self.ready => {
-                    self.refused += 1;
-                    self.rest = Some(Box::pin(sleep(POLL)));
-                }
-                Poll::Ready(Err(failure)) => self.ended = Some(failure),
-            }
-        }
-    }
-}
-
-async fn drive(puppets: &mut [Puppet], done: impl Fn(&[Puppet]) -> bool) -> bool {
-    drive_for(PATIENCE, puppets, done).await
-}
-
-/// Lets all puppets act until `done`, or for as long as patience lasts; says whether it was done.
-async fn drive_for(patience: Duration, puppets: &mut [Puppet], done: impl Fn(&[Puppet]) -> bool) -> bool {
-    let mut patience = Box::pin(sleep(patience));
-    std::future::poll_fn(|cx| {
-        puppets.iter_mut().for_each(|puppet| puppet.poll(cx));
-        if done(puppets) {
-            return Poll::Ready(true);
-        }
-        patience.as_mut().poll(cx).map(|()| false)
-    })
-    .await
 }

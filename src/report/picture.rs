@@ -10,7 +10,7 @@ use crate::measure::run::Run;
 /// The matrix without its notes.
 pub(super) struct Picture;
 
-const WIDTH: usize = 1180;
+const WIDTH: usize = 1360;
 const FEATURE_WIDTH: usize = 150;
 const COLUMN_WIDTH: usize = (WIDTH - FEATURE_WIDTH - 20) / COLUMNS.len();
 const HEAD_HEIGHT: usize = 84;

@@ -1,0 +1,105 @@
+//! Clients on strings, for probes: what a protocol does by itself, one step after the other.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
+
+use super::PATIENCE;
+use crate::protocol::{Client, Failure, Inbox, Message, Pause, Step};
+use crate::transport::meter::Meter;
+
+/// Time between two short polls here; the probes count, they do not time.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A client on strings: does what the protocol itself does, and nothing that an application would add.
+pub(super) struct Puppet {
+    pub(super) client: Box<dyn Client>,
+    pub(super) polls: bool,
+    pub(super) meter: Rc<Meter>,
+    pub(super) publish_meter: Rc<Meter>,
+    pub(super) ready: bool,
+    pub(super) rest: Option<Pin<Box<Sleep>>>,
+    pub(super) outgoing: Option<(Vec<u8>, bool)>,
+    pub(super) mail: Mail,
+    pub(super) cuts: u32,
+    /// Polls that failed and were followed by the next.
+    pub(super) refused: u32,
+    pub(super) ended: Option<Failure>,
+}
+
+#[derive(Default)]
+pub(super) struct Mail {
+    pub(super) payloads: Vec<Vec<u8>>,
+}
+
+impl Inbox for Mail {
+    fn push(&mut self, payload: &[u8]) {
+        self.payloads.push(payload.to_vec());
+    }
+
+    fn missed(&mut self, _count: u64) {}
+}
+
+impl Puppet {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let (true, Some((payload, binary))) = (self.ready, &self.outgoing) {
+            match self.client.poll_send(cx, Message { payload, binary: *binary }) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.outgoing = None,
+                Poll::Ready(Err(failure)) => {
+                    self.outgoing = None;
+                    self.ended = Some(failure);
+                }
+            }
+        }
+        while self.ended.is_none() {
+            if let Some(rest) = &mut self.rest {
+                if rest.as_mut().poll(cx).is_pending() {
+                    return;
+                }
+                self.rest = None;
+            }
+            match self.client.poll_recv(cx, &mut self.mail) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(Step::Ready)) => self.ready = true,
+                Poll::Ready(Ok(Step::Received)) => {}
+                Poll::Ready(Ok(Step::Pause(Pause::PollInterval))) => self.rest = Some(Box::pin(sleep(POLL))),
+                Poll::Ready(Ok(Step::Pause(Pause::Reconnect(wait, _)))) => {
+                    self.cuts += 1;
+                    self.rest = Some(Box::pin(sleep(wait)));
+                }
+                // The next poll is a new request anyway.
+                Poll::Ready(Err(_)) if self.polls && self.ready => {
+                    self.refused += 1;
+                    self.rest = Some(Box::pin(sleep(POLL)));
+                }
+                Poll::Ready(Err(failure)) => self.ended = Some(failure),
+            }
+        }
+    }
+}
+
+/// As [`drive_for`], for as long as anything here is waited for.
+pub(super) async fn drive(puppets: &mut [Puppet], done: impl Fn(&[Puppet]) -> bool) -> bool {
+    drive_for(PATIENCE, puppets, done).await
+}
+
+/// Lets all puppets act until `done`, or for as long as patience lasts; says whether it was done.
+pub(super) async fn drive_for(
+    patience: Duration,
+    puppets: &mut [Puppet],
+    done: impl Fn(&[Puppet]) -> bool,
+) -> bool {
+    let mut patience = Box::pin(sleep(patience));
+    std::future::poll_fn(|cx| {
+        puppets.iter_mut().for_each(|puppet| puppet.poll(cx));
+        if done(puppets) {
+            return Poll::Ready(true);
+        }
+        patience.as_mut().poll(cx).map(|()| false)
+    })
+    .await
+}
