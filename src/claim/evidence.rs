@@ -11,9 +11,9 @@ use crate::stats::slope::{Slope, theil_sen};
 /// Probes that need what a machine may lack: their name, the kind of cells they are in, and what they need.
 #[rustfmt::skip]
 static OUTSIDE: &[(&str, &str, Needs)] = &[
-    ("browser", "browser", Needs { run: "a real browser that runs it against the server", installed: CHROMIUM }),
+    ("browser", "browser", Needs { run: "a real browser that runs it against the server: `rtbench matrix --full`", installed: CHROMIUM }),
     ("six", "browser", Needs { run: "a real browser, which holds six connections to one host", installed: CHROMIUM }),
-    ("firewall", "firewall", Needs { run: "real proxies and firewalls between client and server", installed: "nginx; Debian's package nginx brings it" }),
+    ("firewall", "firewall", Needs { run: "real proxies and firewalls between client and server: `rtbench matrix --full`", installed: "nginx; Debian's package nginx brings it" }),
     ("turn", "firewall", Needs { run: "a TURN server and a blocked direct path", installed: "coturn; Debian's package coturn brings it" }),
 ];
 
@@ -156,7 +156,10 @@ mod tests {
             Ok(probe) => probe.found.clone(),
             Err(verdict) => verdict.condition(),
         };
-        assert_eq!(needs(&[]), "needs a real browser that runs it against the server");
+        assert_eq!(
+            needs(&[]),
+            "needs a real browser that runs it against the server: `rtbench matrix --full`"
+        );
         let none = sample::cell("browser/sse").build();
         assert_eq!(needs(&[none]), "needs Chromium; Debian's package chromium brings it");
         let failed = sample::cell("browser/sse").with(|cell| cell.status = Status::Failed("mute".into()));
