@@ -81,7 +81,8 @@ impl Measured {
     /// The rows that are not what they were.
     fn moved(&self, clean: &Measured) -> Vec<(&str, &str)> {
         let differs = |key, text: &String| match (text.parse::<f64>(), clean.exact[key].parse::<f64>()) {
-            // Cursors gain a digit now and then, and two events may come in one answer; a byte more is never so small.
+            // Cursors gain a digit now and then, and two events may come in one answer of a long poll: a byte more there is
+            // below this, and is asked for by itself.
             (Ok(now), Ok(before)) => (now - before).abs() > 0.01 * before,
             _ => *text != clean.exact[key],
         };

@@ -116,7 +116,7 @@ pub struct Counts {
     /// The same, as publishers announced it at their end by the last sequence of each; absent in older records.
     #[serde(default)]
     pub announced: u64,
-    /// Deliveries owed: for each event, the subscribers of its topic. Counted from the publishers' side.
+    /// Deliveries owed: for each event, the subscribers of its topic. Counted from the publishers' side, less `excused`.
     pub expected: u64,
     /// Deliveries received once, counted by subscribers.
     pub delivered: u64,

@@ -223,7 +223,7 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
             if sizes.everything {
                 let tls = CellSpec {
                     tls: "tls".into(),
-                    name: format!("memory-tls/{name}/{clients}"),
+                    name: cell.name.replacen("memory/", "memory-tls/", 1),
                     ..cell.clone()
                 };
                 plan.working.extend([after_traffic(tls), after_traffic(cell)]);
