@@ -85,7 +85,10 @@ mod linux {
         }
 
         /// Everything since the start, searched for `text`.
-        pub fn search(self, text: &[u8]) -> Seen {
+        ///
+        /// # Errors
+        /// The kernel had to drop packets, so that not everything was seen.
+        pub fn search(self, text: &[u8]) -> io::Result<Seen> {
             let mut seen = Seen::default();
             let mut packet = vec![0u8; PACKET_BYTES];
             loop {
@@ -94,9 +97,30 @@ mod linux {
                     unsafe { libc::recv(self.0.as_raw_fd(), packet.as_mut_ptr().cast(), packet.len(), 0) };
                 match usize::try_from(length) {
                     Ok(length) => seen.take(&packet[..length], text),
-                    Err(_) => return seen,
+                    Err(_) => break,
                 }
             }
+            match self.dropped()? {
+                0 => Ok(seen),
+                dropped => Err(io::Error::other(format!("{dropped} packets could not be seen"))),
+            }
+        }
+
+        fn dropped(&self) -> io::Result<u32> {
+            let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+            let mut size = size_of_val(&stats) as libc::socklen_t;
+            // SAFETY: the system writes at most the given size into a live struct.
+            let told = unsafe {
+                let into = std::ptr::from_mut(&mut stats).cast();
+                libc::getsockopt(
+                    self.0.as_raw_fd(),
+                    libc::SOL_PACKET,
+                    libc::PACKET_STATISTICS,
+                    into,
+                    &mut size,
+                )
+            };
+            if told == 0 { Ok(stats.tp_drops) } else { Err(io::Error::last_os_error()) }
         }
     }
 }
@@ -118,9 +142,12 @@ mod absent {
             Err(io::ErrorKind::Unsupported.into())
         }
 
-        /// Nothing.
-        pub fn search(self, _text: &[u8]) -> Seen {
-            Seen::default()
+        /// Not possible here.
+        ///
+        /// # Errors
+        /// Always.
+        pub fn search(self, _text: &[u8]) -> io::Result<Seen> {
+            Err(io::ErrorKind::Unsupported.into())
         }
     }
 }

@@ -224,7 +224,7 @@ pub static ALL: &[Metric] = &[
     noisy("server_memory_bytes_per_client", "B", Lower, "Idle minus empty, per client; rough, a slope over client counts is better", memory_per_client),
     noisy("kernel_memory_idle_bytes", "B", Lower, "Slabs of the host's kernel with all clients idle, minus before any client: both ends of their connections", |c| grown(server(c)?.kernel_empty_bytes, server(c)?.kernel_idle_bytes)),
     noisy("kernel_memory_after_bytes", "B", Lower, "The same after the traffic", |c| grown(server(c)?.kernel_empty_bytes, server(c)?.kernel_after_bytes)),
-    noisy("host_cpu_us_per_delivery", "us", Lower, "CPU of the whole host per message received in the window: on loopback the receiver's kernel work lands on the sender", |c| per(server(c)?.host_busy_ns? as f64 / 1e3, c.counts.received_in_window)),
+    noisy("host_cpu_us_per_delivery", "us", Lower, "CPU of the whole host, whatever else ran on it, per message received in the window: on loopback the receiver's kernel work lands on the sender", |c| per(server(c)?.host_busy_ns? as f64 / 1e3, c.counts.received_in_window)),
     noisy("server_connections", "", Neither, "Connections open at the end of the window", |c| count(server(c)?.connections?)),
     noisy("lookups_per_s", "1/s", Lower, "Look-ups into the message store", |c| rate(server(c)?.lookups?, c.measured_s)),
     noisy("server_payload_percent", "%", Neither, "Payload published through the server, of all published in the window", server_payload_percent),

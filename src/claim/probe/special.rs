@@ -42,7 +42,7 @@ impl Stage<'_> {
         let arrived = drive(&mut pair, |pair| !pair[1].mail.payloads.is_empty()).await;
         ensure!(arrived && pair[1].mail.payloads[0] == TEXT, "the text did not arrive");
         self.server.post("/topics/probe-control", TEXT.to_vec()).await?;
-        let seen = wiretap.search(TEXT);
+        let seen = wiretap.search(TEXT)?;
         let control = seen.readable_segments > 0 || self.server.tls.is_some();
         ensure!(control && seen.datagrams > 0, "the packets could not be seen: {seen:?}");
         let found = if seen.readable_datagrams == 0 { "yes" } else { "no" };
