@@ -26,11 +26,18 @@ const LONGEST_POLL: Duration = Duration::from_secs(30);
 /// A message and when it arrived.
 type Held = (Instant, Arc<[u8]>);
 
+/// What was published to one topic. Only who waits for this topic wakes at its news: a herd of all would be a delay
+/// of its own.
+#[derive(Default)]
+struct Topic {
+    messages: Mutex<Vec<Held>>,
+    news: Condvar,
+}
+
 /// Everything that was published, by topic.
 #[derive(Default)]
 struct Shelf {
-    topics: Mutex<HashMap<String, Vec<Held>>>,
-    news: Condvar,
+    topics: Mutex<HashMap<String, Arc<Topic>>>,
     /// The holds really made, in ns, one a line.
     stamps: Option<Mutex<File>>,
     hold: Duration,
@@ -103,7 +110,7 @@ fn serve(shelf: &Shelf, stream: TcpStream) -> io::Result<()> {
         let path = request.path.split('?').next().unwrap_or_default();
         match (request.method.as_str(), path) {
             ("POST", path) => {
-                shelf.put(path.trim_start_matches("/topics/"), request.body.into());
+                shelf.topic(path.trim_start_matches("/topics/")).put(request.body.into());
                 out.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
             }
             ("GET", "/poll") => poll(shelf, &request, &mut out)?,
@@ -116,27 +123,8 @@ fn serve(shelf: &Shelf, stream: TcpStream) -> io::Result<()> {
 }
 
 impl Shelf {
-    fn topics(&self) -> MutexGuard<'_, HashMap<String, Vec<Held>>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, topic: &str, message: Arc<[u8]>) {
-        self.topics().entry(topic.to_owned()).or_default().push((Instant::now(), message));
-        self.news.notify_all();
-    }
-
-    fn count(&self, topic: &str) -> usize {
-        self.topics().get(topic).map_or(0, Vec::len)
-    }
-
-    /// The message of this number, waited for.
-    fn get(&self, topic: &str, number: usize) -> Option<Held> {
-        let absent = |topics: &mut HashMap<String, Vec<Held>>| {
-            topics.get(topic).is_none_or(|messages| messages.len() <= number)
-        };
-        let waited = self.news.wait_timeout_while(self.topics(), LONGEST_POLL, absent);
-        let (topics, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        topics.get(topic).and_then(|messages| messages.get(number)).cloned()
+    fn topic(&self, name: &str) -> Arc<Topic> {
+        Arc::clone(locked(&self.topics).entry(name.to_owned()).or_default())
     }
 
     /// Holds what arrived at a time, sends it, and stamps.
@@ -145,20 +133,44 @@ impl Shelf {
         let held_ns = arrived.elapsed().as_nanos();
         send()?;
         if let Some(stamps) = &self.stamps {
-            writeln!(stamps.lock().unwrap_or_else(PoisonError::into_inner), "{held_ns}")?;
+            writeln!(locked(stamps), "{held_ns}")?;
         }
         Ok(())
     }
 }
 
+impl Topic {
+    fn put(&self, message: Arc<[u8]>) {
+        locked(&self.messages).push((Instant::now(), message));
+        self.news.notify_all();
+    }
+
+    fn count(&self) -> usize {
+        locked(&self.messages).len()
+    }
+
+    /// The message of this number, waited for.
+    fn get(&self, number: usize) -> Option<Held> {
+        let absent = |messages: &mut Vec<Held>| messages.len() <= number;
+        let waited = self.news.wait_timeout_while(locked(&self.messages), LONGEST_POLL, absent);
+        let (messages, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        messages.get(number).cloned()
+    }
+}
+
+/// What a thread that panicked had locked is as good as ever.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A poll, held if it asks to be: the next message behind the cursor, as a netstring; without a cursor, the cursor.
 fn poll(shelf: &Shelf, request: &Request, out: &mut TcpStream) -> io::Result<()> {
-    let topic = request.parameter("topic").unwrap_or_default();
+    let topic = shelf.topic(request.parameter("topic").unwrap_or_default());
     let Some(number) = request.parameter("after").and_then(|after| after.parse().ok()) else {
-        return write!(out, "HTTP/1.1 204 No Content\r\nrtbench-cursor: {}\r\n\r\n", shelf.count(topic));
+        return write!(out, "HTTP/1.1 204 No Content\r\nrtbench-cursor: {}\r\n\r\n", topic.count());
     };
     let held = request.parameter("wait").is_some();
-    let next = if held || number < shelf.count(topic) { shelf.get(topic, number) } else { None };
+    let next = if held || number < topic.count() { topic.get(number) } else { None };
     let Some((arrived, message)) = next else {
         return write!(out, "HTTP/1.1 204 No Content\r\nrtbench-cursor: {number}\r\n\r\n");
     };
@@ -174,11 +186,11 @@ fn poll(shelf: &Shelf, request: &Request, out: &mut TcpStream) -> io::Result<()>
 }
 
 fn events(shelf: &Shelf, request: &Request, out: &mut TcpStream) -> io::Result<()> {
-    let topic = request.parameter("topic").unwrap_or_default();
-    let mut number = shelf.count(topic);
+    let topic = shelf.topic(request.parameter("topic").unwrap_or_default());
+    let mut number = topic.count();
     write!(out, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: {number}\n\n")?;
     loop {
-        let Some((arrived, message)) = shelf.get(topic, number) else { continue };
+        let Some((arrived, message)) = topic.get(number) else { continue };
         number += 1;
         let mut event = format!("id: {number}\nevent: message\ndata: ").into_bytes();
         event.extend_from_slice(&message);

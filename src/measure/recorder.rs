@@ -112,8 +112,8 @@ impl Second {
             samples.merge(&second.response)?;
         }
         if !samples.histogram.is_empty() {
-            merged.p50_ns = Some(samples.histogram.value_at_quantile(0.5));
-            merged.p99_ns = Some(samples.histogram.value_at_quantile(0.99));
+            merged.p50_ns = Some(histogram::at_quantile(&samples.histogram, 0.5));
+            merged.p99_ns = Some(histogram::at_quantile(&samples.histogram, 0.99));
             merged.max_ns = samples.extremes_ns.map(|(_, max_ns)| max_ns);
         }
         Ok(merged)

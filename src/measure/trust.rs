@@ -5,6 +5,7 @@
 
 use super::cell::{Cell, Trust, TrustLevel};
 use crate::protocol::Kind;
+use crate::stats::histogram;
 
 /// Events that were due and not sent, as a share of all due: above this the load was not the one asked for.
 const SHED_SHARE: f64 = 0.01;
@@ -161,7 +162,7 @@ fn shed(cell: &Cell) -> Option<Doubt> {
 
 fn send_lag(cell: &Cell) -> Option<Doubt> {
     let samples = cell.send_lag.samples().filter(|samples| samples.len() >= FEWEST_SAMPLES)?;
-    let lag_ns = samples.value_at_quantile(0.99) as f64;
+    let lag_ns = histogram::at_quantile(&samples, 0.99) as f64;
     let limit_ns = (LAG_SHARE * 1e9 / cell.spec.rate_per_s.max(1e-9)).clamp(LAG_FLOOR_NS, 1e9);
     // One in flight means that an event may have to wait for the last: that is the load, not the generator.
     if lag_ns <= limit_ns || cell.spec.in_flight.is_some() {
@@ -173,8 +174,9 @@ fn send_lag(cell: &Cell) -> Option<Doubt> {
 /// What a worker's loop is late, each of its clients is late; against seconds of poll latency that is nothing.
 fn loop_lag(cell: &Cell) -> Option<Doubt> {
     let samples = cell.generator.loop_lag.samples().filter(|samples| samples.len() >= FEWEST_SAMPLES)?;
-    let lag_ns = samples.value_at_quantile(0.99) as f64;
-    let median_ns = cell.response.samples().map_or(0.0, |response| response.value_at_quantile(0.5) as f64);
+    let lag_ns = histogram::at_quantile(&samples, 0.99) as f64;
+    let median_ns =
+        cell.response.samples().map_or(0.0, |response| histogram::at_quantile(&response, 0.5) as f64);
     let limit_ns = LOOP_LAG_FLOOR_NS.max(LOOP_LAG_SHARE * median_ns);
     if lag_ns <= limit_ns {
         return None;

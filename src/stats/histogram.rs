@@ -47,9 +47,14 @@ pub fn quantile(histogram: &Histogram<u64>, p: f64, events: u64) -> Option<u64> 
     if events < quantile::events_needed(p) || histogram.is_empty() {
         return None;
     }
+    Some(at_quantile(histogram, p))
+}
+
+/// The quantile `p` (0 to 1), whatever it rests on; 0 without samples.
+pub fn at_quantile(histogram: &Histogram<u64>, p: f64) -> u64 {
     // The allowance keeps 0.99 * 1000 = 990.0000000000001 from becoming the 991st.
     let rank = (p * histogram.len() as f64 - 1e-6).ceil() as u64;
-    Some(at_rank(histogram, rank))
+    at_rank(histogram, rank)
 }
 
 /// The distribution-free 95% interval of the quantile `p`, where the samples are receipts of `events` distinct events.
@@ -67,13 +72,20 @@ pub fn quantile_bounds(histogram: &Histogram<u64>, p: f64, events: u64) -> Optio
 }
 
 /// The value of the `rank`th sample, from 1; ranks outside are the smallest and the largest.
+///
+/// A bucket's samples are taken to lie evenly in it: its upper end, which is usual, is late by up to 0.1% (65 us at
+/// 100 ms), which is more than a loopback takes.
 fn at_rank(histogram: &Histogram<u64>, rank: u64) -> u64 {
     let mut seen = 0;
     for step in histogram.iter_recorded() {
-        seen += step.count_since_last_iteration();
-        if seen >= rank {
-            return step.value_iterated_to();
+        let here = step.count_since_last_iteration();
+        if seen + here >= rank {
+            let low = histogram.lowest_equivalent(step.value_iterated_to());
+            let width = histogram.equivalent_range(low) as f64;
+            let share = (rank.saturating_sub(seen) as f64 - 0.5) / here as f64;
+            return low + (width * share.max(0.0)) as u64;
         }
+        seen += here;
     }
     histogram.max()
 }
@@ -109,6 +121,17 @@ mod tests {
         assert_eq!(quantile(&histogram, 0.99, 1_000), Some(990));
         assert_eq!(quantile(&histogram, 0.99, 999), None);
         assert_eq!(quantile_bounds(&histogram, 0.99, 1_000), Some(Bounds { low: 983.0, high: 997.0 }));
+    }
+
+    #[test]
+    fn samples_within_a_bucket_are_told_apart() {
+        let mut histogram = Histogram::new(3).unwrap();
+        // A bucket at 100 ms is 65,536 ns wide; these are 100 times narrower apart.
+        for value in (0..1_000).map(|i| 100_000_000 + i * 655) {
+            histogram.record(value).unwrap();
+        }
+        let median = quantile(&histogram, 0.5, 1_000).unwrap();
+        assert!(median.abs_diff(100_000_000 + 500 * 655) < 4_000, "{median}");
     }
 
     #[test]

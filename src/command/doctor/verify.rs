@@ -11,6 +11,7 @@ use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Distribution, Status};
 use crate::measure::recorder::Samples;
 use crate::scenario::plan::{CellSpec, Pattern};
+use crate::stats::histogram;
 
 /// Holds that are tried, in ms; the first is what the others are held against.
 const HOLDS_MS: [u64; 4] = [0, 1, 10, 100];
@@ -118,7 +119,7 @@ impl Held {
             program: std::env::current_exe()?,
             args: words.iter().map(|word| (*word).to_owned()).collect(),
         };
-        let cell = measure(server, &spec(protocol, 20, 5.0, 4.0), &mut || {}).await?;
+        let cell = measure(server, &spec(protocol, 40, 5.0, 4.0), &mut || {}).await?;
         let text = std::fs::read_to_string(stamps).context("the server left no stamps")?;
         let stamps_ns: Vec<i64> = text.lines().filter_map(|line| line.parse().ok()).collect();
         ensure!(
@@ -138,7 +139,7 @@ impl Held {
         let at = |p: f64| held[((p * held.len() as f64) as usize).min(held.len() - 1)];
         let latency = self.latency.distribution(0);
         let latency = latency.samples();
-        let at_latency = |p: f64| latency.as_ref().map_or(0, |samples| samples.value_at_quantile(p) as i64);
+        let at_latency = |p| latency.as_ref().map_or(0, |samples| histogram::at_quantile(samples, p) as i64);
         [0.5, 0.99].map(|p| at_latency(p) - at(p))
     }
 }
@@ -225,7 +226,7 @@ async fn stop_for(pid: libc::pid_t, time: Duration) {
 }
 
 fn at_ms(time: &Distribution, p: f64) -> f64 {
-    time.samples().map_or(0.0, |samples| samples.value_at_quantile(p) as f64 / 1e6)
+    time.samples().map_or(0.0, |samples| histogram::at_quantile(&samples, p) as f64 / 1e6)
 }
 
 fn beyond(time: &Distribution, ns: u64) -> u64 {
