@@ -3,7 +3,7 @@
 use reference_server::envelope::{DecodeError, Envelope};
 
 use super::run::{Phase, Run};
-use crate::measure::delivery::Tracker;
+use crate::measure::delivery::{Arrival, Tracker};
 use crate::protocol::Inbox;
 use crate::scenario::plan::Role;
 
@@ -54,6 +54,9 @@ impl Inbox for Receipts<'_> {
             .measures(envelope.due_ns)
             .then(|| tracker(trackers, envelope.stream).see(envelope.sequence));
         recorder.hit(&envelope, now_ns, payload.len(), arrival);
+        if matches!(arrival, Some(Arrival::First | Arrival::Reordered { .. })) {
+            recorder.reached(&envelope, now_ns, run.audience(envelope.stream));
+        }
     }
 
     fn missed(&mut self, count: u64) {

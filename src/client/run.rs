@@ -27,6 +27,39 @@ pub enum Phase {
     End,
 }
 
+/// Clients of one worker that may say good-bye at the same time: thousands at once would outwait their own patience.
+const MOST_LEAVING: u32 = 256;
+
+/// Lets clients out a few at a time.
+#[derive(Default)]
+pub struct Doors {
+    leaving: Cell<u32>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Doors {
+    /// Whether one more may leave now; if not, `waker` is woken when it is worth asking again.
+    pub fn enter(&self, waker: &Waker) -> bool {
+        let free = self.leaving.get() < MOST_LEAVING;
+        match free {
+            true => self.leaving.set(self.leaving.get() + 1),
+            false => self.waiting.borrow_mut().push(waker.clone()),
+        }
+        free
+    }
+
+    /// One that was let out is gone.
+    pub fn left(&self) {
+        self.leaving.set(self.leaving.get() - 1);
+        // As many as there are free places: a waker may be that of one who got through in the meantime.
+        let mut waiting = self.waiting.borrow_mut();
+        let stay = waiting.len().saturating_sub((MOST_LEAVING - self.leaving.get()) as usize);
+        let next = waiting.split_off(stay);
+        drop(waiting);
+        next.into_iter().for_each(Waker::wake);
+    }
+}
+
 /// What one subscriber had seen when it ended.
 pub struct Account {
     /// Its group.
@@ -59,6 +92,8 @@ pub struct Run {
     pub publishing: Cell<u64>,
     /// Sessions that have not ended.
     pub alive: Cell<u64>,
+    /// The way out.
+    pub doors: Doors,
     /// Ready subscribers missing in each group.
     pub absent: RefCell<HashMap<u32, u32>>,
     /// Window events of each stream: filled by this worker's publishers, replaced by what the coordinator announces.
@@ -86,6 +121,7 @@ impl Run {
             settled: Cell::default(),
             publishing: Cell::default(),
             alive: Cell::default(),
+            doors: Doors::default(),
             absent: RefCell::default(),
             published: RefCell::default(),
             ledger: RefCell::default(),
@@ -142,6 +178,16 @@ impl Run {
     /// End of the measured window, in ns from the start of the load.
     pub fn window_end_ns(&self) -> u64 {
         self.window_end_ns.get()
+    }
+
+    /// Subscribers that an event of this stream can reach: those that became ready.
+    pub fn audience(&self, stream: u32) -> u32 {
+        let absent = self.absent.borrow();
+        let missing = match absent.is_empty() {
+            true => 0,
+            false => absent.get(&self.spec.role(stream).group).copied().unwrap_or(0),
+        };
+        self.spec.subscribers_of(stream).saturating_sub(missing)
     }
 
     /// Settles what the ended subscribers were owed: each counts its own gaps against what was announced. What a

@@ -60,9 +60,15 @@ pub struct Session {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Connecting { deadline_ns: u64 },
+    Connecting {
+        deadline_ns: u64,
+    },
     Live,
-    Closing { deadline_ns: u64 },
+    /// It waits for its turn to close.
+    Leaving,
+    Closing {
+        deadline_ns: u64,
+    },
     Over,
 }
 
@@ -129,11 +135,12 @@ impl Session {
         for _ in 0..STEPS_PER_POLL {
             let moved = match self.stage {
                 Stage::Connecting { deadline_ns } => self.connect(cx, deadline_ns),
-                Stage::Live if self.run.phase() == Phase::End => self.begin_close(),
+                Stage::Live if self.run.phase() == Phase::End => self.leave(),
                 Stage::Live => {
                     let received = self.receive(cx);
                     self.send(cx) | received | self.wait(cx)
                 }
+                Stage::Leaving => self.begin_close(cx),
                 Stage::Closing { deadline_ns } => self.close(cx, deadline_ns),
                 Stage::Over => {
                     self.run.alive.set(self.run.alive.get() - 1);
@@ -437,8 +444,18 @@ impl Session {
         true
     }
 
-    fn begin_close(&mut self) -> bool {
+    /// The end of the cell: nothing is owed any more, and nothing measured depends on how the good-bye goes.
+    fn leave(&mut self) -> bool {
         self.stop_sending();
+        self.hand_in();
+        self.stage = Stage::Leaving;
+        true
+    }
+
+    fn begin_close(&mut self, cx: &Context<'_>) -> bool {
+        if !self.run.doors.enter(cx.waker()) {
+            return false;
+        }
         self.stage = Stage::Closing { deadline_ns: monotonic_ns() + CLOSE_PATIENCE.as_nanos() as u64 };
         true
     }
@@ -453,12 +470,19 @@ impl Session {
             Poll::Ready(Err(failure)) => self.run.recorder.borrow_mut().failure(&failure),
             Poll::Ready(Ok(())) => {}
         }
-        self.finish();
+        self.run.doors.left();
+        self.stage = Stage::Over;
         true
     }
 
-    /// Ends this client's life; what it is still owed is settled by `settle` when everything has been announced.
+    /// Ends this client's life before that of the cell.
     fn finish(&mut self) {
+        self.hand_in();
+        self.stage = Stage::Over;
+    }
+
+    /// What it is still owed is settled by `settle` when everything has been announced.
+    fn hand_in(&mut self) {
         self.set_online(false);
         let trackers = std::mem::take(&mut self.trackers);
         if self.role.subscribes {
@@ -466,7 +490,6 @@ impl Session {
             let account = Account { group: self.role.group, client: self.id, trackers, away };
             self.run.ledger.borrow_mut().push(account);
         }
-        self.stage = Stage::Over;
     }
 }
 

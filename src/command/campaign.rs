@@ -120,6 +120,7 @@ impl Campaign<'_> {
         fleet: impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>,
     ) -> Result<Run> {
         process::descriptor_limit();
+        self.check_room(&fleet)?;
         self.file.floor = Floor::load(&self.output.out);
         let store = Rc::new(RefCell::new(Store::create(&self.output.out, self.name, self.file)?));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -138,6 +139,20 @@ impl Campaign<'_> {
         let run = store.finish(if interrupted { RunStatus::Interrupted } else { RunStatus::Finished })?;
         report::save(&run, &dir)?;
         Ok(run)
+    }
+
+    /// Before anything is measured: whether this host can carry every cell.
+    fn check_room(&self, fleet: impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>) -> Result<()> {
+        for job in self.lanes.iter().flatten() {
+            if let Job::Load(spec) = job {
+                let (_sender, stop) = watch::channel(false);
+                let room = fleet(spec, stop)?.layout(spec);
+                room.with_context(|| {
+                    format!("this host cannot carry {} ({} clients)", spec.name, spec.clients)
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,9 +11,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::child::Process;
+use super::layout::{Layout, Room, Shortage, Site};
 use super::merge;
 use super::message::{FromWorker, Share, Start, ToWorker};
-use super::server::{Server, ServerChoice, ServerStats};
+use super::server::{ServerChoice, ServerStats};
+use super::servers::Servers;
 use crate::host::clock::monotonic_ns;
 use crate::host::process;
 use crate::host::strain::{Counters, HostStrain};
@@ -26,6 +28,9 @@ const GO_DELAY: Duration = Duration::from_millis(50);
 
 /// How long anything may take beyond the times that the cell itself sets.
 const SLACK: Duration = Duration::from_secs(15);
+
+/// What closing one client may take of all that the workers have.
+const FAREWELL_PER_CLIENT: Duration = Duration::from_micros(200);
 
 /// How a run's cells are measured.
 #[derive(Clone)]
@@ -70,6 +75,18 @@ impl Fleet {
         merge::cell(spec, status, started_unix_s, gathered)
     }
 
+    /// How a cell would be spread over processes.
+    ///
+    /// # Errors
+    /// What the host cannot carry.
+    pub fn layout(&self, spec: &CellSpec) -> Result<Layout, Shortage> {
+        let site = match &self.server {
+            ServerChoice::Start { .. } => Site::Own,
+            ServerChoice::Standing { address, .. } => Site::Standing(address.ip()),
+        };
+        Layout::of(spec, site, self.workers, &Room::read())
+    }
+
     async fn gather(
         &self,
         spec: &CellSpec,
@@ -77,20 +94,28 @@ impl Fleet {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
         let mut stop = self.stop.clone();
-        let mut server = tokio::select! {
-            server = Server::ready(&self.server) => server?,
+        let layout = self.layout(spec)?;
+        let mut servers = tokio::select! {
+            servers = Servers::ready(&self.server, layout.servers) => servers?,
             () = stopped(&mut stop) => { gathered.interrupted = true; return Ok(()); }
         };
         // One that rtbench did not start is read, not moved about.
-        if let Some(process) = &server.process {
-            pin(process.pid, 0);
-        }
-        let mut crew = Crew::start(self, spec, &server)?;
-        gathered.memory_empty_bytes = server.memory_bytes();
+        servers.pids().for_each(|pid| pin(pid, 0));
+        gathered.pinned = servers.pids().next().is_some();
+        let mut crew = Crew::start(self, layout.workers, gathered.pinned)?;
+        gathered.memory_empty_bytes = servers.memory_bytes();
         gathered.kernel_empty_bytes = process::kernel_slab_bytes();
         let before = Counters::read();
-        let mut conductor =
-            Conductor { fleet: self, spec, server: &mut server, crew: &mut crew, gathered, progress };
+        let mut conductor = Conductor {
+            fleet: self,
+            spec,
+            layout,
+            server_cpu_ns: None,
+            servers: &mut servers,
+            crew: &mut crew,
+            gathered,
+            progress,
+        };
         let measured = tokio::select! {
             measured = conductor.conduct() => measured,
             () = stopped(&mut stop) => { gathered.interrupted = true; Ok(()) }
@@ -100,9 +125,7 @@ impl Fleet {
             crew.stop_and_collect(gathered).await;
         }
         crew.end().await;
-        if let Some(process) = server.process.take() {
-            process.end().await;
-        }
+        servers.end().await;
         measured
     }
 }
@@ -121,6 +144,8 @@ pub(super) struct Gathered {
     pub server: Option<ServerCost>,
     pub host: HostStrain,
     pub interrupted: bool,
+    /// Servers and workers are tied to cores of their own.
+    pub pinned: bool,
 }
 
 impl Gathered {
@@ -137,6 +162,7 @@ impl Gathered {
             server: None,
             host: HostStrain::default(),
             interrupted: false,
+            pinned: false,
         }
     }
 }
@@ -163,8 +189,14 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 fn pin(pid: u32, nth: usize) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores > 1 {
-        process::pin(pid, if nth == 0 { 0 } else { 1 + (nth - 1) % (cores - 1) });
+        process::pin(pid, if nth == 0 { 0 } else { 1 + worker_core(nth as u32 - 1) });
     }
+}
+
+/// Which of the cores beside the servers' a worker is tied to.
+pub(super) fn worker_core(worker: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    worker as usize % cores.saturating_sub(1).max(1)
 }
 
 /// The workers of a cell.
@@ -176,14 +208,13 @@ struct Crew {
 }
 
 impl Crew {
-    fn start(fleet: &Fleet, spec: &CellSpec, server: &Server) -> Result<Crew> {
-        let count = fleet.workers.unwrap_or_else(|| workers_for(spec)).clamp(1, spec.groups());
+    fn start(fleet: &Fleet, count: u32, pinned: bool) -> Result<Crew> {
         let (sender, inbox) = mpsc::unbounded_channel();
         let mut processes = Vec::new();
         for index in 0..count as usize {
             let name = format!("worker {index}");
             let (process, mut lines) = Process::start(name, &fleet.program, &["worker".to_owned()])?;
-            if server.process.is_some() {
+            if pinned {
                 pin(process.pid, 1 + index);
             }
             processes.push(process);
@@ -201,6 +232,10 @@ impl Crew {
             });
         }
         Ok(Crew { done: vec![false; processes.len()], processes, inbox })
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        self.processes.iter().map(|process| process::resident_bytes(process.pid)).sum()
     }
 
     async fn say_all(&mut self, message: &ToWorker) -> Result<()> {
@@ -259,24 +294,21 @@ impl Crew {
     }
 }
 
-/// As many workers as there are cores beside the server's, or as the descriptors demand.
-fn workers_for(spec: &CellSpec) -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u32;
-    // Two descriptors a client: its connection, and one to publish with.
-    let demanded = u64::from(spec.clients)
-        .saturating_mul(2)
-        .div_ceil(process::descriptor_limit().saturating_sub(200).max(1));
-    cores.saturating_sub(1).max(1).max(demanded as u32)
-}
-
 /// One cell under way.
 struct Conductor<'a> {
     fleet: &'a Fleet,
     spec: &'a CellSpec,
-    server: &'a mut Server,
+    layout: Layout,
+    /// CPU time of the servers when the last second ended.
+    server_cpu_ns: Option<u64>,
+    servers: &'a mut Servers,
     crew: &'a mut Crew,
     gathered: &'a mut Gathered,
     progress: &'a mut dyn FnMut(Progress),
+}
+
+fn grown(from: Option<u64>, to: Option<u64>) -> Option<u64> {
+    Some(to?.saturating_sub(from?))
 }
 
 /// The server's figures at one end of the window.
@@ -297,7 +329,7 @@ impl Conductor<'_> {
     async fn conduct(&mut self) -> Result<()> {
         self.connect().await?;
         let idle =
-            Held { memory_bytes: self.server.memory_bytes(), kernel_bytes: process::kernel_slab_bytes() };
+            Held { memory_bytes: self.servers.memory_bytes(), kernel_bytes: process::kernel_slab_bytes() };
         let start_ns = monotonic_ns() + GO_DELAY.as_nanos() as u64;
         let opens = Instant::now() + GO_DELAY + Duration::from_secs_f64(self.spec.warmup_s);
         self.crew.say_all(&ToWorker::Go { start_ns }).await?;
@@ -310,7 +342,7 @@ impl Conductor<'_> {
     async fn next(&mut self, deadline: Instant, doing: &str) -> Result<(usize, FromWorker)> {
         tokio::select! {
             message = self.crew.next() => message,
-            obituary = self.server.ended() => Err(anyhow!("{obituary} in mid-run")),
+            obituary = self.servers.ended() => Err(anyhow!("{obituary} in mid-run")),
             () = sleep_until(deadline) => Err(anyhow!("the workers went silent ({doing})")),
         }
     }
@@ -324,9 +356,9 @@ impl Conductor<'_> {
                 run: self.gathered.run,
                 worker: worker as u32,
                 workers: workers as u32,
-                servers: vec![self.server.address],
-                host: self.server.host.clone(),
-                trust: self.server.trust.clone(),
+                servers: self.servers.endpoints(),
+                host: self.servers.host(),
+                sources: self.layout.sources,
                 headers: self.fleet.headers.clone(),
             };
             self.crew.processes[worker].say(&ToWorker::Start(Box::new(start))).await?;
@@ -377,6 +409,7 @@ impl Conductor<'_> {
             let (_, message) = tokio::select! {
                 () = sleep_until(reading.unwrap_or(deadline)), if reading.is_some() => {
                     readings.push(self.read().await);
+                    self.server_cpu_ns = readings.first().and_then(|opened| opened.cpu_ns);
                     continue;
                 }
                 message = self.next(deadline, "under load") => message?,
@@ -402,6 +435,11 @@ impl Conductor<'_> {
         if seconds[index].len() == self.crew.processes.len() {
             let mut interval = Second::merge(&std::mem::take(&mut seconds[index]))?;
             interval.at_s = interval.at_s.min(self.spec.duration_s);
+            let cpu_ns = self.servers.cpu_ns();
+            interval.server_cpu_ns = grown(self.server_cpu_ns, cpu_ns);
+            self.server_cpu_ns = cpu_ns;
+            interval.server_resident_bytes = self.servers.resident_bytes();
+            interval.generator_resident_bytes = self.crew.resident_bytes();
             self.gathered.seconds.push(interval.clone());
             (self.progress)(Progress::Second(interval));
         }
@@ -409,25 +447,25 @@ impl Conductor<'_> {
     }
 
     async fn read(&self) -> Reading {
-        let (cpu_ns, host_busy_ns) = (self.server.cpu_ns(), process::host_busy_ns());
-        Reading { cpu_ns, host_busy_ns, stats: self.server.stats().await }
+        let (cpu_ns, host_busy_ns) = (self.servers.cpu_ns(), process::host_busy_ns());
+        Reading { cpu_ns, host_busy_ns, stats: self.servers.stats().await }
     }
 
     fn note_server(&mut self, [opened, closed]: &[Reading; 2], idle: &Held) {
-        let grown = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
         self.gathered.server = Some(ServerCost {
             cpu_ns: grown(opened.cpu_ns, closed.cpu_ns),
             memory_empty_bytes: self.gathered.memory_empty_bytes,
             memory_idle_bytes: idle.memory_bytes,
-            memory_after_bytes: self.server.memory_bytes(),
+            memory_after_bytes: self.servers.memory_bytes(),
             kernel_empty_bytes: self.gathered.kernel_empty_bytes,
             kernel_idle_bytes: idle.kernel_bytes,
             kernel_after_bytes: process::kernel_slab_bytes(),
             host_busy_ns: grown(opened.host_busy_ns, closed.host_busy_ns),
             lookups: grown(opened.stats.lookups, closed.stats.lookups),
             published_bytes: grown(opened.stats.published_bytes, closed.stats.published_bytes),
-            // Less the one over which it was asked.
-            connections: closed.stats.connections.map(|open| open.saturating_sub(1)),
+            // Less those over which it was asked.
+            connections: closed.stats.connections.map(|open| open.saturating_sub(self.servers.count())),
+            servers: self.servers.count() as u32,
         });
     }
 
@@ -439,7 +477,8 @@ impl Conductor<'_> {
             let own = own.filter(|&(stream, _)| self.spec.role(stream).group as usize % workers == worker);
             self.crew.processes[worker].say(&ToWorker::Announce { streams: own.collect() }).await?;
         }
-        let deadline = Instant::now() + Duration::from_secs_f64(self.spec.drain_s) + SLACK;
+        let farewell = FAREWELL_PER_CLIENT * self.spec.clients;
+        let deadline = Instant::now() + Duration::from_secs_f64(self.spec.drain_s) + farewell + SLACK;
         while self.gathered.shares.len() < workers {
             if let (_, FromWorker::Done(share)) = self.next(deadline, "while draining").await? {
                 self.gathered.shares.push(*share);

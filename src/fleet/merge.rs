@@ -1,8 +1,9 @@
 //! From what the workers measured to the record of the cell. Pure: sums are added, histograms merged, nothing averaged.
 
+use std::collections::BTreeMap;
 use std::ops::Add;
 
-use super::coordinator::Gathered;
+use super::coordinator::{Gathered, worker_core};
 use super::message::Share;
 use crate::measure::cell::{
     Cell, Counts, Distribution, FailureCount, GeneratorCost, SCHEMA_VERSION, Status, Trust, TrustLevel, Wire,
@@ -31,7 +32,9 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         };
     let mut exchange = distribution(|share| &share.recorded.exchange);
     exchange.events = exchange.count;
-    let mut generator = generator(shares);
+    let mut spread = distribution(|share| &share.recorded.spread);
+    spread.events = spread.count;
+    let mut generator = generator(shares, gathered.pinned);
     generator.loop_lag = distribution(|share| &share.recorded.loop_lag);
     generator.loop_lag.events = generator.loop_lag.count;
     let mut cell = Cell {
@@ -41,6 +44,7 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         service: distribution(|share| &share.recorded.service),
         send_lag: distribution(|share| &share.recorded.send_lag),
         exchange,
+        spread,
         status,
         started_unix_s,
         measured_s: shares.iter().map(|share| share.window_ns).max().unwrap_or(0) as f64 / 1e9,
@@ -92,7 +96,7 @@ fn merge<'a>(
     Ok(samples.distribution(events))
 }
 
-fn generator(shares: &[Share]) -> GeneratorCost {
+fn generator(shares: &[Share], pinned: bool) -> GeneratorCost {
     let total = |of: fn(&Share) -> Option<u64>| {
         shares.iter().map(of).sum::<Option<u64>>().filter(|_| !shares.is_empty())
     };
@@ -105,13 +109,23 @@ fn generator(shares: &[Share]) -> GeneratorCost {
     GeneratorCost {
         workers: shares.len() as u32,
         cpu_ns: total(|share| share.cpu_ns),
-        busiest_share: largest(|share| share.cpu_ns),
+        busiest_share: busiest(shares, pinned),
         waiting_share: largest(|share| share.run_queue_delay_ns),
         demand_share: largest(|share| Some(share.cpu_ns? + share.run_queue_delay_ns?)),
         run_queue_delay_ns: total(|share| share.run_queue_delay_ns),
         memory_bytes: total(|share| share.memory_bytes),
         loop_lag: Distribution::default(),
     }
+}
+
+/// The largest share of a core that workers used: each alone, or all that are tied to the same core.
+fn busiest(shares: &[Share], pinned: bool) -> Option<f64> {
+    let mut cores = BTreeMap::new();
+    for share in shares {
+        let core = if pinned { worker_core(share.worker) } else { share.worker as usize };
+        *cores.entry(core).or_insert(0.0) += share.cpu_ns? as f64 / share.window_ns.max(1) as f64;
+    }
+    cores.into_values().max_by(f64::total_cmp)
 }
 
 /// The same failure of several workers is one row.

@@ -43,13 +43,22 @@ pub struct Start {
     /// Number of shares.
     pub workers: u32,
     /// Servers; group `g` belongs to the one at `g` modulo their number.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<Endpoint>,
     /// `Host` header, if it is not the address.
     pub host: Option<String>,
-    /// Whose certificates the servers have; `None` speaks without TLS.
-    pub trust: Option<Trust>,
+    /// Addresses that the clients connect from; 1 leaves the choice to the system.
+    pub sources: u32,
     /// Header lines of every HTTP request, each ending in CRLF.
     pub headers: String,
+}
+
+/// One server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whose certificate it has; `None` speaks without TLS.
+    pub trust: Option<Trust>,
 }
 
 /// From a worker.
@@ -90,6 +99,8 @@ pub enum FromWorker {
 /// What one worker measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Share {
+    /// Which share this is.
+    pub worker: u32,
     /// Events of the window by stream, as publishers (of any share, if announced) counted them.
     pub streams: Vec<(u32, u32)>,
     /// Counts and times.

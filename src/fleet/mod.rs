@@ -2,7 +2,9 @@
 
 pub(crate) mod child;
 pub mod coordinator;
+pub mod layout;
 mod merge;
 pub mod message;
 pub mod server;
+pub mod servers;
 pub mod worker;

@@ -182,6 +182,11 @@ impl Server {
         process::cpu_ns(self.pid?)
     }
 
+    /// Resident memory in bytes, if its process is known.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        process::resident_bytes(self.pid?)
+    }
+
     /// Private memory in bytes, if its process is known.
     pub fn memory_bytes(&self) -> Option<u64> {
         process::private_bytes(self.pid?)

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io::{BufRead, Write};
-use std::net::SocketAddr;
 use std::ops::Sub;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::message::{FromWorker, Share, Start, ToWorker};
+use super::layout;
+use super::message::{Endpoint, FromWorker, Share, Start, ToWorker};
 use crate::client::random::{self, Purpose};
 use crate::client::run::{Phase, Run};
 use crate::client::session::Session;
@@ -30,6 +30,15 @@ const SEND_GRACE_NS: u64 = 1_000_000_000;
 
 /// How long after the drain's deadline late deliveries are still watched for.
 const LATE_NS: u64 = 250_000_000;
+
+/// How long closing may go on without any client ending.
+const FAREWELL_NS: u64 = 2_000_000_000;
+
+/// Clients of a worker that may be connecting at the same time: more would only time out in the queue.
+const MOST_CONNECTING: u64 = 512;
+
+/// Until the ramp looks again whether somebody got in.
+const CROWD_PAUSE_NS: u64 = 500_000;
 
 /// Between two looks at whether something is complete.
 const LOOK_NS: u64 = 5_000_000;
@@ -155,10 +164,11 @@ impl Worker {
     fn new(start: Start) -> Result<Worker> {
         let protocol = protocol::find(&start.spec.protocol).context("unknown protocol")?;
         let timer = Timer::new().context("no descriptor for the timer")?;
-        let target = |&address: &SocketAddr| {
-            let host = start.host.clone().unwrap_or_else(|| address.to_string());
-            let tls = start.trust.as_ref().map(|trust| Tls::new(trust, &host)).transpose()?;
-            anyhow::Ok(Rc::new(Target { address, tls, host, headers: start.headers.clone() }))
+        let target = |server: &Endpoint| {
+            let host = start.host.clone().unwrap_or_else(|| server.address.to_string());
+            let tls = server.trust.as_ref().map(|trust| Tls::new(trust, &host)).transpose()?;
+            let headers = start.headers.clone();
+            anyhow::Ok(Rc::new(Target { address: server.address, tls, host, headers }))
         };
         Ok(Worker {
             link: start.spec.link.parse()?,
@@ -220,6 +230,10 @@ impl Worker {
             tokio::task::spawn_local(session.live());
             opened += 1;
             self.tell_connecting(&mut told_ns);
+            // A ramp steeper than the host makes no crowd at the server's door: it goes on as others get in.
+            while opened - self.run.settled.get() >= MOST_CONNECTING {
+                self.run.timer.sleep_until(monotonic_ns() + CROWD_PAUSE_NS).await;
+            }
         }
         while self.run.settled.get() < opened {
             self.run.timer.sleep_until(monotonic_ns() + LOOK_NS).await;
@@ -250,7 +264,7 @@ impl Worker {
         let members = spec.members(role.group);
         Seat {
             target: self.targets[role.group as usize % self.targets.len()].clone(),
-            source: None,
+            source: layout::source_of(client, self.start.sources),
             topics: if subscribes_to_topic { vec![topic.clone()] } else { Vec::new() },
             mesh: spec.peer_to_peer.then(|| Mesh {
                 group: topic.clone(),
@@ -314,11 +328,8 @@ impl Worker {
 
     /// Works out how many deliveries end a drain early.
     fn expect(&self, streams: &[(u32, u32)]) {
-        let absent = self.run.absent.borrow();
-        let owed = streams.iter().map(|&(stream, count)| {
-            let missing = absent.get(&self.run.spec.role(stream).group).copied().unwrap_or(0);
-            u64::from(count) * u64::from(self.run.spec.subscribers_of(stream).saturating_sub(missing))
-        });
+        let owed =
+            streams.iter().map(|&(stream, count)| u64::from(count) * u64::from(self.run.audience(stream)));
         self.expected.set(owed.sum());
     }
 
@@ -348,13 +359,13 @@ impl Worker {
     async fn finish(&mut self, interrupted: bool) {
         let end = self.read_all();
         self.run.advance(Phase::End);
-        let patience_ns = monotonic_ns() + Duration::from_secs(2).as_nanos() as u64;
-        self.look_until(patience_ns, || self.run.alive.get() == 0).await;
+        self.farewell().await;
         self.run.settle();
         let opened = self.opened.clone().unwrap_or_else(|| end.clone());
         let closed = self.closed.clone().unwrap_or_else(|| end.clone());
         let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
         say(&FromWorker::Done(Box::new(Share {
+            worker: self.start.worker,
             streams: self.own_streams(),
             recorded: self.run.recorder.borrow().report(),
             subscriber_wire: span(
@@ -375,6 +386,16 @@ impl Worker {
             window_ns: closed.at_ns - opened.at_ns,
             interrupted,
         })));
+    }
+
+    /// Waits until every client has ended, as long as some do.
+    async fn farewell(&self) {
+        while self.run.alive.get() > 0 {
+            let (alive, patience_ns) = (self.run.alive.get(), monotonic_ns() + FAREWELL_NS);
+            if !self.look_until(patience_ns, || self.run.alive.get() != alive).await {
+                return;
+            }
+        }
     }
 
     /// Also asks for packets, which takes longer than the ends of the window allow.
@@ -436,6 +457,8 @@ fn read_meter(meter: &Meter) -> Wire {
         datagrams_in: meter.datagrams_in.get(),
         datagrams_out: meter.datagrams_out.get(),
         stun_ip_bytes: meter.stun_ip_bytes.get(),
+        dtls_ip_bytes: meter.dtls_ip_bytes.get(),
+        sctp_control_ip_bytes: meter.sctp_control_ip_bytes.get(),
         exchanges_in_window: meter.exchanges.get(),
         empty_exchanges_in_window: meter.empty_exchanges.get(),
         ..Wire::default()

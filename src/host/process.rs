@@ -29,11 +29,40 @@ pub fn private_bytes(pid: u32) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
+/// Resident memory of a process in bytes, shared pages included: cheap to read, whatever the size.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    // SAFETY: no memory is involved.
+    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Some(pages * u64::try_from(page_bytes).ok()?)
+}
+
 /// Memory that the whole host's kernel holds in its slabs, in bytes: sockets, their buffers, and all else (`/proc/meminfo`).
 pub fn kernel_slab_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Slab:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Memory of the whole host that is free or can be freed, in bytes.
+pub fn available_memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Descriptors that all processes together may still open.
+pub fn descriptors_left() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").ok()?;
+    let mut numbers = text.split_whitespace().map(|word| word.parse::<u64>().ok());
+    let (open, unused, most) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    Some(most.saturating_sub(open - unused.min(open)))
+}
+
+/// Whether a port in TIME-WAIT may be taken again after a second; of connections within this host at least.
+pub fn time_wait_is_reused() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv4/tcp_tw_reuse").is_ok_and(|text| text.trim() != "0")
 }
 
 /// Time that all cores of the host together were busy so far, in ns; coarse by a tick of 10 ms for each core.

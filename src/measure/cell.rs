@@ -44,6 +44,9 @@ pub struct Cell {
     /// From asking to the answer, of each poll in the window that brought something, and of each held poll.
     #[serde(default)]
     pub exchange: Distribution,
+    /// From the first subscriber of an event to the last, of each event of the window that all of several received.
+    #[serde(default)]
+    pub spread: Distribution,
     /// Cost of the server, where rtbench can read it.
     pub server: Option<ServerCost>,
     /// Cost of the generator: all workers together, and the busiest.
@@ -82,6 +85,7 @@ impl Cell {
             service: Distribution::default(),
             send_lag: Distribution::default(),
             exchange: Distribution::default(),
+            spread: Distribution::default(),
             server: None,
             generator: GeneratorCost::default(),
             host: HostStrain::default(),
@@ -200,6 +204,10 @@ pub struct Wire {
     pub datagrams_out: u64,
     /// Bytes of IP packets that carried STUN (ICE's checks and keep-alives), both ways.
     pub stun_ip_bytes: u64,
+    /// The same of DTLS's handshakes and alerts.
+    pub dtls_ip_bytes: u64,
+    /// The same of SCTP's acknowledgements that travel alone, and heartbeats.
+    pub sctp_control_ip_bytes: u64,
     /// HTTP exchanges completed while the window was open.
     pub exchanges_in_window: u64,
     /// Polls among those that brought nothing.
@@ -254,6 +262,9 @@ pub struct ServerCost {
     pub published_bytes: Option<u64>,
     /// Connections open at the end of the window.
     pub connections: Option<u64>,
+    /// Server processes, over which groups are spread and of which the rest here is the sum; 0 in older records, which had one.
+    #[serde(default)]
+    pub servers: u32,
 }
 
 /// What the generator cost.
@@ -263,7 +274,8 @@ pub struct GeneratorCost {
     pub workers: u32,
     /// CPU time of all workers in the window, in ns.
     pub cpu_ns: Option<u64>,
-    /// Share of one core that the busiest worker used in the window, 0 to 1.
+    /// Share of one core that the busiest worker used in the window, 0 to 1; where workers are tied to cores, that all
+    /// workers of the busiest core used.
     pub busiest_share: Option<f64>,
     /// Time that workers were runnable and had no core, summed over the window, in ns.
     pub run_queue_delay_ns: Option<u64>,
@@ -312,6 +324,15 @@ pub struct Interval {
     pub p99_ns: Option<u64>,
     /// Largest response time in ns; empty without samples.
     pub max_ns: Option<u64>,
+    /// CPU time of the servers in it, in ns.
+    #[serde(default)]
+    pub server_cpu_ns: Option<u64>,
+    /// Resident memory of the servers at its end, in bytes.
+    #[serde(default)]
+    pub server_resident_bytes: Option<u64>,
+    /// Resident memory of the workers at its end, in bytes.
+    #[serde(default)]
+    pub generator_resident_bytes: Option<u64>,
 }
 
 /// Whether to believe a cell.
@@ -404,6 +425,8 @@ zip!(Wire {
     datagrams_in,
     datagrams_out,
     stun_ip_bytes,
+    dtls_ip_bytes,
+    sctp_control_ip_bytes,
     exchanges_in_window,
     empty_exchanges_in_window,
 });

@@ -107,11 +107,11 @@ pub(super) fn ip_overhead_per_delivery(cell: &Cell) -> Option<f64> {
     Some(ip_per_delivery(cell)? - payload)
 }
 
-/// ICE's checks and keep-alives among the bytes of IP packets; they come with time, not with messages.
-pub(super) fn stun_per_delivery(cell: &Cell) -> Option<f64> {
+/// What of the bytes of IP packets carried no message, of one kind; data channels only.
+pub(super) fn aside_per_delivery(cell: &Cell, of: fn(&Wire) -> u64) -> Option<f64> {
     let wire = &cell.subscriber_wire;
     (wire.datagrams_in + wire.datagrams_out > 0).then_some(())?;
-    per(wire.stun_ip_bytes as f64, cell.counts.delivered_all)
+    per(of(wire) as f64, cell.counts.delivered_all)
 }
 
 /// Bytes of IP packets beyond payload, both ways, per completed poll.

@@ -166,6 +166,10 @@ pub static ALL: &[Metric] = &[
         .bounded(|c| quantile_bounds(&c.service, 0.5)),
     noisy("service_p99_ms", "ms", Lower, "Receipt minus write, 99th percentile", |c| quantile(&c.service, 0.99))
         .bounded(|c| quantile_bounds(&c.service, 0.99)),
+    noisy("spread_p50_ms", "ms", Lower, "From an event's first subscriber to its last, median", |c| quantile(&c.spread, 0.5))
+        .bounded(|c| quantile_bounds(&c.spread, 0.5)),
+    noisy("spread_p99_ms", "ms", Lower, "From an event's first subscriber to its last, 99th percentile", |c| quantile(&c.spread, 0.99))
+        .bounded(|c| quantile_bounds(&c.spread, 0.99)),
     noisy("send_lag_p50_ms", "ms", Lower, "Write minus due time, median", |c| quantile(&c.send_lag, 0.5))
         .bounded(|c| quantile_bounds(&c.send_lag, 0.5)),
     noisy("send_lag_p99_ms", "ms", Lower, "Write minus due time, 99th percentile", |c| quantile(&c.send_lag, 0.99))
@@ -194,7 +198,9 @@ pub static ALL: &[Metric] = &[
     noisy("ip_bytes_per_delivery", "B", Lower, "All bytes of IP packets of a subscriber, both ways, payload included", layers::ip_per_delivery),
     noisy("ip_overhead_bytes_per_delivery", "B", Lower, "The same without payload", layers::ip_overhead_per_delivery),
     noisy("ip_overhead_bytes_per_exchange", "B", Lower, "Bytes of IP packets beyond payload, both ways, per poll", layers::ip_overhead_per_exchange),
-    noisy("stun_bytes_per_delivery", "B", Lower, "ICE's checks and keep-alives among them; datagrams only", layers::stun_per_delivery),
+    noisy("stun_bytes_per_delivery", "B", Lower, "ICE's checks and keep-alives among them; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.stun_ip_bytes)),
+    noisy("dtls_bytes_per_delivery", "B", Lower, "DTLS handshakes and alerts among them; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.dtls_ip_bytes)),
+    noisy("sctp_control_bytes_per_delivery", "B", Lower, "SCTP's acknowledgements that travel alone and its heartbeats among them; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.sctp_control_ip_bytes)),
     noisy("mesh_upload_bytes_per_s", "B/s", Lower, "What each participant of a mesh sends if all send this stream; peer to peer only", layers::mesh_upload_per_s),
     noisy("segments_per_delivery", "", Lower, "TCP segments or datagrams of a subscriber, both ways", layers::segments_per_delivery),
     noisy("headers_in_bytes_per_exchange", "B", Lower, "Beyond payload in a poll's answer", |c| layers::headers_per_exchange(c, In)),

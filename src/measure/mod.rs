@@ -13,6 +13,7 @@ pub mod run;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod source;
+pub(crate) mod spread;
 pub mod store;
 pub mod threshold;
 pub mod trust;

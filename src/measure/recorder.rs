@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::{Counts, Distribution, FailureCount, Interval};
 use super::delivery::Arrival;
+use super::spread::Spreads;
 use crate::protocol::Failure;
 use crate::stats::histogram::{self, HistogramError};
 
@@ -131,6 +132,7 @@ pub struct Recorder {
     send_lag: Samples,
     exchange: Samples,
     loop_lag: Samples,
+    spreads: Spreads,
     /// Largest distance of a reordered delivery to the highest sequence before it.
     reordered_by: u32,
     second: Samples,
@@ -153,6 +155,7 @@ impl Recorder {
             send_lag: Samples::default(),
             exchange: Samples::default(),
             loop_lag: Samples::default(),
+            spreads: Spreads::default(),
             reordered_by: 0,
             second: Samples::default(),
             second_published: 0,
@@ -220,6 +223,11 @@ impl Recorder {
         self.service.record(now_ns.saturating_sub(envelope.sent_ns));
     }
 
+    /// One of `subscribers` received an event of the window, for the first time.
+    pub fn reached(&mut self, envelope: &Envelope, now_ns: u64, subscribers: u32) {
+        self.spreads.see(envelope.stream, envelope.sequence, now_ns, subscribers);
+    }
+
     /// A delivery did not come within `ns` of its due time, when the waiting ended.
     pub fn timed_out(&mut self, ns: u64) {
         self.counts.censored += 1;
@@ -275,6 +283,7 @@ impl Recorder {
             send_lag: self.send_lag.distribution(0),
             exchange: self.exchange.distribution(0),
             loop_lag: self.loop_lag.distribution(0),
+            spread: self.spreads.samples.distribution(0),
             reordered_by: self.reordered_by,
             failures: self.failure_rows(),
             schedule_digest: self.schedule_digest,
@@ -307,6 +316,8 @@ pub struct Recorded {
     pub exchange: Distribution,
     /// How late the event loop came to what was due every few ms.
     pub loop_lag: Distribution,
+    /// From the first subscriber of an event to the last.
+    pub spread: Distribution,
     /// Largest distance of a reordered delivery to the highest sequence before it.
     pub reordered_by: u32,
     /// What went wrong.

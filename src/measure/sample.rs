@@ -40,6 +40,7 @@ pub(crate) fn cell(name: &str) -> Sample {
         service: Distribution::default(),
         send_lag: Distribution::default(),
         exchange: Distribution::default(),
+        spread: Distribution::default(),
         server: Some(ServerCost {
             memory_empty_bytes: Some(4_000_000),
             memory_idle_bytes: Some(14_000_000),

@@ -8,6 +8,13 @@ pub(super) const LONG_POLL: Protocol = Protocol {
     name: "long-poll",
     title: "Long polling",
     about: "asks, and is held until there is something new or the hold time is over; then asks again at once",
-    traits: Traits { polls: false, resumes: true, reconnects: true, binary: false, peer_to_peer: false },
+    traits: Traits {
+        polls: false,
+        resumes: true,
+        reconnects: true,
+        binary: false,
+        peer_to_peer: false,
+        in_band: false,
+    },
     open: |seat| Box::new(PollClient::open(Mode::Long, &seat)),
 };

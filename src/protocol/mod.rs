@@ -182,6 +182,8 @@ pub struct Traits {
     pub binary: bool,
     /// In the broadcast pattern its clients connect to each other.
     pub peer_to_peer: bool,
+    /// What it sends goes over the connection it receives on; others publish over one of their own.
+    pub in_band: bool,
 }
 
 /// The protocol of this name.

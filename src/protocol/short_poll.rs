@@ -8,6 +8,13 @@ pub(super) const SHORT_POLL: Protocol = Protocol {
     name: "short-poll",
     title: "Short polling",
     about: "asks at an interval for what is new; a fresh connection for every poll unless kept alive",
-    traits: Traits { polls: true, resumes: true, reconnects: true, binary: false, peer_to_peer: false },
+    traits: Traits {
+        polls: true,
+        resumes: true,
+        reconnects: true,
+        binary: false,
+        peer_to_peer: false,
+        in_band: false,
+    },
     open: |seat| Box::new(PollClient::open(Mode::Short, &seat)),
 };

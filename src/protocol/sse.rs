@@ -24,7 +24,14 @@ pub(super) const SSE: Protocol = Protocol {
     name: "sse",
     title: "Server-sent events",
     about: "one HTTP answer that does not end; reconnects by itself behind the last event; publishes by POST",
-    traits: Traits { polls: false, resumes: true, reconnects: true, binary: false, peer_to_peer: false },
+    traits: Traits {
+        polls: false,
+        resumes: true,
+        reconnects: true,
+        binary: false,
+        peer_to_peer: false,
+        in_band: false,
+    },
     open: |seat| Box::new(SseClient::open(&seat)),
 };
 

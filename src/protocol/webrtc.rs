@@ -31,7 +31,14 @@ pub(super) const WEBRTC: Protocol = Protocol {
     name: "webrtc",
     title: "WebRTC data channels",
     about: "messages over SCTP, DTLS and UDP, between clients or to the server; ordered and reliable, or not",
-    traits: Traits { polls: false, resumes: false, reconnects: false, binary: true, peer_to_peer: true },
+    traits: Traits {
+        polls: false,
+        resumes: false,
+        reconnects: false,
+        binary: true,
+        peer_to_peer: true,
+        in_band: true,
+    },
     open: |seat| Box::new(WebRtc::new(seat)),
 };
 

@@ -42,7 +42,14 @@ pub(super) const WEBSOCKET: Protocol = Protocol {
     name: "websocket",
     title: "WebSocket",
     about: "one upgraded connection, messages in both directions",
-    traits: Traits { polls: false, resumes: false, reconnects: false, binary: true, peer_to_peer: false },
+    traits: Traits {
+        polls: false,
+        resumes: false,
+        reconnects: false,
+        binary: true,
+        peer_to_peer: false,
+        in_band: true,
+    },
     open: |seat| Box::new(WebSocketClient::open(&seat)),
 };
 

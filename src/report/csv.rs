@@ -136,8 +136,12 @@ impl Format for Intervals {
             "response_p50_ms",
             "response_p99_ms",
             "response_max_ms",
+            "server_cpu_ms",
+            "server_resident_bytes",
+            "generator_resident_bytes",
         ])?;
         let ms = |ns: Option<u64>| field(ns.map(|ns| ns as f64 / 1e6));
+        let count = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
         for (cell, interval) in
             run.cells.iter().flat_map(|cell| cell.intervals.iter().map(move |i| (cell, i)))
         {
@@ -152,6 +156,9 @@ impl Format for Intervals {
                 ms(interval.p50_ns),
                 ms(interval.p99_ns),
                 ms(interval.max_ns),
+                ms(interval.server_cpu_ns),
+                count(interval.server_resident_bytes),
+                count(interval.generator_resident_bytes),
             ])?;
         }
         rows.flush()

@@ -25,7 +25,8 @@ macro_rules! builtins {
 }
 
 /// Every scenario that comes with the program.
-pub static BUILTINS: &[Builtin] = builtins!["broadcast", "echo", "fanout", "idle", "lossy", "poll-latency"];
+pub static BUILTINS: &[Builtin] =
+    builtins!["broadcast", "crowd", "echo", "fanout", "idle", "lossy", "million", "poll-latency"];
 
 /// Where a scenario's text came from, and the text: what errors point into and results keep verbatim.
 #[derive(Clone, Debug)]

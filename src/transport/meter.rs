@@ -41,6 +41,10 @@ pub struct Meter {
     pub datagrams_out: Tally,
     /// Bytes of IP packets that carried STUN, both ways: ICE's checks and keep-alives.
     pub stun_ip_bytes: Tally,
+    /// The same of DTLS's handshakes and alerts.
+    pub dtls_ip_bytes: Tally,
+    /// The same of what SCTP sends for itself: acknowledgements without a message, heartbeats.
+    pub sctp_control_ip_bytes: Tally,
     /// Packets of datagrams and of connections that are over.
     done: Cell<Packets>,
     /// Connections that are open, and the holes that others left.

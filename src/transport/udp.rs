@@ -216,7 +216,7 @@ impl Drop for Datagrams {
 
 fn count_in(meter: &Meter, from: SocketAddr, datagram: &[u8]) {
     let length = datagram.len() as u64;
-    count_stun(meter, datagram, from);
+    count_kind(meter, datagram, from);
     meter.datagrams_in.add(1);
     meter.wire_in_bytes.add(length);
     meter.socket_in_bytes.add(length);
@@ -225,18 +225,54 @@ fn count_in(meter: &Meter, from: SocketAddr, datagram: &[u8]) {
 
 fn count_out(meter: &Meter, to: SocketAddr, datagram: &[u8]) {
     let length = datagram.len();
-    count_stun(meter, datagram, to);
+    count_kind(meter, datagram, to);
     meter.datagrams_out.add(1);
     meter.wire_out_bytes.add(length as u64);
     meter.socket_out_bytes.add(length as u64);
     meter.add_packets(Packets::datagram_out(length as u64, IpHeader::of(to.ip())));
 }
 
-/// STUN shares the socket with DTLS, and is known by its first two bits (RFC 7983, section 7).
-fn count_stun(meter: &Meter, datagram: &[u8], peer: SocketAddr) {
-    if datagram.first().is_some_and(|first| *first < 4) {
-        let packet = Packets::datagram_in(datagram.len() as u64, IpHeader::of(peer.ip()));
-        meter.stun_ip_bytes.add(packet.ip_in_bytes);
+/// What carries no message is counted apart, as far as its outside tells what it is.
+fn count_kind(meter: &Meter, datagram: &[u8], peer: SocketAddr) {
+    let tally = match Carried::of(datagram) {
+        Carried::Stun => &meter.stun_ip_bytes,
+        Carried::Handshake => &meter.dtls_ip_bytes,
+        Carried::Control => &meter.sctp_control_ip_bytes,
+        Carried::Message => return,
+    };
+    tally.add(Packets::datagram_in(datagram.len() as u64, IpHeader::of(peer.ip())).ip_in_bytes);
+}
+
+/// What a datagram of a data channel carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    /// ICE's checks and keep-alives.
+    Stun,
+    /// DTLS that is not yet, or no more, application data.
+    Handshake,
+    /// SCTP's acknowledgements and heartbeats.
+    Control,
+    /// A message, or a part of one; acknowledgements may travel with it.
+    Message,
+}
+
+/// Header, nonce and tag of a DTLS 1.2 record with AES-GCM (RFC 6347, section 4.1; RFC 5288, section 3).
+const DTLS_RECORD_BYTES: usize = 13 + 8 + 16;
+
+/// SCTP's common header, a chunk of DATA without its data, and the least message that is taken for one: 20 B, which
+/// leaves room for the gaps that a lone acknowledgement lists (RFC 9260, sections 3.3.1 and 3.3.4).
+const LEAST_DATA_BYTES: usize = 12 + 16 + 20;
+
+impl Carried {
+    /// STUN and DTLS share the socket and are told by their first byte (RFC 7983, section 7), and DTLS's records by theirs
+    /// (RFC 6347, section 4.1). What lies within is encrypted: a datagram too short for a message has none.
+    fn of(datagram: &[u8]) -> Carried {
+        match datagram.first() {
+            Some(0..4) => Carried::Stun,
+            Some(20..=22 | 24..=26) => Carried::Handshake,
+            _ if datagram.len() < DTLS_RECORD_BYTES + LEAST_DATA_BYTES => Carried::Control,
+            _ => Carried::Message,
+        }
     }
 }
 

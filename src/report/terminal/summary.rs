@@ -82,6 +82,7 @@ fn latency(cell: &Cell) -> String {
         ms("p99", "response_p99_ms"),
         ms("p99.9", "response_p99_9_ms"),
         ms("max", "response_max_ms"),
+        ms("from first to last subscriber p99", "spread_p99_ms"),
         ms("send lag p99", "send_lag_p99_ms"),
     ];
     join(parts.iter().map(String::as_str), ", ")
