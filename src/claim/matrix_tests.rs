@@ -104,7 +104,7 @@ fn latency_on_loopback_leaves_the_rest_to_the_network() {
     let fast = find(&matrix(&[cell(1.0).build()]), "Latency", "websocket").clone();
     assert_eq!(fast.verdict.word(), "depends");
     assert!(fast.condition.contains("server and protocol take 0.3 ms of the 50 ms"), "{}", fast.condition);
-    assert!(fast.condition.contains("network adds less than 49.7 ms"), "{}", fast.condition);
+    assert!(fast.condition.contains("network adds less than 49.70 ms"), "{}", fast.condition);
     // Too slow without any network is too slow with one.
     let slow = find(&matrix(&[cell(1_000.0).build()]), "Latency", "websocket").clone();
     assert!(slow.condition.starts_with("6") && slow.verdict.word() == "not reproduced", "{}", slow.condition);
