@@ -123,15 +123,19 @@ impl Wire {
     /// The connection is broken.
     pub(crate) fn send_shared(&mut self, cx: &mut Context<'_>, pieces: &mut Vec<Bytes>) -> io::Result<()> {
         let mut written = 0;
+        let mut result = Ok(());
         while self.unsent.is_empty() && written < pieces.len() {
-            let (done, blocked) = self.write_pieces(cx, &mut pieces[written..])?;
-            written += done;
-            if blocked {
-                break;
+            match self.write_pieces(cx, &mut pieces[written..]) {
+                Ok((_, true)) => break,
+                Ok((done, false)) => written += done,
+                Err(error) => {
+                    // A connection that is broken keeps nothing.
+                    (written, result) = (pieces.len(), Err(error));
+                }
             }
         }
         self.unsent.extend(pieces.drain(..).skip(written));
-        Ok(())
+        result
     }
 
     /// Ready once everything sent is written.
