@@ -14,14 +14,13 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use tokio::task::JoinSet;
 
-use crate::accept;
 use crate::connection::Connections;
 use crate::fault::{self, Inlet};
 use crate::hub::{Batch, Hub};
-use crate::protocol::{self, Routes, Start};
+use crate::protocol::{self, Protocol, Routes, Start};
 use crate::request::{self, BadRequest};
 use crate::stats::{self, Kind, Metric, Stats, Values};
-use crate::{Config, Listeners};
+use crate::{Config, Listeners, accept, front};
 
 /// How long connections may take to end in good order when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(900);
@@ -99,13 +98,12 @@ impl From<Refusal> for Rejection {
     }
 }
 
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
+impl Rejection {
+    /// What the client is told.
+    pub(crate) fn status_and_text(&self) -> (StatusCode, String) {
         match self {
-            Rejection::Bad(bad) => (StatusCode::BAD_REQUEST, format!("{bad}\n")).into_response(),
-            Rejection::Refused(refusal) => {
-                (refusal.status(), format!("{}\n", refusal.reason())).into_response()
-            }
+            Rejection::Bad(bad) => (StatusCode::BAD_REQUEST, format!("{bad}\n")),
+            Rejection::Refused(refusal) => (refusal.status(), format!("{}\n", refusal.reason())),
         }
     }
 }
@@ -150,6 +148,20 @@ impl App {
         Ok(())
     }
 
+    /// A client asks for something to be published. `kind` is its content type.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(crate) fn publish_request(&self, topic: &str, kind: &[u8], payload: &[u8]) -> Result<(), Rejection> {
+        self.stats.publish_requests.add(1);
+        let topic = request::checked_topic(topic)?;
+        let binary = is_binary(kind);
+        if !binary && std::str::from_utf8(payload).is_err() {
+            return Err(BadRequest::NotUtf8.into());
+        }
+        Ok(self.publish(topic, payload, binary)?)
+    }
+
     /// Events are handed to the transport of one subscriber.
     pub(crate) fn delivering(&self, batch: &Batch) {
         let bytes = batch.events.iter().map(|event| event.payload.len() as u64).sum();
@@ -187,8 +199,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: impl Future<Out
     let mut start = Start { app: &app, udp: listeners.rtc, tasks: &mut tasks };
     let mut router = common_routes();
     for protocol in protocol::ALL {
-        router = (protocol.mount)(router, &mut start)?;
+        router = match protocol {
+            Protocol::Get(path, handler) => router.route(path, front::route(*handler)),
+            Protocol::Mounted(mount) => mount(router, &mut start)?,
+        };
     }
+    tasks.spawn(app.hub.clone().fan_out());
     let router = router
         .fallback(async || (StatusCode::NOT_FOUND, "no such path\n"))
         .layer(DefaultBodyLimit::max(app.config.max_payload_bytes))
@@ -223,18 +239,12 @@ async fn publish(
     headers: HeaderMap,
     payload: Bytes,
 ) -> Result<StatusCode, Rejection> {
-    app.stats.publish_requests.add(1);
-    let topic = request::topic(&topic)?;
-    let binary = is_binary(&headers);
-    if !binary && std::str::from_utf8(&payload).is_err() {
-        return Err(BadRequest::NotUtf8.into());
-    }
-    app.publish(&topic, &payload, binary)?;
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    app.publish_request(&topic, kind, &payload)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn is_binary(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+fn is_binary(kind: &[u8]) -> bool {
     let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default();
     kind.trim_ascii().eq_ignore_ascii_case(b"application/octet-stream")
 }

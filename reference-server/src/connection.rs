@@ -1,6 +1,5 @@
 //! The open connections of a server: who they are, and how they are told to end.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Context;
@@ -28,7 +27,8 @@ pub(crate) enum Order {
 /// One connection, of whatever transport. Everything that serves it holds it; it ends with the last of these.
 pub(crate) struct Connection {
     app: Arc<App>,
-    id: u64,
+    /// Its place among the connections.
+    place: usize,
     order: AtomicU8,
     waker: AtomicWaker,
     subscriber: OnceLock<Subscriber>,
@@ -46,14 +46,19 @@ impl Connection {
     pub(crate) fn open(app: &Arc<App>) -> Arc<Connection> {
         app.stats.connections.add(1);
         app.stats.connections_opened.add(1);
-        app.connections.insert(|id| Connection {
+        app.connections.insert(|place| Connection {
             app: app.clone(),
-            id,
+            place,
             order: AtomicU8::new(Order::Serve as u8),
             waker: AtomicWaker::new(),
             subscriber: OnceLock::new(),
             slow: OnceLock::new(),
         })
+    }
+
+    /// Its server.
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     /// What its server counts.
@@ -108,7 +113,7 @@ impl Drop for Connection {
         if let Some(subscriber) = self.subscriber.get() {
             self.app.stats.subscribers.of(subscriber.protocol).sub(1);
         }
-        self.app.connections.remove(self.id);
+        self.app.connections.remove(self.place);
     }
 }
 
@@ -121,9 +126,16 @@ pub(crate) struct Connections {
 
 #[derive(Default)]
 struct Open {
-    last_id: u64,
-    by_id: HashMap<u64, Weak<Connection>>,
+    /// Places are used again. A million of them grow by a copy, not by hashing each anew.
+    places: Vec<Weak<Connection>>,
+    free: Vec<usize>,
     stopping: bool,
+}
+
+impl Open {
+    fn is_empty(&self) -> bool {
+        self.places.len() == self.free.len()
+    }
 }
 
 impl Connections {
@@ -131,29 +143,33 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(&self, make: impl FnOnce(u64) -> Connection) -> Arc<Connection> {
+    fn insert(&self, make: impl FnOnce(usize) -> Connection) -> Arc<Connection> {
         let mut open = self.lock();
-        open.last_id += 1;
-        let id = open.last_id;
-        let connection = Arc::new(make(id));
+        let place = open.free.pop().unwrap_or(open.places.len());
+        let connection = Arc::new(make(place));
         if open.stopping {
             connection.tell(Order::Stop);
         }
-        open.by_id.insert(id, Arc::downgrade(&connection));
+        let weak = Arc::downgrade(&connection);
+        match open.places.get_mut(place) {
+            Some(free) => *free = weak,
+            None => open.places.push(weak),
+        }
         connection
     }
 
-    fn remove(&self, id: u64) {
+    fn remove(&self, place: usize) {
         let mut open = self.lock();
-        open.by_id.remove(&id);
-        if open.by_id.is_empty() {
+        open.places[place] = Weak::new();
+        open.free.push(place);
+        if open.is_empty() {
             self.empty.notify_waiters();
         }
     }
 
     /// Those open now. A copy, because the last owner of a connection takes the lock when it drops it.
     fn all(&self) -> Vec<Arc<Connection>> {
-        self.lock().by_id.values().filter_map(Weak::upgrade).collect()
+        self.lock().places.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Breaks every connection that holds a subscription.
@@ -181,7 +197,7 @@ impl Connections {
         loop {
             // Registered before looking.
             empty.as_mut().enable();
-            if self.lock().by_id.is_empty() {
+            if self.lock().is_empty() {
                 return;
             }
             empty.as_mut().await;

@@ -10,8 +10,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -56,7 +57,9 @@ pub struct Event {
     /// What was published, unchanged.
     pub payload: Bytes,
     /// The event as SSE sends it, made by the first subscriber that needs it.
-    pub(crate) sse: std::sync::OnceLock<Bytes>,
+    pub(crate) sse: OnceLock<Bytes>,
+    /// The same for WebSocket.
+    pub(crate) websocket: OnceLock<Bytes>,
 }
 
 /// A position in the stream of a hub's events, over any set of topics. Opaque to clients.
@@ -98,12 +101,50 @@ pub struct Hub {
     limits: Limits,
     stats: Arc<Stats>,
     state: Mutex<State>,
+    /// Wakes the task that fans out.
+    fan_out: AtomicWaker,
 }
 
 #[derive(Default)]
 struct State {
     last_id: u64,
-    topics: HashMap<Box<str>, Topic>,
+    topics: Topics,
+    /// Whether there is a task that fans out; else whoever publishes wakes everybody.
+    fans_out: bool,
+    /// Topics with a pass under way, in turn.
+    passes: VecDeque<usize>,
+}
+
+/// Topics by name and by index. None is ever forgotten.
+#[derive(Default)]
+struct Topics {
+    indices: HashMap<Box<str>, usize>,
+    topics: Vec<Topic>,
+}
+
+impl Topics {
+    fn get(&self, name: &str) -> Option<&Topic> {
+        self.indices.get(name).map(|&index| &self.topics[index])
+    }
+
+    /// The index of a topic that comes to be if it did not exist.
+    fn index(&mut self, name: &str) -> usize {
+        if let Some(&index) = self.indices.get(name) {
+            return index;
+        }
+        self.topics.push(Topic::default());
+        self.indices.insert(name.into(), self.topics.len() - 1);
+        self.topics.len() - 1
+    }
+}
+
+/// A walk over a topic's subscribers that wakes each. From the last to the first: who leaves gives its place to the
+/// last, which was woken already, and who comes is at the end and needs no waking.
+struct Pass {
+    /// Those before this index are still to be woken.
+    left: usize,
+    /// Something was published meanwhile, so that another pass must follow.
+    again: bool,
 }
 
 #[derive(Default)]
@@ -114,6 +155,7 @@ struct Topic {
     /// Id of the newest event that fell out of the ring.
     evicted_id: u64,
     subscribers: Vec<Arc<Seat>>,
+    pass: Option<Pass>,
 }
 
 impl Topic {
@@ -164,8 +206,13 @@ impl Signal {
 /// Position of the seat of one who watches and does not take: never behind.
 const WATCHER: u64 = u64::MAX;
 
+/// Subscribers woken in one go. What else there is to do, an echo say, waits for no more than these.
+const SLICE: usize = 64;
+
 /// A live subscriber's place at one topic.
 struct Seat {
+    /// Index of the topic.
+    topic: usize,
     signal: Arc<Signal>,
     /// Ordinal of the next event it wants.
     next: AtomicU64,
@@ -187,7 +234,7 @@ impl Hub {
     /// An empty hub. `id` tells its cursors from those of other hubs; draw it at random.
     pub fn new(id: u32, limits: Limits, stats: Arc<Stats>) -> Arc<Hub> {
         let limits = Limits { queue_events: limits.queue_events.min(limits.history_events), ..limits };
-        Arc::new(Hub { id, limits, stats, state: Mutex::default() })
+        Arc::new(Hub { id, limits, stats, state: Mutex::default(), fan_out: AtomicWaker::new() })
     }
 
     /// The counters this hub keeps up to date.
@@ -205,15 +252,33 @@ impl Hub {
         self.stats.published.add(1);
         self.stats.published_bytes.add(payload.len() as u64);
         let mut state = self.lock();
+        let state = &mut *state;
         state.last_id += 1;
         let id = state.last_id;
-        let topic = topic_entry(&mut state.topics, topic);
+        let index = state.topics.index(topic);
+        let topic = &mut state.topics.topics[index];
         if topic.ring.len() >= self.limits.history_events.max(1) {
             topic.evicted_id = topic.ring.pop_front().map_or(0, |event| event.id);
         }
-        topic.ring.push_back(Arc::new(Event { id, binary, payload, sse: Default::default() }));
+        let (sse, websocket) = Default::default();
+        topic.ring.push_back(Arc::new(Event { id, binary, payload, sse, websocket }));
         topic.published += 1;
-        for seat in &topic.subscribers {
+        let everybody = 0..topic.subscribers.len();
+        if let Some(pass) = &mut topic.pass {
+            pass.again = true;
+        } else if state.fans_out && everybody.len() > SLICE {
+            topic.pass = Some(Pass { left: everybody.len(), again: false });
+            state.passes.push_back(index);
+            self.fan_out.wake();
+        } else {
+            self.wake(topic, everybody);
+        }
+        Cursor { hub: self.id, after: id }
+    }
+
+    /// Wakes some of a topic's subscribers.
+    fn wake(&self, topic: &Topic, which: Range<usize>) {
+        for seat in &topic.subscribers[which] {
             if self.limits.slow == SlowPolicy::Disconnect
                 && topic.depth(seat) > self.limits.queue_events as u64
             {
@@ -222,7 +287,39 @@ impl Hub {
             seat.signal.published.store(true, Relaxed);
             seat.signal.waker.wake();
         }
-        Cursor { hub: self.id, after: id }
+    }
+
+    /// Wakes the subscribers of large topics, a slice at a time, and lets everybody else have a turn in between.
+    /// Without a task that runs this, a publication wakes all at once.
+    pub(crate) fn fan_out(self: Arc<Self>) -> impl Future<Output = ()> {
+        self.lock().fans_out = true;
+        async move {
+            loop {
+                std::future::poll_fn(|cx| self.poll_slice(cx)).await;
+                // Behind what the sockets have brought meanwhile.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Wakes the next slice, once there is one.
+    fn poll_slice(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // Registered before looking, so that a publication between the two is not slept through.
+        self.fan_out.register(cx.waker());
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(index) = state.passes.pop_front() else { return Poll::Pending };
+        let topic = &mut state.topics.topics[index];
+        let Some(Pass { left, again }) = topic.pass.take() else { return Poll::Ready(()) };
+        let end = left.min(topic.subscribers.len());
+        let start = end.saturating_sub(SLICE);
+        self.wake(topic, start..end);
+        let left = if start == 0 && again { topic.subscribers.len() } else { start };
+        if left > 0 {
+            topic.pass = Some(Pass { left, again: again && start > 0 });
+            state.passes.push_back(index);
+        }
+        Poll::Ready(())
     }
 
     /// The cursor behind every event so far: who starts here receives only what comes next.
@@ -271,7 +368,7 @@ impl Hub {
     /// Watches `topics` without taking from them; for held polls, which read.
     pub(crate) fn watch(self: &Arc<Self>, topics: &[impl AsRef<str>]) -> Watch {
         let subscription = self.subscribe(topics, None);
-        for (_, seat) in &subscription.seats {
+        for seat in &subscription.seats {
             seat.next.store(WATCHER, Relaxed);
         }
         Watch(subscription)
@@ -285,29 +382,22 @@ impl Hub {
     /// How far live subscribers lie behind, in events: the sum over all and the largest.
     pub fn queue_depths(&self) -> (u64, u64) {
         let state = self.lock();
-        let depths =
-            state.topics.values().flat_map(|topic| topic.subscribers.iter().map(|seat| topic.depth(seat)));
+        let topics = state.topics.topics.iter();
+        let depths = topics.flat_map(|topic| topic.subscribers.iter().map(|seat| topic.depth(seat)));
         depths.fold((0, 0), |(sum, max), depth| (sum + depth, max.max(depth)))
     }
 
     /// Number of topics that were ever published to or subscribed.
     pub fn topics(&self) -> usize {
-        self.lock().topics.len()
+        self.lock().topics.topics.len()
     }
-}
-
-fn topic_entry<'a>(topics: &'a mut HashMap<Box<str>, Topic>, name: &str) -> &'a mut Topic {
-    if !topics.contains_key(name) {
-        topics.insert(name.into(), Topic::default());
-    }
-    topics.get_mut(name).unwrap_or_else(|| unreachable!("just inserted"))
 }
 
 /// A live subscriber: a position in each of its topics, and the task to wake. Ends when dropped.
 pub struct Subscription {
     hub: Arc<Hub>,
     signal: Arc<Signal>,
-    seats: Vec<(Box<str>, Arc<Seat>)>,
+    seats: Vec<Arc<Seat>>,
     after: u64,
     missed: u64,
 }
@@ -335,12 +425,13 @@ impl Subscription {
 
     /// Follows one more topic, behind `cursor` or from now on.
     pub fn add(&mut self, name: &str, cursor: Option<Cursor>) {
-        if self.seats.iter().any(|(own, _)| **own == *name) {
-            return;
-        }
         let mut state = self.hub.lock();
         let last_id = state.last_id;
-        let topic = topic_entry(&mut state.topics, name);
+        let index = state.topics.index(name);
+        if self.seats.iter().any(|own| own.topic == index) {
+            return;
+        }
+        let topic = &mut state.topics.topics[index];
         let start = cursor.map(|cursor| self.hub.own(cursor));
         if self.seats.is_empty() {
             self.after = start.unwrap_or(last_id);
@@ -353,12 +444,14 @@ impl Subscription {
             }
         };
         let seat = Arc::new(Seat {
+            topic: index,
             signal: self.signal.clone(),
             next: AtomicU64::new(next),
             at: topic.subscribers.len().into(),
         });
         topic.subscribers.push(seat.clone());
-        self.seats.push((name.into(), seat));
+        drop(state);
+        self.seats.push(seat);
     }
 
     /// The cursor behind everything this subscriber has taken.
@@ -371,25 +464,33 @@ impl Subscription {
     /// # Errors
     /// `TooSlow` if the policy ends this subscriber.
     pub fn take(&mut self, max_events: usize) -> Result<Batch, TooSlow> {
+        let mut batch = Batch::default();
+        self.take_into(&mut batch, max_events)?;
+        Ok(batch)
+    }
+
+    /// The same into a batch that was used before, whose memory is used again.
+    fn take_into(&mut self, batch: &mut Batch, max_events: usize) -> Result<(), TooSlow> {
+        batch.events.clear();
+        batch.missed = std::mem::take(&mut self.missed);
         if self.signal.too_slow.load(Relaxed) {
             return Err(TooSlow);
         }
-        let mut batch = Batch { missed: std::mem::take(&mut self.missed), events: Vec::new() };
         let state = self.hub.lock();
         // All topics are cut at one id, so that the ids of a batch rise and its last one is a cursor over all of them.
         let mut cut = state.last_id;
-        for (name, seat) in &self.seats {
-            let Some(topic) = state.topics.get(name) else { continue };
+        for seat in &self.seats {
+            let topic = &state.topics.topics[seat.topic];
             let missed = skip_excess(topic, seat, &self.hub.limits);
             batch.missed += missed;
             self.hub.stats.dropped.add(missed);
             let last = topic.index_of(seat).saturating_add(max_events - 1);
             cut = topic.ring.get(last).map_or(cut, |event| cut.min(event.id));
         }
-        for (name, seat) in &self.seats {
-            let Some(topic) = state.topics.get(name) else { continue };
+        for seat in &self.seats {
+            let topic = &state.topics.topics[seat.topic];
             let before = batch.events.len();
-            let wanted = topic.ring.iter().skip(topic.index_of(seat));
+            let wanted = topic.ring.range(topic.index_of(seat)..);
             batch.events.extend(wanted.take_while(|event| event.id <= cut).cloned());
             seat.next.fetch_add((batch.events.len() - before) as u64, Relaxed);
         }
@@ -397,18 +498,23 @@ impl Subscription {
             batch.events.sort_unstable_by_key(|event| event.id);
         }
         self.after = cut;
-        Ok(batch)
+        Ok(())
     }
 
-    /// Waits until there is something to take, then takes it.
+    /// Waits until there is something to take, then takes it, into a batch whose memory is used again.
     ///
     /// # Errors
     /// `TooSlow` if the policy ends this subscriber.
-    pub fn poll_take(&mut self, cx: &mut Context<'_>, max_events: usize) -> Poll<Result<Batch, TooSlow>> {
+    pub fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        max_events: usize,
+    ) -> Poll<Result<(), TooSlow>> {
         // Registered before looking, so that an event between the two is not slept through.
         self.signal.waker.register(cx.waker());
-        match self.take(max_events) {
-            Ok(batch) if batch.events.is_empty() && batch.missed == 0 => Poll::Pending,
+        match self.take_into(batch, max_events) {
+            Ok(()) if batch.events.is_empty() && batch.missed == 0 => Poll::Pending,
             taken => Poll::Ready(taken),
         }
     }
@@ -424,8 +530,8 @@ fn skip_excess(topic: &Topic, seat: &Seat, limits: &Limits) -> u64 {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut state = self.hub.lock();
-        for (name, seat) in &self.seats {
-            let Some(topic) = state.topics.get_mut(name) else { continue };
+        for seat in &self.seats {
+            let topic = &mut state.topics.topics[seat.topic];
             let at = seat.at.load(Relaxed);
             topic.subscribers.swap_remove(at);
             if let Some(moved) = topic.subscribers.get(at) {

@@ -1,7 +1,7 @@
 //! The server that rtbench measures by default. It speaks the contract in this crate's README over five protocols.
 //!
 //! ```text
-//! listeners -> app (accept loop, routes) -> protocol/* -> hub -> protocol/* of every subscriber
+//! listeners -> accept -> front (HTTP/1.1; the rest by hyper and axum) -> protocol/* -> hub -> protocol/* of every subscriber
 //! ```
 //!
 //! `envelope` is the one definition of a measured message, linked by both ends; the server itself never reads it.
@@ -18,12 +18,14 @@ mod app;
 mod connection;
 pub mod envelope;
 mod fault;
+mod front;
 pub mod hub;
 mod protocol;
 mod request;
 pub mod rtc;
 pub mod stats;
 pub mod tls;
+mod wire;
 
 pub use app::run;
 
@@ -93,7 +95,7 @@ pub struct Listeners {
 }
 
 /// Connections that may wait to be accepted. The system caps it (`net.core.somaxconn`).
-const BACKLOG: i32 = 16_384;
+const BACKLOG: i32 = 65_535;
 
 impl Listeners {
     /// Binds one TCP and `rtc_sockets` UDP sockets at `address`; with port 0 each gets one of its own, else the UDP
@@ -105,6 +107,8 @@ impl Listeners {
         let http = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         http.set_reuse_address(true)?;
         http.set_nonblocking(true)?;
+        // What is accepted inherits it, on Linux.
+        http.set_tcp_nodelay(true)?;
         http.bind(&address.into())?;
         http.listen(BACKLOG)?;
         let rtc = (0..rtc_sockets).map(|index| bind_udp(address, index)).collect::<io::Result<_>>()?;

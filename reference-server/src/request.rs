@@ -31,12 +31,14 @@ pub(crate) enum BadRequest {
 }
 
 /// The topic's name, if it is one.
+pub(crate) fn checked_topic(name: &str) -> Result<&str, BadRequest> {
+    let is_one = (1..=MAX_TOPIC_CHARS).contains(&name.len()) && name.bytes().all(is_token_byte);
+    if is_one { Ok(name) } else { Err(BadRequest::Topic) }
+}
+
+/// The same, to keep.
 pub(crate) fn topic(name: &str) -> Result<Box<str>, BadRequest> {
-    if (1..=MAX_TOPIC_CHARS).contains(&name.len()) && name.bytes().all(is_token_byte) {
-        Ok(name.into())
-    } else {
-        Err(BadRequest::Topic)
-    }
+    checked_topic(name).map(Into::into)
 }
 
 /// The cursor that `text` stands for.

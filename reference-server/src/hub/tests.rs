@@ -111,7 +111,7 @@ fn those_who_stay_are_served_after_others_left() {
         for subscription in &mut live {
             assert_eq!(payloads(&subscription.take(usize::MAX).unwrap()), [gone as u8]);
         }
-        assert_eq!(hub.lock().topics["t"].subscribers.len(), live.len());
+        assert_eq!(hub.lock().topics.get("t").unwrap().subscribers.len(), live.len());
     }
 }
 

@@ -1,5 +1,6 @@
 //! The conversation on a two-way message channel. WebSocket and data channels differ only in how they frame it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Refusal};
-use crate::hub::{SlowPolicy, Subscription, TooSlow};
+use crate::hub::{Batch, Event, SlowPolicy, Subscription, TooSlow};
 use crate::request::{self, BadRequest, Subscribe};
 
 /// Events taken from the hub in one go. Small enough that thousands of subscribers take turns, large enough that
@@ -19,12 +20,31 @@ const BATCH_EVENTS: usize = 32;
 const COMMAND_PREFIX: &[u8] = b"{\"op\":";
 
 /// One message for the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outgoing {
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// What others get as well.
+    Event(Arc<Event>),
+    /// Its own.
+    Reply(Reply),
+}
+
+/// An echo, or the answer to a command.
+#[derive(Debug)]
+pub(crate) struct Reply {
     /// The message, without any framing. UTF-8 unless `binary`.
     pub(crate) payload: Bytes,
     /// Whether it goes as a binary message.
     pub(crate) binary: bool,
+}
+
+impl Outgoing {
+    /// The message, without any framing, and whether it goes as a binary one; else it is UTF-8.
+    pub(crate) fn message(&self) -> (&Bytes, bool) {
+        match self {
+            Outgoing::Event(event) => (&event.payload, event.binary),
+            Outgoing::Reply(reply) => (&reply.payload, reply.binary),
+        }
+    }
 }
 
 /// Where a client's messages go.
@@ -40,7 +60,7 @@ pub(crate) struct Conversation {
     subscription: Subscription,
     outlet: Outlet,
     /// Answers to commands, and echoes; at most `Limits::queue_events`, like the events of a topic.
-    replies: VecDeque<Outgoing>,
+    replies: VecDeque<Reply>,
     /// Replies that fell out of the queue and that the client was not told of yet.
     replies_missed: u64,
     /// The queue overflowed and the policy is to disconnect.
@@ -64,11 +84,16 @@ enum Answer<'a> {
 }
 
 impl Answer<'_> {
-    fn encode(&self) -> Outgoing {
+    fn encode(&self) -> Reply {
         let text =
             serde_json::to_vec(self).unwrap_or_else(|_| unreachable!("strings and numbers are always JSON"));
-        Outgoing { payload: text.into(), binary: false }
+        Reply { payload: text.into(), binary: false }
     }
+}
+
+thread_local! {
+    /// Events on their way from the hub.
+    static BATCH: Cell<Batch> = const { Cell::new(Batch { events: Vec::new(), missed: 0 }) };
 }
 
 impl Conversation {
@@ -106,7 +131,7 @@ impl Conversation {
             Outlet::Echo => {
                 self.app.admit(payload.len(), binary)?;
                 self.app.count_echo(&payload);
-                self.reply(Outgoing { payload, binary });
+                self.reply(Reply { payload, binary });
                 Ok(())
             }
         }
@@ -126,20 +151,28 @@ impl Conversation {
             return Poll::Ready(Err(TooSlow));
         }
         let before = out.len();
+        let missed = |count| Outgoing::Reply(Answer::Missed { count }.encode());
         if self.replies_missed > 0 {
-            out.push(Answer::Missed { count: std::mem::take(&mut self.replies_missed) }.encode());
+            out.push(missed(std::mem::take(&mut self.replies_missed)));
         }
-        out.extend(self.replies.drain(..self.replies.len().min(BATCH_EVENTS)));
-        if let Poll::Ready(batch) = self.subscription.poll_take(cx, BATCH_EVENTS) {
-            let batch = batch?;
+        let replies = self.replies.len().min(BATCH_EVENTS);
+        out.extend(self.replies.drain(..replies).map(Outgoing::Reply));
+        let mut batch = BATCH.take();
+        if let Poll::Ready(taken) = self.subscription.poll_take(cx, &mut batch, BATCH_EVENTS) {
+            taken?;
             self.app.delivering(&batch);
             if batch.missed > 0 {
-                out.push(Answer::Missed { count: batch.missed }.encode());
+                out.push(missed(batch.missed));
             }
-            let events = batch.events.iter();
-            out.extend(events.map(|event| Outgoing { payload: event.payload.clone(), binary: event.binary }));
+            out.extend(batch.events.drain(..).map(Outgoing::Event));
         }
+        BATCH.set(batch);
         if out.len() > before { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Whether some more messages can be taken before any is given out, and no reply be lost for it.
+    pub(crate) fn has_room(&self) -> bool {
+        self.replies.len() < self.app.config.limits.queue_events
     }
 
     /// Ready once the policy disconnects this client. For transports that cannot take because they cannot write.
@@ -147,7 +180,7 @@ impl Conversation {
         if self.too_slow { Poll::Ready(TooSlow) } else { self.subscription.signal().poll_too_slow(cx) }
     }
 
-    fn obey(&mut self, text: &[u8]) -> Outgoing {
+    fn obey(&mut self, text: &[u8]) -> Reply {
         let answer = match serde_json::from_slice(text) {
             Ok(Command::Subscribe { topics, after }) => self.follow(&topics, after.as_deref()),
             Ok(Command::Publish { topic }) => request::topic(&topic).map(|name| {
@@ -159,7 +192,7 @@ impl Conversation {
         answer.unwrap_or_else(|bad| Answer::Error { reason: bad.to_string() }.encode())
     }
 
-    fn follow(&mut self, topics: &[String], after: Option<&str>) -> Result<Outgoing, BadRequest> {
+    fn follow(&mut self, topics: &[String], after: Option<&str>) -> Result<Reply, BadRequest> {
         let after = after.map(request::cursor).transpose()?;
         // All are checked before the first is followed: a command is obeyed as a whole or not at all.
         let topics = topics.iter().map(|name| request::topic(name)).collect::<Result<Vec<_>, _>>()?;
@@ -169,7 +202,7 @@ impl Conversation {
         Ok(Answer::Subscribe { cursor: self.subscription.cursor().to_string() }.encode())
     }
 
-    fn reply(&mut self, reply: Outgoing) {
+    fn reply(&mut self, reply: Reply) {
         let limits = &self.app.config.limits;
         if self.replies.len() >= limits.queue_events.max(1) {
             self.app.stats.dropped.add(1);
@@ -205,7 +238,8 @@ mod tests {
     fn outgoing(conversation: &mut Conversation) -> Poll<Result<Vec<String>, TooSlow>> {
         let mut out = Vec::new();
         let result = conversation.poll_outgoing(&mut Context::from_waker(Waker::noop()), &mut out);
-        let texts = out.iter().map(|message| String::from_utf8(message.payload.to_vec()).unwrap()).collect();
+        let texts =
+            out.iter().map(|message| String::from_utf8(message.message().0.to_vec()).unwrap()).collect();
         result.map(|result| result.map(|()| texts))
     }
 

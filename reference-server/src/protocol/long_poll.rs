@@ -7,31 +7,49 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::app::App;
+use super::{Id, poll};
 use crate::connection::{Connection, Order};
-use crate::hub::{Batch, Cursor};
+use crate::front::Reply;
+use crate::hub::{Batch, Cursor, Watch};
 
 /// Longest hold. A client may ask for more than a clock can count.
 const MAX_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(super) async fn read(
-    app: &Arc<App>,
-    connection: &Connection,
-    topics: &[Box<str>],
+pub(super) fn read(
+    connection: &Arc<Connection>,
+    topics: Vec<Box<str>>,
     after: Option<Cursor>,
     hold: Duration,
-) -> (Batch, Cursor) {
+) -> Reply {
+    let app = connection.app();
     let end = Instant::now() + hold.min(MAX_HOLD);
     // Watched before the first look, so that an event between look and wait is not slept through.
-    let watch = app.hub.watch(topics);
-    let mut found = app.hub.read(topics, after.unwrap_or_else(|| app.hub.now()));
+    let watch = app.hub.watch(&topics);
+    let found = app.hub.read(&topics, after.unwrap_or_else(|| app.hub.now()));
+    if !found.0.events.is_empty() {
+        return Reply::Full(poll::answer(app, Id::LongPoll, found));
+    }
+    let connection = connection.clone();
+    Reply::Held(Box::pin(async move {
+        let found = held(&connection, &watch, &topics, found, end).await;
+        poll::answer(connection.app(), Id::LongPoll, found)
+    }))
+}
+
+async fn held(
+    connection: &Connection,
+    watch: &Watch,
+    topics: &[Box<str>],
+    mut found: (Batch, Cursor),
+    end: Instant,
+) -> (Batch, Cursor) {
     while found.0.events.is_empty() {
         let published = poll_fn(|cx| match connection.order(cx) {
             Order::Serve => watch.poll_published(cx).map(Ok),
             _ => Poll::Ready(Err(Stopped)),
         });
         match timeout_at(end, published).await {
-            Ok(Ok(())) => found = app.hub.read(topics, found.1),
+            Ok(Ok(())) => found = connection.app().hub.read(topics, found.1),
             Ok(Err(Stopped)) | Err(_) => break,
         }
     }

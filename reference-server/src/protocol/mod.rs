@@ -8,6 +8,7 @@ use axum::Router;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::front::Handler;
 
 pub(crate) mod channel;
 mod long_poll;
@@ -21,9 +22,11 @@ mod websocket;
 pub(crate) type Routes = Router<Arc<App>>;
 
 /// One way to subscribe.
-pub(crate) struct Protocol {
-    /// Puts its routes on the router and starts what it needs in the background.
-    pub(crate) mount: fn(Routes, &mut Start<'_>) -> io::Result<Routes>,
+pub(crate) enum Protocol {
+    /// By GET requests for a path, which a handler answers.
+    Get(&'static str, Handler),
+    /// By routes of its own: puts them on the router and starts what they need in the background.
+    Mounted(fn(Routes, &mut Start<'_>) -> io::Result<Routes>),
 }
 
 /// What a protocol may use when the server starts.
@@ -70,8 +73,8 @@ ids! {
 
 /// All protocols. Short and long polling share a URL and so a row.
 pub(crate) static ALL: &[Protocol] = &[
-    Protocol { mount: poll::mount },
-    Protocol { mount: sse::mount },
-    Protocol { mount: websocket::mount },
-    Protocol { mount: webrtc::mount },
+    Protocol::Get("/poll", poll::handle),
+    Protocol::Get("/sse", sse::handle),
+    Protocol::Get("/ws", websocket::handle),
+    Protocol::Mounted(webrtc::mount),
 ];

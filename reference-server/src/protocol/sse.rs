@@ -1,30 +1,23 @@
 //! Server-sent events: one answer that never ends.
 //! The format is that of the HTML standard, section 9.2 (Server-sent events).
 
-use std::convert::Infallible;
+use std::cell::Cell;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Extension;
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::response::Response;
-use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
-use http_body::Frame;
 use tokio::time::{Instant, Sleep};
 
-use super::{Id, Routes, Start};
-use crate::app::{App, Rejection};
+use super::Id;
+use crate::app::Rejection;
 use crate::connection::{Connection, Order};
-use crate::hub::{Event, Hub, Subscription};
+use crate::front::{Ask, Chunks, Fields, Reply, chunk};
+use crate::hub::{BadCursor, Batch, Event, Hub, Subscription};
 use crate::request::{self, Accepts, BadRequest, Subscribe};
 
 /// Events taken from the hub in one go.
@@ -33,119 +26,102 @@ const BATCH_EVENTS: usize = 32;
 /// Longest time between two comments; the clock cannot count to any number.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(super) fn mount(routes: Routes, _: &mut Start<'_>) -> io::Result<Routes> {
-    Ok(routes.route("/sse", get(sse)))
-}
-
-async fn sse(
-    State(app): State<Arc<App>>,
-    Extension(connection): Extension<Arc<Connection>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Rejection> {
-    let mut request = Subscribe::parse(&query.unwrap_or_default(), Accepts::Stream)?;
-    if let Some(id) = headers.get("last-event-id") {
-        let id = id.to_str().map_err(|_| BadRequest::Cursor(crate::hub::BadCursor))?;
+pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
+    let Ask { app, connection, .. } = ask;
+    let mut request = Subscribe::parse(ask.query, Accepts::Stream)?;
+    if let Some(id) = ask.values("last-event-id").next() {
+        let id = std::str::from_utf8(id).map_err(|_| BadRequest::Cursor(BadCursor))?;
         request.after = Some(request::cursor(id)?);
     }
     app.stats.requests.of(Id::Sse).add(1);
     let subscription = app.hub.subscribe(&request.topics, request.after);
     connection.subscribe(Id::Sse);
     connection.watch(subscription.signal());
-    let mut response = Response::new(Body::new(EventStream::new(app, connection, subscription)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    let fields =
+        Fields::default().with("content-type", "text/event-stream").with("cache-control", "no-store");
+    let keep_alive = Box::pin(tokio::time::sleep(app.config.keep_alive));
+    let connection = Arc::clone(connection);
+    let stream = EventStream { connection, subscription, begun: false, keep_alive, quiet: true };
+    Ok(Reply::Stream(fields, Box::new(stream)))
 }
 
-/// The body of the answer. Each frame becomes one chunk.
+/// The body of the answer.
 struct EventStream {
-    app: Arc<App>,
     connection: Arc<Connection>,
     subscription: Subscription,
     begun: bool,
-    /// Taken, and still to be written.
-    events: std::vec::IntoIter<Arc<Event>>,
     keep_alive: Pin<Box<Sleep>>,
     /// Nothing was sent since the timer was set.
     quiet: bool,
 }
 
 impl EventStream {
-    fn new(app: Arc<App>, connection: Arc<Connection>, subscription: Subscription) -> EventStream {
-        EventStream {
-            keep_alive: Box::pin(tokio::time::sleep(app.config.keep_alive)),
-            app,
-            connection,
-            subscription,
-            begun: false,
-            events: Vec::new().into_iter(),
-            quiet: true,
-        }
-    }
-
     fn preamble(&self) -> Bytes {
-        let retry_ms = self.app.config.retry.as_millis();
-        format!("retry: {retry_ms}\nid: {}\n\n", self.subscription.cursor()).into()
+        let retry_ms = self.connection.app().config.retry.as_millis();
+        chunk(format!("retry: {retry_ms}\nid: {}\n\n", self.subscription.cursor()).as_bytes())
     }
 
-    /// What to write next; `None` ends the stream.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if !std::mem::replace(&mut self.begun, true) {
-            return Poll::Ready(Some(self.preamble()));
+    /// Puts what was published into `chunks`. Ready if there may be more, or with false if the stream ends.
+    fn poll_events(&mut self, cx: &mut Context<'_>, chunks: &mut Vec<Bytes>) -> Poll<bool> {
+        // The connection's task registered itself; it also sees to those who are too slow.
+        if self.connection.current() > Order::Serve {
+            return Poll::Ready(false);
         }
-        loop {
-            if let Some(event) = self.events.next() {
-                return Poll::Ready(Some(encoded(
-                    &event,
-                    &self.app.hub,
-                    self.app.config.faults.framing_bytes,
-                )));
+        let app = self.connection.app();
+        let mut batch = BATCH.take();
+        let mut taken = self.subscription.poll_take(cx, &mut batch, BATCH_EVENTS).map(|taken| taken.is_ok());
+        if taken == Poll::Ready(true) {
+            if batch.events.len() < BATCH_EVENTS {
+                // What comes next wakes the task.
+                taken = Poll::Pending;
             }
-            // The connection's task registered itself; it also sees to those who are too slow.
-            if self.connection.current() > Order::Serve {
-                return Poll::Ready(None);
-            }
-            let Poll::Ready(taken) = self.subscription.poll_take(cx, BATCH_EVENTS) else { break };
-            let Ok(batch) = taken else { return Poll::Ready(None) };
-            self.app.delivering(&batch);
-            self.events = batch.events.into_iter();
+            app.delivering(&batch);
             if batch.missed > 0 {
-                return Poll::Ready(Some(format!("event: missed\ndata: {}\n\n", batch.missed).into()));
+                chunks.push(chunk(format!("event: missed\ndata: {}\n\n", batch.missed).as_bytes()));
             }
+            let framing_bytes = app.config.faults.framing_bytes;
+            chunks.extend(batch.events.drain(..).map(|event| encoded(&event, &app.hub, framing_bytes)));
         }
-        self.poll_keep_alive(cx).map(Some)
+        BATCH.set(batch);
+        taken
     }
 
     /// A comment whenever a whole period passed without anything else. The timer is not set anew for each event:
     /// that would cost more than the event.
     fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         while self.keep_alive.as_mut().poll(cx).is_ready() {
-            let period = self.app.config.keep_alive.clamp(Duration::from_millis(1), MAX_KEEP_ALIVE);
+            let keep_alive = self.connection.app().config.keep_alive;
+            let period = keep_alive.clamp(Duration::from_millis(1), MAX_KEEP_ALIVE);
             self.keep_alive.as_mut().reset(Instant::now() + period);
             if std::mem::replace(&mut self.quiet, true) {
-                return Poll::Ready(Bytes::from_static(b":\n"));
+                return Poll::Ready(Bytes::from_static(b"2\r\n:\n\r\n"));
             }
         }
         Poll::Pending
     }
 }
 
-impl http_body::Body for EventStream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
-        this.poll_chunk(cx).map(|chunk| {
-            this.quiet = false;
-            chunk.map(|bytes| Ok(Frame::data(bytes)))
-        })
+impl Chunks for EventStream {
+    fn poll_chunks(&mut self, cx: &mut Context<'_>, chunks: &mut Vec<Bytes>) -> Poll<bool> {
+        if !std::mem::replace(&mut self.begun, true) {
+            chunks.push(self.preamble());
+        }
+        let events = self.poll_events(cx, chunks);
+        self.quiet &= chunks.is_empty();
+        if events.is_pending()
+            && let Poll::Ready(comment) = self.poll_keep_alive(cx)
+        {
+            self.quiet = false;
+            chunks.push(comment);
+            return Poll::Ready(true);
+        }
+        events
     }
+}
+
+thread_local! {
+    /// Events on their way from the hub.
+    static BATCH: Cell<Batch> = const { Cell::new(Batch { events: Vec::new(), missed: 0 }) };
 }
 
 /// The event as every subscriber gets it; made by the first who needs it.
@@ -166,7 +142,7 @@ fn encode(event: &Event, id: &str, framing_bytes: usize) -> Bytes {
         event.payload.split(|&byte| byte == b'\n').for_each(|line| push_line(&mut out, line));
     }
     out.push(b'\n');
-    out.into()
+    chunk(&out)
 }
 
 fn push_line(out: &mut Vec<u8>, line: &[u8]) {

@@ -1,22 +1,16 @@
 //! WebSocket (RFC 6455): the upgrade, and one task that reads and writes.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::{RawQuery, Request, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream::FusedStream;
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use futures_util::{SinkExt, Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -24,84 +18,106 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
+use super::Id;
 use super::channel::{Conversation, Outgoing};
-use super::{Id, Routes, Start};
-use crate::app::{App, Rejection};
-use crate::connection::{Connection, Order};
+use crate::app::Rejection;
+use crate::connection::Order;
 use crate::fault;
+use crate::front::{Ask, Boxed, Fields, Reply, lists};
 use crate::request::{Accepts, BadRequest, Subscribe};
+use crate::wire::Wire;
 
-/// Read buffer of a connection. It is allocated at once and filled with zeros at every read: larger costs
-/// memory for each idle client, smaller costs reads for messages that do not fit.
-const READ_BUFFER_BYTES: usize = 2048;
+/// The library's read buffer, which every idle client has. What does not fit is not read from the socket again, since
+/// that was emptied into the thread's buffer.
+const READ_BUFFER_BYTES: usize = 256;
 
-/// Written messages that may wait for a peer's window, beyond the largest message.
-const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes that may wait for a peer's window before the library's own frames wait, too.
+const UNSENT_BYTES: usize = 64 * 1024;
 
 /// Rounds of reading and writing in one turn, before other connections get theirs.
 const ROUNDS: usize = 16;
 
+/// Messages read in one round.
+const READ_BATCH: usize = 32;
+
 /// How long a peer has to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 
-pub(super) fn mount(routes: Routes, _: &mut Start<'_>) -> io::Result<Routes> {
-    Ok(routes.route("/ws", get(upgrade)))
-}
-
-async fn upgrade(
-    State(app): State<Arc<App>>,
-    Extension(connection): Extension<Arc<Connection>>,
-    RawQuery(query): RawQuery,
-    mut request: Request,
-) -> Result<Response, Rejection> {
-    let accept = accept_key(request.headers())?;
-    let subscribe = Subscribe::parse(&query.unwrap_or_default(), Accepts::Channel)?;
-    app.stats.requests.of(Id::WebSocket).add(1);
-    connection.subscribe(Id::WebSocket);
-    let conversation = Conversation::new(&app, subscribe);
-    tokio::spawn(serve(app, connection, conversation, hyper::upgrade::on(&mut request)));
-    let headers = [
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::CONNECTION, HeaderValue::from_static("Upgrade")),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
+    let accept = accept_key(ask)?;
+    let subscribe = Subscribe::parse(ask.query, Accepts::Channel)?;
+    ask.app.stats.requests.of(Id::WebSocket).add(1);
+    ask.connection.subscribe(Id::WebSocket);
+    let conversation = Conversation::new(ask.app, subscribe);
+    let fields = Fields::default()
+        .with("upgrade", "websocket")
+        .with("connection", "Upgrade")
+        .with("sec-websocket-accept", accept);
+    Ok(Reply::Upgrade(fields, Box::new(move |wire| serve(wire, conversation))))
 }
 
 /// Checks the client's half of the handshake (RFC 6455, section 4.2.1) and gives the answer to its key.
-fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, BadRequest> {
-    let lists = |name, token: &str| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
-    };
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
-    let version_13 = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+fn accept_key(ask: &Ask<'_>) -> Result<String, BadRequest> {
+    let mentions = |name, token| ask.values(name).any(|value| lists(value, token));
+    let key = ask.values("sec-websocket-key").next().filter(|key| key.len() == 24);
+    let version_13 = ask.values("sec-websocket-version").next() == Some(b"13");
     match key {
-        Some(key)
-            if version_13 && lists(header::CONNECTION, "upgrade") && lists(header::UPGRADE, "websocket") =>
-        {
-            HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(|_| BadRequest::Upgrade)
+        Some(key) if version_13 && mentions("connection", "upgrade") && mentions("upgrade", "websocket") => {
+            Ok(derive_accept_key(key))
         }
         _ => Err(BadRequest::Upgrade),
     }
 }
 
-async fn serve(app: Arc<App>, connection: Arc<Connection>, conversation: Conversation, upgrade: OnUpgrade) {
-    let Ok(upgraded) = upgrade.await else { return };
-    let limit = app.config.max_payload_bytes;
+fn serve(wire: Wire, conversation: Conversation) -> Boxed<()> {
+    let config = &wire.connection().app().config;
+    let framing_bytes = config.faults.framing_bytes;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(limit + WRITE_BUFFER_BYTES)
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit));
-    let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-    let framing_bytes = app.config.faults.framing_bytes;
-    let mut socket =
-        Socket { stream, connection, conversation, outbox: Vec::new().into_iter(), sent: 0, framing_bytes };
-    let end = std::future::poll_fn(|cx| socket.poll(cx)).await;
-    // Whatever the peer does or does not do with it, it has had its time.
-    let _ = tokio::time::timeout(CLOSE_PATIENCE, socket.end(end)).await;
+        .max_write_buffer_size(UNSENT_BYTES)
+        .max_message_size(Some(config.max_payload_bytes))
+        .max_frame_size(Some(config.max_payload_bytes));
+    Box::pin(async move {
+        let stream = WebSocketStream::from_raw_socket(Line(wire), Role::Server, Some(config)).await;
+        let mut socket = Socket { stream, conversation, sent: 0, framing_bytes };
+        let end = poll_fn(|cx| socket.poll(cx)).await;
+        // Whatever the peer does or does not do with it, it has had its time. Boxed, because only a connection that
+        // ends should pay for the timer.
+        let _ = Box::pin(tokio::time::timeout(CLOSE_PATIENCE, socket.end(end))).await;
+    })
+}
+
+/// The stream as the library sees it. What that writes of its own, pongs and close frames, is taken whole or not at
+/// all, so that it has nothing left over and frames that all subscribers share can go directly to the wire.
+struct Line(Wire);
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.0.unsent_bytes() >= UNSENT_BYTES {
+            ready!(self.0.poll_drain(cx))?;
+        }
+        self.0.send(cx, buf)?;
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_drain(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
 }
 
 /// How a connection ends.
@@ -119,33 +135,39 @@ fn close_with(code: u16, reason: &'static str) -> End {
 }
 
 struct Socket {
-    stream: WebSocketStream<TokioIo<Upgraded>>,
-    connection: Arc<Connection>,
+    stream: WebSocketStream<Line>,
     conversation: Conversation,
-    /// Taken from the conversation, and still to be written.
-    outbox: std::vec::IntoIter<Outgoing>,
     /// Messages written.
     sent: u64,
     framing_bytes: usize,
 }
 
 impl Socket {
+    fn wire(&mut self) -> &mut Wire {
+        &mut self.stream.get_mut().0
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        match self.connection.order(cx) {
+        match self.wire().connection().order(cx) {
             Order::Serve => {}
             Order::Stop => return Poll::Ready(close_with(1001, "the server stops")),
             Order::Cut => return Poll::Ready(End::Drop),
         }
+        let mut readable = true;
         for _ in 0..ROUNDS {
             let written = self.poll_write(cx);
             if let Poll::Ready(Err(end)) = written {
                 return Poll::Ready(end);
             }
-            let read = self.poll_read(cx);
-            if let Poll::Ready(Err(end)) = read {
-                return Poll::Ready(end);
+            let mut messages = 0;
+            while readable && messages < READ_BATCH && (messages == 0 || self.conversation.has_room()) {
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(())) => messages += 1,
+                    Poll::Ready(Err(end)) => return Poll::Ready(end),
+                    Poll::Pending => readable = false,
+                }
             }
-            if written.is_pending() && read.is_pending() {
+            if written.is_pending() && messages == 0 {
                 return Poll::Pending;
             }
         }
@@ -168,44 +190,46 @@ impl Socket {
         Poll::Ready(refused.map_err(|refusal| close_with(refusal.close_code(), refusal.reason())))
     }
 
-    /// Writes one batch, taken if none is left over.
+    /// Writes one batch, once the one before it is written.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        if self.outbox.len() == 0 {
-            let mut batch = Vec::new();
-            match self.conversation.poll_outgoing(cx, &mut batch) {
-                Poll::Ready(Ok(())) => self.outbox = batch.into_iter(),
-                Poll::Ready(Err(slow)) => return Poll::Ready(Err(too_slow(slow))),
-                Poll::Pending => return self.poll_flush(cx),
-            }
+        match self.wire().poll_drain(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Drop)),
+            Poll::Pending => return self.conversation.poll_too_slow(cx).map(|slow| Err(too_slow(slow))),
         }
-        while self.outbox.len() > 0 {
-            if Pin::new(&mut self.stream).poll_ready(cx).map_err(|error| end_of(&error))?.is_pending() {
-                return self.conversation.poll_too_slow(cx).map(|slow| Err(too_slow(slow)));
-            }
-            if let Some(message) = self.outbox.next() {
-                self.send(message).map_err(|error| end_of(&error))?;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        match Pin::new(&mut self.stream).poll_flush(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(end_of(&error))),
+        let mut batch = BATCH.take();
+        let taken = self.conversation.poll_outgoing(cx, &mut batch);
+        let sent = self.send(cx, &mut batch);
+        BATCH.set(batch);
+        match taken {
+            _ if sent.is_err() => Poll::Ready(Err(End::Drop)),
+            Poll::Ready(result) => Poll::Ready(result.map_err(too_slow)),
             // There is nothing left to do until the hub, the peer or an order wakes the task.
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            Poll::Pending => Poll::Pending,
         }
     }
 
-    fn send(&mut self, message: Outgoing) -> Result<(), Error> {
-        let mut stream = Pin::new(&mut self.stream);
-        for _ in 0..fault::pongs_before(self.sent, self.framing_bytes) {
-            stream.as_mut().start_send(Message::Frame(Frame::pong(Bytes::new())))?;
+    /// Sends messages, in one write if the peer takes them.
+    fn send(&mut self, cx: &mut Context<'_>, messages: &mut Vec<Outgoing>) -> io::Result<()> {
+        if messages.is_empty() {
+            return Ok(());
         }
-        self.sent += 1;
-        let kind = if message.binary { Data::Binary } else { Data::Text };
-        // A frame of our own making: text was checked when it came in, and need not be checked for each subscriber.
-        stream.start_send(Message::Frame(Frame::message(message.payload, OpCode::Data(kind), true)))
+        let mut frames = FRAMES.take();
+        for message in messages.drain(..) {
+            for _ in 0..fault::pongs_before(self.sent, self.framing_bytes) {
+                frames.push(Bytes::from_static(EMPTY_PONG));
+            }
+            self.sent += 1;
+            frames.push(match message {
+                Outgoing::Event(event) => {
+                    event.websocket.get_or_init(|| frame(&event.payload, event.binary)).clone()
+                }
+                Outgoing::Reply(reply) => frame(&reply.payload, reply.binary),
+            });
+        }
+        let sent = self.wire().send_shared(cx, &mut frames);
+        FRAMES.set(frames);
+        sent
     }
 
     /// Sends what is left to send, and waits for the peer's half of the closing handshake.
@@ -231,6 +255,27 @@ impl Socket {
         let mut scratch = [0; 512];
         while raw.read(&mut scratch).await? > 0 {}
         Ok(())
+    }
+}
+
+thread_local! {
+    /// Messages on their way from the hub.
+    static BATCH: Cell<Vec<Outgoing>> = const { Cell::new(Vec::new()) };
+    /// Frames on their way to a socket.
+    static FRAMES: Cell<Vec<Bytes>> = const { Cell::new(Vec::new()) };
+}
+
+/// A pong without a payload.
+const EMPTY_PONG: &[u8] = &[0x8a, 0];
+
+/// A message as it is sent. Text was checked when it came in, and need not be checked again.
+fn frame(payload: &Bytes, binary: bool) -> Bytes {
+    let kind = if binary { Data::Binary } else { Data::Text };
+    let frame = Frame::message(payload.clone(), OpCode::Data(kind), true);
+    let mut bytes = Vec::with_capacity(frame.len());
+    match frame.format(&mut bytes) {
+        Ok(()) => bytes.into(),
+        Err(_) => unreachable!("a vector takes every write"),
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod faults;
+mod front;
 mod harness;
 mod life;
 mod polling;

@@ -232,14 +232,12 @@ impl Channel {
         let mut moved = false;
         loop {
             let Some(mut channel) = rtc.channel(self.id) else { return Ok(moved) };
-            while let Some(message) = self.batch.front() {
+            while let Some((payload, binary)) = self.batch.front().map(Outgoing::message) {
                 // Room for one more message is kept above the bound, so below it a write is never refused for lack of room.
-                if message.payload.is_empty() {
+                if payload.is_empty() {
                     // str0m 0.25 accepts an empty message and sends nothing, not the one byte of RFC 8831, section 6.6.
                     stats.dropped.add(1);
-                } else if channel.buffered_amount() >= BUFFERED_BYTES
-                    || !channel.write(message.binary, &message.payload)?
-                {
+                } else if channel.buffered_amount() >= BUFFERED_BYTES || !channel.write(binary, payload)? {
                     let slow = self.conversation.poll_too_slow(cx).is_ready();
                     return if slow { Err(Gone) } else { Ok(moved) };
                 }
