@@ -1,6 +1,7 @@
 //! What the hub promises.
 #![allow(clippy::unwrap_used)]
 
+use super::fan_out::SLICE;
 use super::*;
 use proptest::prelude::*;
 
