@@ -152,8 +152,10 @@ impl Http {
         }
         let sent = self.wire.send_shared(cx, &mut out);
         CHUNKS.set(out);
+        sent?;
         // What could not be written must be waited for.
-        sent.map(|()| if self.wire.unsent_bytes() > 0 { Poll::Ready(()) } else { goes_on.map(|_| ()) })
+        let drained = self.wire.poll_drain(cx)?;
+        Ok(if drained.is_pending() { Poll::Ready(()) } else { goes_on.map(|_| ()) })
     }
 
     /// Answers the next request, once it is there.

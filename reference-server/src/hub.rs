@@ -10,7 +10,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -19,6 +18,15 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 
 use crate::stats::Stats;
+
+mod fan_out;
+mod subscription;
+#[cfg(test)]
+mod tests;
+
+use fan_out::Pass;
+pub(crate) use subscription::Watch;
+pub use subscription::{Subscription, TooSlow};
 
 /// How much the hub remembers, and what it does with those who cannot keep up.
 #[derive(Clone, Copy, Debug)]
@@ -138,15 +146,6 @@ impl Topics {
     }
 }
 
-/// A walk over a topic's subscribers that wakes each. From the last to the first: who leaves gives its place to the
-/// last, which was woken already, and who comes is at the end and needs no waking.
-struct Pass {
-    /// Those before this index are still to be woken.
-    left: usize,
-    /// Something was published meanwhile, so that another pass must follow.
-    again: bool,
-}
-
 #[derive(Default)]
 struct Topic {
     ring: VecDeque<Arc<Event>>,
@@ -206,9 +205,6 @@ impl Signal {
 /// Position of the seat of one who watches and does not take: never behind.
 const WATCHER: u64 = u64::MAX;
 
-/// Subscribers woken in one go. What else there is to do, an echo say, waits for no more than these.
-const SLICE: usize = 64;
-
 /// A live subscriber's place at one topic.
 struct Seat {
     /// Index of the topic.
@@ -263,63 +259,8 @@ impl Hub {
         let (sse, websocket) = Default::default();
         topic.ring.push_back(Arc::new(Event { id, binary, payload, sse, websocket }));
         topic.published += 1;
-        let everybody = 0..topic.subscribers.len();
-        if let Some(pass) = &mut topic.pass {
-            pass.again = true;
-        } else if state.fans_out && everybody.len() > SLICE {
-            topic.pass = Some(Pass { left: everybody.len(), again: false });
-            state.passes.push_back(index);
-            self.fan_out.wake();
-        } else {
-            self.wake(topic, everybody);
-        }
+        self.tell(state, index);
         Cursor { hub: self.id, after: id }
-    }
-
-    /// Wakes some of a topic's subscribers.
-    fn wake(&self, topic: &Topic, which: Range<usize>) {
-        for seat in &topic.subscribers[which] {
-            if self.limits.slow == SlowPolicy::Disconnect
-                && topic.depth(seat) > self.limits.queue_events as u64
-            {
-                self.stats.slow_disconnects.add(u64::from(!seat.signal.too_slow.swap(true, Relaxed)));
-            }
-            seat.signal.published.store(true, Relaxed);
-            seat.signal.waker.wake();
-        }
-    }
-
-    /// Wakes the subscribers of large topics, a slice at a time, and lets everybody else have a turn in between.
-    /// Without a task that runs this, a publication wakes all at once.
-    pub(crate) fn fan_out(self: Arc<Self>) -> impl Future<Output = ()> {
-        self.lock().fans_out = true;
-        async move {
-            loop {
-                std::future::poll_fn(|cx| self.poll_slice(cx)).await;
-                // Behind what the sockets have brought meanwhile.
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-
-    /// Wakes the next slice, once there is one.
-    fn poll_slice(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Registered before looking, so that a publication between the two is not slept through.
-        self.fan_out.register(cx.waker());
-        let mut state = self.lock();
-        let state = &mut *state;
-        let Some(index) = state.passes.pop_front() else { return Poll::Pending };
-        let topic = &mut state.topics.topics[index];
-        let Some(Pass { left, again }) = topic.pass.take() else { return Poll::Ready(()) };
-        let end = left.min(topic.subscribers.len());
-        let start = end.saturating_sub(SLICE);
-        self.wake(topic, start..end);
-        let left = if start == 0 && again { topic.subscribers.len() } else { start };
-        if left > 0 {
-            topic.pass = Some(Pass { left, again: again && start > 0 });
-            state.passes.push_back(index);
-        }
-        Poll::Ready(())
     }
 
     /// The cursor behind every event so far: who starts here receives only what comes next.
@@ -349,31 +290,6 @@ impl Hub {
         (batch, Cursor { hub: self.id, after: state.last_id })
     }
 
-    /// Starts a live subscription to `topics` behind `cursor`, or from now on.
-    pub fn subscribe(self: &Arc<Self>, topics: &[impl AsRef<str>], cursor: Option<Cursor>) -> Subscription {
-        let after = cursor.unwrap_or_else(|| self.now());
-        let mut subscription = Subscription {
-            hub: self.clone(),
-            signal: Arc::default(),
-            seats: Vec::with_capacity(topics.len()),
-            after: self.own(after),
-            missed: 0,
-        };
-        for topic in topics {
-            subscription.add(topic.as_ref(), cursor);
-        }
-        subscription
-    }
-
-    /// Watches `topics` without taking from them; for held polls, which read.
-    pub(crate) fn watch(self: &Arc<Self>, topics: &[impl AsRef<str>]) -> Watch {
-        let subscription = self.subscribe(topics, None);
-        for seat in &subscription.seats {
-            seat.next.store(WATCHER, Relaxed);
-        }
-        Watch(subscription)
-    }
-
     /// The cursor behind `event`, for subscribers who got every earlier one of their topics.
     pub(crate) fn behind(&self, event: &Event) -> Cursor {
         Cursor { hub: self.id, after: event.id }
@@ -392,154 +308,3 @@ impl Hub {
         self.lock().topics.topics.len()
     }
 }
-
-/// A live subscriber: a position in each of its topics, and the task to wake. Ends when dropped.
-pub struct Subscription {
-    hub: Arc<Hub>,
-    signal: Arc<Signal>,
-    seats: Vec<Arc<Seat>>,
-    after: u64,
-    missed: u64,
-}
-
-/// The subscriber fell behind by more than its queue, and the policy is to disconnect such.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("fell behind by more than the queue holds")]
-pub struct TooSlow;
-
-/// One who wants to know when there is something to read. Ends when dropped.
-pub(crate) struct Watch(Subscription);
-
-impl Watch {
-    /// Ready once something was published since this was made, or since it was last ready.
-    pub(crate) fn poll_published(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.signal.poll_published(cx)
-    }
-}
-
-impl Subscription {
-    /// What wakes this subscriber.
-    pub(crate) fn signal(&self) -> &Arc<Signal> {
-        &self.signal
-    }
-
-    /// Follows one more topic, behind `cursor` or from now on.
-    pub fn add(&mut self, name: &str, cursor: Option<Cursor>) {
-        let mut state = self.hub.lock();
-        let last_id = state.last_id;
-        let index = state.topics.index(name);
-        if self.seats.iter().any(|own| own.topic == index) {
-            return;
-        }
-        let topic = &mut state.topics.topics[index];
-        let start = cursor.map(|cursor| self.hub.own(cursor));
-        if self.seats.is_empty() {
-            self.after = start.unwrap_or(last_id);
-        }
-        let next = match start {
-            None => topic.published,
-            Some(after) => {
-                self.missed += u64::from(after > 0 && topic.evicted_id > after);
-                topic.oldest() + topic.index_after(after) as u64
-            }
-        };
-        let seat = Arc::new(Seat {
-            topic: index,
-            signal: self.signal.clone(),
-            next: AtomicU64::new(next),
-            at: topic.subscribers.len().into(),
-        });
-        topic.subscribers.push(seat.clone());
-        drop(state);
-        self.seats.push(seat);
-    }
-
-    /// The cursor behind everything this subscriber has taken.
-    pub fn cursor(&self) -> Cursor {
-        Cursor { hub: self.hub.id, after: self.after }
-    }
-
-    /// Takes what is there, at most `max_events` per topic; does not wait.
-    ///
-    /// # Errors
-    /// `TooSlow` if the policy ends this subscriber.
-    pub fn take(&mut self, max_events: usize) -> Result<Batch, TooSlow> {
-        let mut batch = Batch::default();
-        self.take_into(&mut batch, max_events)?;
-        Ok(batch)
-    }
-
-    /// The same into a batch that was used before, whose memory is used again.
-    fn take_into(&mut self, batch: &mut Batch, max_events: usize) -> Result<(), TooSlow> {
-        batch.events.clear();
-        batch.missed = std::mem::take(&mut self.missed);
-        if self.signal.too_slow.load(Relaxed) {
-            return Err(TooSlow);
-        }
-        let state = self.hub.lock();
-        // All topics are cut at one id, so that the ids of a batch rise and its last one is a cursor over all of them.
-        let mut cut = state.last_id;
-        for seat in &self.seats {
-            let topic = &state.topics.topics[seat.topic];
-            let missed = skip_excess(topic, seat, &self.hub.limits);
-            batch.missed += missed;
-            self.hub.stats.dropped.add(missed);
-            let last = topic.index_of(seat).saturating_add(max_events - 1);
-            cut = topic.ring.get(last).map_or(cut, |event| cut.min(event.id));
-        }
-        for seat in &self.seats {
-            let topic = &state.topics.topics[seat.topic];
-            let before = batch.events.len();
-            let wanted = topic.ring.range(topic.index_of(seat)..);
-            batch.events.extend(wanted.take_while(|event| event.id <= cut).cloned());
-            seat.next.fetch_add((batch.events.len() - before) as u64, Relaxed);
-        }
-        if self.seats.len() > 1 {
-            batch.events.sort_unstable_by_key(|event| event.id);
-        }
-        self.after = cut;
-        Ok(())
-    }
-
-    /// Waits until there is something to take, then takes it, into a batch whose memory is used again.
-    ///
-    /// # Errors
-    /// `TooSlow` if the policy ends this subscriber.
-    pub fn poll_take(
-        &mut self,
-        cx: &mut Context<'_>,
-        batch: &mut Batch,
-        max_events: usize,
-    ) -> Poll<Result<(), TooSlow>> {
-        // Registered before looking, so that an event between the two is not slept through.
-        self.signal.waker.register(cx.waker());
-        match self.take_into(batch, max_events) {
-            Ok(()) if batch.events.is_empty() && batch.missed == 0 => Poll::Pending,
-            taken => Poll::Ready(taken),
-        }
-    }
-}
-
-/// Moves a seat that lies too far behind to the oldest event its queue may hold; returns how many it lost.
-fn skip_excess(topic: &Topic, seat: &Seat, limits: &Limits) -> u64 {
-    let excess = topic.depth(seat).saturating_sub(limits.queue_events as u64);
-    seat.next.fetch_add(excess, Relaxed);
-    excess
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        let mut state = self.hub.lock();
-        for seat in &self.seats {
-            let topic = &mut state.topics.topics[seat.topic];
-            let at = seat.at.load(Relaxed);
-            topic.subscribers.swap_remove(at);
-            if let Some(moved) = topic.subscribers.get(at) {
-                moved.at.store(at, Relaxed);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! What the hub promises.
 #![allow(clippy::unwrap_used)]
 
+use super::fan_out::SLICE;
 use super::*;
 use proptest::prelude::*;
 
@@ -139,4 +140,44 @@ fn a_subscription_says_where_it_starts() {
     assert_eq!(live.cursor(), start);
     live.take(usize::MAX).unwrap();
     assert_eq!(live.cursor(), hub.now());
+}
+
+#[test]
+fn a_large_topic_is_woken_a_slice_at_a_time_and_once_more_for_what_came_meanwhile() {
+    let hub = hub(Limits::default());
+    let mut fan_out = Box::pin(hub.clone().fan_out());
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut watchers: Vec<_> = (0..SLICE * 3 + 5).map(|_| hub.watch(&["t"])).collect();
+    let woken = |watchers: &[Watch]| {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        watchers.iter().filter(|watch| watch.poll_published(&mut cx).is_ready()).count()
+    };
+    let mut turn = || assert!(fan_out.as_mut().poll(&mut cx).is_pending());
+    turn();
+    hub.publish("t", Bytes::new(), false);
+    assert_eq!(woken(&watchers), 0);
+    turn();
+    assert_eq!(woken(&watchers), SLICE);
+    hub.publish("t", Bytes::new(), false);
+    // One who comes now saw both; those who leave give their places to others.
+    watchers.push(hub.watch(&["t"]));
+    watchers.drain(..10);
+    // All for the first event but those woken already, then all for the second.
+    let mut total = 0;
+    for _ in 0..20 {
+        turn();
+        let now = woken(&watchers);
+        assert!(now <= SLICE);
+        total += now;
+    }
+    assert!((SLICE * 5..=SLICE * 6 + 10).contains(&total), "{total}");
+    assert!(hub.lock().passes.is_empty());
+    hub.publish("t", Bytes::new(), false);
+    let in_all: usize = (0..5)
+        .map(|_| {
+            turn();
+            woken(&watchers)
+        })
+        .sum();
+    assert_eq!(in_all, watchers.len());
 }

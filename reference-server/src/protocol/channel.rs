@@ -14,7 +14,7 @@ use crate::request::{self, BadRequest, Subscribe};
 
 /// Events taken from the hub in one go. Small enough that thousands of subscribers take turns, large enough that
 /// one that lags catches up.
-const BATCH_EVENTS: usize = 32;
+pub(crate) const BATCH_EVENTS: usize = 32;
 
 /// What a text message begins with if it is a command.
 const COMMAND_PREFIX: &[u8] = b"{\"op\":";
@@ -138,7 +138,7 @@ impl Conversation {
     }
 
     /// Takes messages for the client, a bounded number, in order: replies first, then events. Call again once they are
-    /// sent; the hub keeps the rest, and counts what a slow client loses.
+    /// sent; the hub keeps the rest, and counts what a slow client loses. Fewer than `BATCH_EVENTS` were all there are.
     ///
     /// # Errors
     /// `TooSlow` if the policy is to disconnect such a client.

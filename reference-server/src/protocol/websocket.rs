@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::FusedStream;
-use futures_util::{SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use super::Id;
-use super::channel::{Conversation, Outgoing};
+use super::channel::{BATCH_EVENTS, Conversation, Outgoing};
 use crate::app::Rejection;
 use crate::connection::Order;
 use crate::fault;
@@ -78,9 +78,11 @@ fn serve(wire: Wire, conversation: Conversation) -> Boxed<()> {
         .max_write_buffer_size(UNSENT_BYTES)
         .max_message_size(Some(config.max_payload_bytes))
         .max_frame_size(Some(config.max_payload_bytes));
+    let opening = WebSocketStream::from_raw_socket(Line(wire), Role::Server, Some(config));
+    // Without a handshake there is nothing to wait for, and a future that could wait would hold all of this twice.
+    let Some(stream) = opening.now_or_never() else { return Box::pin(std::future::ready(())) };
+    let mut socket = Socket { stream, conversation, sent: 0, framing_bytes };
     Box::pin(async move {
-        let stream = WebSocketStream::from_raw_socket(Line(wire), Role::Server, Some(config)).await;
-        let mut socket = Socket { stream, conversation, sent: 0, framing_bytes };
         let end = poll_fn(|cx| socket.poll(cx)).await;
         // Whatever the peer does or does not do with it, it has had its time. Boxed, because only a connection that
         // ends should pay for the timer.
@@ -199,13 +201,18 @@ impl Socket {
         }
         let mut batch = BATCH.take();
         let taken = self.conversation.poll_outgoing(cx, &mut batch);
+        let may_have_more = batch.len() >= BATCH_EVENTS;
         let sent = self.send(cx, &mut batch);
         BATCH.set(batch);
         match taken {
             _ if sent.is_err() => Poll::Ready(Err(End::Drop)),
-            Poll::Ready(result) => Poll::Ready(result.map_err(too_slow)),
+            Poll::Ready(Err(slow)) => Poll::Ready(Err(too_slow(slow))),
+            Poll::Ready(Ok(())) if may_have_more => Poll::Ready(Ok(())),
             // There is nothing left to do until the hub, the peer or an order wakes the task.
-            Poll::Pending => Poll::Pending,
+            _ => match self.wire().poll_drain(cx) {
+                Poll::Ready(Err(_)) => Poll::Ready(Err(End::Drop)),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            },
         }
     }
 
