@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::capacity::search::Vary;
 use crate::exit;
 use crate::scenario::file::Headers;
-use crate::scenario::unit::{Bytes, Count, PerSecond, Seconds};
+use crate::scenario::unit::{Bytes, Count, PerSecond, Percent, Seconds};
 use crate::transport::link::LinkSpec;
 
 /// Load tester for real-time communication: polling, SSE, WebSocket and WebRTC data channels under one workload.
@@ -35,6 +36,8 @@ Start here:
   rtbench run echo -c 500 -z 30s               one scenario; `rtbench list` shows them all
   rtbench run ./mine.toml --target http://127.0.0.1:8080
                                                your scenario on your own server
+  rtbench capacity echo -p websocket --slo 'latency p(99)<50ms'
+                                               the most clients that keep to it
   rtbench report latest                        show the last run again
 
 {}",
@@ -49,6 +52,8 @@ pub enum Command {
     Matrix(MatrixArgs),
     /// Run a scenario and check its thresholds.
     Run(RunArgs),
+    /// Find the largest load of a scenario that a server bears: the most clients, or the highest rate.
+    Capacity(CapacityArgs),
     /// Run the reference server in the foreground.
     Serve(ServeArgs),
     /// List protocols, scenarios, claims, metrics, formats and schemas.
@@ -148,6 +153,20 @@ pub struct RunArgs {
     /// Length of the measured window [e.g. 30s]
     #[arg(short = 'z', long, value_name = "TIME")]
     pub duration: Option<Seconds>,
+    /// What is loaded.
+    #[command(flatten)]
+    pub server: TargetArgs,
+    /// The workload, where it is not the scenario's.
+    #[command(flatten)]
+    pub workload: WorkloadArgs,
+    /// Results and progress.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What is loaded, and by how many processes.
+#[derive(Args)]
+pub struct TargetArgs {
     /// Load this server instead of starting the reference server [e.g. http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     pub target: Option<String>,
@@ -169,6 +188,40 @@ pub struct RunArgs {
     /// Worker processes; without it, by cores and descriptors
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
+}
+
+/// `rtbench capacity`.
+#[derive(Args)]
+#[command(after_long_help = exit::CAPACITY_HELP)]
+pub struct CapacityArgs {
+    /// A built-in scenario's name, or a path (with a '/' or ending in .toml)
+    pub scenario: String,
+    /// What must hold; may be repeated. Without it the scenario's thresholds, or else 'latency p(99)<200ms' and 'lost
+    /// count==0' [e.g. 'latency p(95)<1s', 'server_cpu_percent value<80%']
+    #[arg(long, value_name = "SLO")]
+    pub slo: Vec<String>,
+    /// What grows from step to step
+    #[arg(long, value_enum, default_value_t = Vary::Clients)]
+    pub vary: Vary,
+    /// Where to start, and the least that counts [e.g. 500, or 5/s with --vary rate]. Without it the start is the
+    /// scenario's own, and less is tried if that does not hold
+    #[arg(long, value_name = "LOAD")]
+    pub from: Option<String>,
+    /// The most to try [default: 100k clients, or 100k/s]
+    #[arg(long, value_name = "LOAD")]
+    pub max: Option<String>,
+    /// How closely to find it
+    #[arg(long, value_name = "SHARE", default_value = "10%")]
+    pub resolution: Percent,
+    /// Length of each step's window [default: 5s, or as long as the percentiles need]
+    #[arg(short = 'z', long, value_name = "TIME")]
+    pub duration: Option<Seconds>,
+    /// Longest time for everything; each protocol gets its share
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub budget: Seconds,
+    /// What is loaded.
+    #[command(flatten)]
+    pub server: TargetArgs,
     /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,

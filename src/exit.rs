@@ -46,3 +46,17 @@ Exit codes:
     3  inconclusive, or not to be trusted
     4  the tool or its surroundings failed
   130  interrupted; what was measured is kept";
+
+/// What the codes mean for `rtbench capacity`.
+pub const CAPACITY_HELP: &str = "\
+Doubles the load from the start until a threshold breaks, then bisects. A step that breaks one, or that cannot be
+trusted, is measured once more before it counts. Where the generator gives out before the server does, the answer is
+'at least N'.
+
+Exit codes:
+    0  found for every protocol, or it holds up to --max
+    1  for some protocol not even the smallest load holds
+    2  the command line or a scenario is wrong
+    3  for some protocol no limit was found: the generator gave out, or the time was over
+    4  the tool or its surroundings failed
+  130  interrupted; the curve so far is kept";

@@ -15,7 +15,7 @@
 //!   fleet::worker         a process with a share of the clients; reports when the cell ends
 //!   fleet::coordinator    starts server and workers, merges their reports into a measure::cell
 //! measure::store          results/TIME-NAME/cells.jsonl, a line a cell
-//!   report::*, claim::*   read only what lies there
+//!   report::*, claim::*, capacity::*  read only what lies there
 //! ```
 //!
 //! # The modules
@@ -27,6 +27,7 @@
 //! with its lines in the tables of the `mod.rs` beside it, and a scenario with its name in [`scenario::BUILTINS`]. The
 //! matrix keeps to the guide's five: a column more is a line in [`claim::matrix::COLUMNS`] and in `MODULES` of `build.rs`.
 
+pub mod capacity;
 pub mod claim;
 pub mod cli;
 pub mod client;

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Matrix(args) => command::matrix::run(args),
         Command::Run(args) => command::run::run(args),
+        Command::Capacity(args) => command::capacity::run(args),
         Command::Serve(args) => command::serve::run(args),
         Command::List(args) => command::list::run(args),
         Command::Report(args) => command::report::run(args),

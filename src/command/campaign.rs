@@ -1,7 +1,6 @@
-//! What `run` and `matrix` share: measure cells in order, save each as it ends, show how far it is, obey Ctrl-C.
+//! What the verbs that measure share: measure cells in order, save each as it ends, show how far it is, obey Ctrl-C.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -116,29 +115,16 @@ impl Campaign<'_> {
     /// # Errors
     /// The results cannot be written. What went wrong with a cell is in the cell.
     pub(super) fn measure(
-        mut self,
+        self,
         fleet: impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>,
     ) -> Result<Run> {
         process::descriptor_limit();
         self.check_room(&fleet)?;
-        self.file.floor = Floor::load(&self.output.out);
-        let store = Rc::new(RefCell::new(Store::create(&self.output.out, self.name, self.file)?));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let total = self.lanes.iter().map(Vec::len).sum();
-        let display = Display::new(self.output, total);
-        let interrupted = runtime.block_on(async {
-            let stop = stop_signal();
-            let number = std::cell::Cell::new(0);
-            let lanes =
-                self.lanes.iter().map(|lane| measure_lane(lane, &fleet, &store, &display, &number, &stop));
-            futures_util::future::try_join_all(lanes).await?;
-            anyhow::Ok(*stop.borrow())
-        })?;
-        let store = Rc::into_inner(store).context("a lane is still being measured")?.into_inner();
-        let dir = store.dir().to_owned();
-        let run = store.finish(if interrupted { RunStatus::Interrupted } else { RunStatus::Finished })?;
-        report::save(&run, &dir)?;
-        Ok(run)
+        conduct(self.file, self.name, self.output, Some(total), async |bench| {
+            let lanes = self.lanes.iter().map(|lane| measure_lane(lane, &fleet, bench));
+            futures_util::future::try_join_all(lanes).await.map(drop)
+        })
     }
 
     /// Before anything is measured: whether this host can carry every cell.
@@ -156,28 +142,88 @@ impl Campaign<'_> {
     }
 }
 
+/// Prepares a run's directory, lets `work` measure cells on the bench, and writes every file. `total` is the number of
+/// cells, where it is known.
+///
+/// # Errors
+/// The results cannot be written, or what `work` says.
+pub(super) fn conduct(
+    mut file: RunFile,
+    name: &str,
+    output: &OutputArgs,
+    total: Option<usize>,
+    work: impl AsyncFnOnce(&Bench) -> Result<()>,
+) -> Result<Run> {
+    process::descriptor_limit();
+    file.floor = Floor::load(&output.out);
+    let store = RefCell::new(Store::create(&output.out, name, file)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let display = Display::new(output, total);
+    let bench = runtime.block_on(async {
+        let bench = Bench { store, display, number: std::cell::Cell::new(0), stop: stop_signal() };
+        work(&bench).await?;
+        anyhow::Ok(bench)
+    })?;
+    let status = if bench.is_stopped() { RunStatus::Interrupted } else { RunStatus::Finished };
+    let store = bench.store.into_inner();
+    let dir = store.dir().to_owned();
+    let run = store.finish(status)?;
+    report::save(&run, &dir)?;
+    Ok(run)
+}
+
+/// Where cells are measured one after the other: each is shown while it is, and saved as it ends.
+pub(super) struct Bench {
+    store: RefCell<Store>,
+    display: Display,
+    /// Cells begun.
+    number: std::cell::Cell<usize>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Bench {
+    /// Whether the user wants to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Turns true when the user wants to stop.
+    pub(super) fn stop(&self) -> watch::Receiver<bool> {
+        self.stop.clone()
+    }
+
+    /// Tells people something while they wait.
+    pub(super) fn say(&self, text: &str) {
+        self.display.say(text);
+    }
+
+    /// Measures a cell and saves it.
+    ///
+    /// # Errors
+    /// It cannot be saved. What went wrong with the cell is in the cell.
+    pub(super) async fn measure(&self, job: &Job, fleet: &Fleet) -> Result<Cell> {
+        self.number.set(self.number.get() + 1);
+        let mut line = self.display.begin(self.number.get(), job.spec());
+        let cell = match job {
+            Job::Load(spec) => fleet.measure(spec, &mut |progress| line.update(progress)).await,
+            Job::Probe(spec) => probe_until(spec, &fleet.server, self.stop()).await,
+        };
+        line.end(&cell);
+        self.store.borrow_mut().append(&cell)?;
+        Ok(cell)
+    }
+}
+
 async fn measure_lane(
     lane: &[Job],
     fleet: &impl Fn(&CellSpec, watch::Receiver<bool>) -> Result<Fleet>,
-    store: &RefCell<Store>,
-    display: &Display,
-    number: &std::cell::Cell<usize>,
-    stop: &watch::Receiver<bool>,
+    bench: &Bench,
 ) -> Result<()> {
     for job in lane {
-        if *stop.borrow() {
+        if bench.is_stopped() {
             return Ok(());
         }
-        let spec = job.spec();
-        number.set(number.get() + 1);
-        let mut line = display.begin(number.get(), spec);
-        let fleet = fleet(spec, stop.clone())?;
-        let cell = match job {
-            Job::Load(spec) => fleet.measure(spec, &mut |progress| line.update(progress)).await,
-            Job::Probe(spec) => probe_until(spec, &fleet.server, stop.clone()).await,
-        };
-        line.end(&cell);
-        store.borrow_mut().append(&cell)?;
+        bench.measure(job, &fleet(job.spec(), bench.stop())?).await?;
     }
     Ok(())
 }

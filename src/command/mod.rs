@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod campaign;
+pub mod capacity;
 pub mod claims;
 pub mod doctor;
 pub mod holder;

@@ -14,7 +14,7 @@ use crate::scenario::plan::CellSpec;
 #[derive(Clone)]
 pub struct Display {
     mode: Mode,
-    total: usize,
+    total: Option<usize>,
 }
 
 #[derive(Clone)]
@@ -36,8 +36,8 @@ pub struct Line {
 }
 
 impl Display {
-    /// For a run of `total` cells.
-    pub fn new(output: &OutputArgs, total: usize) -> Display {
+    /// For a run of `total` cells, if their number is known.
+    pub fn new(output: &OutputArgs, total: Option<usize>) -> Display {
         let mode = match (output.quiet, output.no_tui || !std::io::stderr().is_terminal()) {
             (true, _) => Mode::Silent,
             (false, true) => Mode::Lines,
@@ -46,9 +46,20 @@ impl Display {
         Display { mode, total }
     }
 
+    /// Something is known that people wait for.
+    pub fn say(&self, text: &str) {
+        match &self.mode {
+            // A terminal that is gone has nobody who waits.
+            Mode::Bars(all) => drop(all.println(text)),
+            Mode::Lines => eprintln!("{text}"),
+            Mode::Silent => {}
+        }
+    }
+
     /// A cell begins.
     pub fn begin(&self, number: usize, spec: &CellSpec) -> Line {
-        let name = format!("[{}/{}] {}", number, self.total, spec.name);
+        let of = self.total.map_or(String::new(), |total| format!("/{total}"));
+        let name = format!("[{number}{of}] {}", spec.name);
         let bar = match &self.mode {
             Mode::Bars(all) => {
                 let bar = all.add(ProgressBar::new((spec.duration_s * 1000.0) as u64));

@@ -5,7 +5,7 @@ use std::net::ToSocketAddrs;
 use anyhow::{Context, Result};
 
 use super::campaign::{self, Campaign, Job};
-use crate::cli::{RunArgs, WorkloadArgs};
+use crate::cli::{RunArgs, TargetArgs, WorkloadArgs};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
@@ -23,16 +23,9 @@ use crate::transport::tls::Trust;
 /// `ScenarioError` or `PlanError` for what the user wrote; else what the surroundings refused.
 pub fn run(args: &RunArgs) -> Result<Exit> {
     let formats = campaign::formats(&args.output)?;
-    let source = scenario::locate(&args.scenario)?;
-    let mut scenario = source.parse()?;
-    override_workload(&mut scenario, &args.workload);
+    let Prepared { source, mut scenario, server } = prepare(&args.scenario, &args.workload, &args.server)?;
     if let Some(duration) = args.duration {
         scenario.load.duration = duration;
-    }
-    headers::choice(&scenario.http).map_err(ScenarioError::Invalid)?;
-    let server = server(args, &mut scenario.connect.tls)?;
-    for line in &scenario.http.custom {
-        headers::check(line).map_err(ScenarioError::Invalid)?;
     }
     let thresholds = thresholds(&source, &scenario)?;
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
@@ -47,13 +40,39 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         Ok(Fleet {
             program: std::env::current_exe()?,
             server: server.clone(),
-            workers: args.workers,
+            workers: args.server.workers,
             headers: header_lines.clone(),
             stop,
         })
     })?;
     campaign::show(&run, &args.output, &formats)?;
     Ok(campaign::exit_of(&run).max(exit_of_thresholds(&thresholds, &run)))
+}
+
+/// A scenario as the user wants it, and what it is put on.
+pub(super) struct Prepared {
+    /// The file.
+    pub(super) source: Source,
+    /// What it says, and what the command line says instead.
+    pub(super) scenario: Scenario,
+    /// The server.
+    pub(super) server: ServerChoice,
+}
+
+/// Reads a scenario and what is to be loaded by it.
+///
+/// # Errors
+/// What the user wrote is wrong, or names something that is not there.
+pub(super) fn prepare(name: &str, workload: &WorkloadArgs, target: &TargetArgs) -> Result<Prepared> {
+    let source = scenario::locate(name)?;
+    let mut scenario = source.parse()?;
+    override_workload(&mut scenario, workload);
+    headers::choice(&scenario.http).map_err(ScenarioError::Invalid)?;
+    let server = server(target, &mut scenario.connect.tls)?;
+    for line in &scenario.http.custom {
+        headers::check(line).map_err(ScenarioError::Invalid)?;
+    }
+    Ok(Prepared { source, scenario, server })
 }
 
 /// A threshold that fails outweighs one that too few events, or a cell that was not measured, leave open.
@@ -99,7 +118,7 @@ fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
 }
 
 /// What to load. The target's scheme and `--tls` decide on encryption before the scenario does.
-fn server(args: &RunArgs, encryption: &mut Encryption) -> Result<ServerChoice> {
+fn server(args: &TargetArgs, encryption: &mut Encryption) -> Result<ServerChoice> {
     if args.tls {
         *encryption = Encryption::Tls;
     }
@@ -160,7 +179,7 @@ fn standing_server(
 }
 
 /// The scenario's thresholds; what is wrong with one is shown in the file.
-fn thresholds(source: &Source, scenario: &Scenario) -> Result<Vec<Threshold>, ScenarioError> {
+pub(super) fn thresholds(source: &Source, scenario: &Scenario) -> Result<Vec<Threshold>, ScenarioError> {
     let each = scenario
         .thresholds
         .iter()
@@ -179,7 +198,7 @@ fn thresholds(source: &Source, scenario: &Scenario) -> Result<Vec<Threshold>, Sc
     .collect()
 }
 
-fn threshold_texts(scenario: &Scenario) -> Vec<ThresholdText> {
+pub(super) fn threshold_texts(scenario: &Scenario) -> Vec<ThresholdText> {
     let each = scenario.thresholds.iter().flat_map(|(subject, conditions)| {
         conditions.iter().map(move |condition| ThresholdText {
             subject: subject.clone(),

@@ -7,6 +7,7 @@ use super::cell::{Cell, SCHEMA_VERSION};
 use super::floor::Floor;
 use super::source::{self, SourceCount};
 use super::threshold::{Outcome, Threshold};
+use crate::capacity::search::SearchPlan;
 use crate::host::facts::HostFacts;
 
 /// A run and its cells, as reports get them.
@@ -80,6 +81,9 @@ pub struct RunFile {
     /// The instrument's own times on this machine, if `rtbench doctor` had measured them.
     #[serde(default)]
     pub floor: Option<Floor>,
+    /// What was searched, in a run that looked for a capacity.
+    #[serde(default)]
+    pub search: Option<SearchPlan>,
     /// How it ended.
     pub status: RunStatus,
 }
@@ -111,6 +115,8 @@ pub enum RunKind {
     Matrix,
     /// A scenario.
     Scenario,
+    /// The largest load of a scenario that holds.
+    Capacity,
 }
 
 /// A scenario, verbatim.
@@ -178,6 +184,7 @@ impl RunFile {
             thresholds: Vec::new(),
             source: source::counts(),
             floor: None,
+            search: None,
             status: RunStatus::Running,
         }
     }

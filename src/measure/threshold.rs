@@ -146,6 +146,21 @@ impl Threshold {
     }
 }
 
+impl Threshold {
+    /// Distinct events that the threshold needs before it can be told; 0 where any number will do.
+    pub fn events_needed(&self) -> u64 {
+        match self.measure {
+            Measure::Time(_, Statistic::Quantile(p)) => events_needed(p),
+            _ => 0,
+        }
+    }
+
+    /// Whether what was measured lies within `share` of the limit, on whichever side.
+    pub fn is_close(&self, measured: f64, share: f64) -> bool {
+        (measured - self.limit).abs() <= share * self.limit.abs()
+    }
+}
+
 fn untrusted(cell: &Cell) -> Option<String> {
     match (&cell.status, cell.trust.level) {
         (Status::Failed(reason), _) => Some(format!("the cell failed: {reason}")),
@@ -326,6 +341,16 @@ mod tests {
         assert_eq!(invalid.why.unwrap(), "the cell is invalid: two counts disagree");
         cell.status = Status::Failed("no server".into());
         assert_eq!(outcome("lost", "count<1", &cell).why.unwrap(), "the cell failed: no server");
+    }
+
+    #[test]
+    fn a_threshold_says_what_it_needs_and_what_is_close() {
+        let needed = |subject: &str, text: &str| Threshold::parse(subject, text).unwrap().events_needed();
+        assert_eq!((needed("latency", "p(99)<1s"), needed("latency", "med<1s")), (1_000, 20));
+        assert_eq!((needed("latency", "max<1s"), needed("lost", "count==0")), (0, 0));
+        let threshold = Threshold::parse("latency", "p(99)<200ms").unwrap();
+        assert!(threshold.is_close(209.0, 0.05) && threshold.is_close(191.0, 0.05));
+        assert!(!threshold.is_close(211.0, 0.05));
     }
 
     #[test]

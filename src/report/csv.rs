@@ -49,12 +49,12 @@ fn other_metrics() -> impl Iterator<Item = &'static Metric> {
     metric::ALL.iter().filter(|metric| !FIRST.contains(&metric.name))
 }
 
-fn field(value: Option<f64>) -> String {
+pub(super) fn field(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
 /// A cell that failed measured nothing, whatever was written about it until then.
-fn trust(cell: &Cell) -> &'static str {
+pub(super) fn trust(cell: &Cell) -> &'static str {
     match (&cell.status, cell.trust.level) {
         (Status::Failed(_), _) | (_, TrustLevel::Invalid) => "invalid",
         (_, TrustLevel::Degraded) => "degraded",

@@ -114,6 +114,6 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Text that stays one cell of a table, and says what it says.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
 }

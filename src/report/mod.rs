@@ -7,6 +7,9 @@ use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
 use crate::transport::link::LinkSpec;
 
+mod capacity;
+#[cfg(test)]
+mod capacity_tests;
 mod claims;
 mod csv;
 mod hgrm;
@@ -64,6 +67,9 @@ pub static ALL: &[&dyn Format] = &[
     &csv::Intervals,
     &csv::Matrix,
     &markdown::Matrix,
+    &capacity::Steps,
+    &capacity::Projected,
+    &capacity::Page,
     &picture::Picture,
     &hgrm::Hgrm,
 ];
@@ -107,6 +113,7 @@ pub fn print(run: &Run) -> io::Result<()> {
     let text = match run.file.kind {
         RunKind::Matrix => terminal::matrix(run, width),
         RunKind::Scenario => terminal::summary(run, width),
+        RunKind::Capacity => terminal::capacity(run, width),
     };
     print_text(&text)
 }

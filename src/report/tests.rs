@@ -78,7 +78,7 @@ fn matrix_run() -> Run {
     run(RunKind::Matrix, &["rtbench", "matrix"], cells)
 }
 
-fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
+pub(super) fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
     let file = RunFile {
         schema_version: 1,
         tool: Tool { version: "0.1.0".into(), revision: None },
@@ -98,6 +98,7 @@ fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
         scenario: ScenarioText { name: "matrix".into(), text: "[load]\nclients = 1000\n".into() },
         thresholds: Vec::new(),
         floor: None,
+        search: None,
         source: COLUMNS
             .iter()
             .zip([(120, 60, 2), (160, 70, 2), (210, 230, 4), (420, 110, 5), (1_300, 900, 5)])
@@ -172,7 +173,7 @@ fn of(name: &str, run: &Run) -> String {
     text(find(name).unwrap(), run)
 }
 
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 

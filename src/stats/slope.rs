@@ -10,7 +10,9 @@ const ENOUGH_POINTS: usize = 5;
 pub struct Slope {
     /// Median of the slopes between all pairs of points.
     pub value: f64,
-    /// Its 95% interval by Sen's method, or, if `coarse`, the smallest and largest of the pairwise slopes.
+    /// Median of what is left of each y: where the line of this slope meets x = 0.
+    pub intercept: f64,
+    /// The slope's 95% interval by Sen's method, or, if `coarse`, the smallest and largest of the pairwise slopes.
     pub bounds: Bounds,
     /// There were fewer than five points.
     pub coarse: bool,
@@ -32,12 +34,19 @@ pub fn theil_sen(points: &[(f64, f64)]) -> Option<Slope> {
     }
     slopes.sort_by(f64::total_cmp);
     let (&first, &last) = (slopes.first()?, slopes.last()?);
-    let middle = slopes.len() / 2;
-    let value =
-        if slopes.len() % 2 == 1 { slopes[middle] } else { (slopes[middle - 1] + slopes[middle]) / 2.0 };
+    let value = median(&slopes);
+    let mut left: Vec<f64> = points.iter().map(|(x, y)| y - value * x).collect();
+    left.sort_by(f64::total_cmp);
+    let intercept = median(&left);
     let coarse = points.len() < ENOUGH_POINTS;
     let bounds = if coarse { Bounds { low: first, high: last } } else { sen_bounds(points, &slopes) };
-    Some(Slope { value, bounds, coarse, points: points.len() })
+    Some(Slope { value, intercept, bounds, coarse, points: points.len() })
+}
+
+/// The middle of sorted values, of which there is at least one.
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }
 
 fn sen_bounds(points: &[(f64, f64)], slopes: &[f64]) -> Bounds {
@@ -101,7 +110,13 @@ mod tests {
         let fit = theil_sen(&[(0.0, 0.0), (100.0, 900.0), (300.0, 3300.0)]).unwrap();
         assert_eq!(
             fit,
-            Slope { value: 11.0, bounds: Bounds { low: 9.0, high: 12.0 }, coarse: true, points: 3 }
+            Slope {
+                value: 11.0,
+                intercept: 0.0,
+                bounds: Bounds { low: 9.0, high: 12.0 },
+                coarse: true,
+                points: 3
+            }
         );
     }
 
@@ -115,7 +130,8 @@ mod tests {
         #[test]
         fn finds_an_exact_line(a in -1e6..1e6f64, b in -1e3..1e3f64, n in 2usize..20) {
             let points: Vec<_> = (0..n).map(|x| (x as f64, a + b * x as f64)).collect();
-            prop_assert!((theil_sen(&points).unwrap().value - b).abs() < 1e-6);
+            let fit = theil_sen(&points).unwrap();
+            prop_assert!((fit.value - b).abs() < 1e-6 && (fit.intercept - a).abs() < 1e-4);
         }
     }
 }

@@ -7,10 +7,12 @@ use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::Run;
 use crate::report::{command_line, emulated_links};
 
+mod capacity;
 mod claims;
 mod matrix;
 mod summary;
 
+pub use capacity::capacity;
 pub use claims::claims;
 pub use matrix::matrix;
 pub use summary::summary;
@@ -87,7 +89,7 @@ fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
 }
 
-fn bytes(bytes: f64) -> String {
+pub(super) fn bytes(bytes: f64) -> String {
     use crate::claim::verdict::short;
     match bytes.abs() {
         b if b >= 1e9 => format!("{} GB", short(bytes / 1e9)),
@@ -98,7 +100,7 @@ fn bytes(bytes: f64) -> String {
 }
 
 /// How far a cell can be believed, in a word.
-fn trust_word(cell: &Cell) -> &'static str {
+pub(super) fn trust_word(cell: &Cell) -> &'static str {
     match (&cell.status, cell.trust.level) {
         (Status::Failed(_), _) => "failed",
         (_, TrustLevel::Invalid) => "invalid",

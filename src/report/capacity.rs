@@ -1,0 +1,357 @@
+//! A search for a capacity as files: the curve, what it was projected to, and both for people.
+
+use std::io::{self, Write};
+
+use super::{Format, command_line, emulated_links};
+use crate::capacity::curve::{self, Curve, Step};
+use crate::capacity::projection::{self, Figure, Projection};
+use crate::capacity::search::Vary;
+use crate::claim::verdict::{short, with_unit};
+use crate::measure::cell::Cell;
+use crate::measure::metric;
+use crate::measure::run::{Run, RunKind};
+use crate::report::csv::{field, trust};
+use crate::report::markdown::escape;
+use crate::report::terminal::{bytes, trust_word};
+use crate::stats::slope::Slope;
+
+/// A row per step.
+pub(super) struct Steps;
+
+/// A row per protocol and figure of the guide.
+pub(super) struct Projected;
+
+/// Curve and projection for pages.
+pub(super) struct Page;
+
+/// A column of the curve's file: its name with the unit, what it is, and how a step has it.
+struct Column {
+    name: &'static str,
+    about: &'static str,
+    value: fn(usize, &Step<'_>) -> String,
+}
+
+const fn column(name: &'static str, about: &'static str, value: fn(usize, &Step<'_>) -> String) -> Column {
+    Column { name, about, value }
+}
+
+/// Columns of `capacity.csv`, in their order.
+#[rustfmt::skip]
+static COLUMNS: &[Column] = &[
+    column("protocol", "Name of the protocol", |_, s| s.cell.spec.protocol.clone()),
+    column("step", "Position in the protocol's search, from 1", |index, _| (index + 1).to_string()),
+    column("cell", "Name in cells.csv", |_, s| s.cell.spec.name.clone()),
+    column("clients", "Clients asked for, publishers included", |_, s| s.cell.spec.clients.to_string()),
+    column("connected", "Clients that became ready", |_, s| measured(s.cell, "connected")),
+    column("rate_per_s", "Events of each publisher per second", |_, s| s.cell.spec.rate_per_s.to_string()),
+    column("offered_per_s", "Deliveries owed per second of the window", |_, s| field(offered_per_s(s.cell))),
+    column("delivered_per_s", "Deliveries received per second of the window", |_, s| measured(s.cell, "delivered_per_s")),
+    column("lost", "Deliveries that never came", |_, s| measured(s.cell, "lost")),
+    column("response_p50_ms", "Receipt minus due time, median", |_, s| measured(s.cell, "response_p50_ms")),
+    column("response_p99_ms", "Receipt minus due time, 99th percentile; empty where too few events carry it", |_, s| measured(s.cell, "response_p99_ms")),
+    column("servers", "Server processes, over which groups are spread; CPU and memory are their sum", |_, s| s.servers().to_string()),
+    column("server_cpu_percent", "CPU of the servers, of one core", |_, s| measured(s.cell, "server_cpu_percent")),
+    column("server_cpu_us_per_delivery", "The same per delivery", |_, s| measured(s.cell, "server_cpu_us_per_delivery")),
+    column("server_memory_bytes", "Private memory of the servers after the traffic, all clients connected", |_, s| measured(s.cell, "server_memory_after_bytes")),
+    column("kernel_memory_bytes", "Memory of the host's kernel for the connections, both ends of each on this host", |_, s| measured(s.cell, "kernel_memory_after_bytes")),
+    column("generator_busiest_percent", "CPU of the busiest worker, of one core", |_, s| measured(s.cell, "generator_busiest_percent")),
+    column("trust", "Whether to believe the step: ok, degraded or invalid", |_, s| trust(s.cell).to_owned()),
+    column("verdict", "held, broken, untold (nobody can tell) or failed (not measured)", |_, s| s.judgement.verdict.word().to_owned()),
+    column("reasons", "What speaks against the step", |_, s| s.judgement.reasons.join("; ")),
+];
+
+/// A metric as a field; empty where the cell has none.
+fn measured(cell: &Cell, name: &str) -> String {
+    field(value(cell, name))
+}
+
+fn value(cell: &Cell, name: &str) -> Option<f64> {
+    metric::find(name).and_then(|metric| metric.value(cell))
+}
+
+fn offered_per_s(cell: &Cell) -> Option<f64> {
+    (cell.measured_s > 0.0).then(|| cell.counts.expected as f64 / cell.measured_s)
+}
+
+fn is_capacity(run: &Run) -> bool {
+    run.file.kind == RunKind::Capacity
+}
+
+impl Format for Steps {
+    fn name(&self) -> &'static str {
+        "capacity.csv"
+    }
+
+    fn about(&self) -> &'static str {
+        "A row per step of a search for a capacity"
+    }
+
+    fn fits(&self, run: &Run) -> bool {
+        is_capacity(run)
+    }
+
+    fn file_name(&self) -> Option<&'static str> {
+        Some("capacity.csv")
+    }
+
+    fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+        let mut rows = csv::Writer::from_writer(out);
+        rows.write_record(COLUMNS.iter().map(|column| column.name))?;
+        for curve in curve::of(run) {
+            for (index, step) in curve.steps.iter().enumerate() {
+                rows.write_record(COLUMNS.iter().map(|column| (column.value)(index, step)))?;
+            }
+        }
+        rows.flush()
+    }
+}
+
+impl Format for Projected {
+    fn name(&self) -> &'static str {
+        "projection.csv"
+    }
+
+    fn about(&self) -> &'static str {
+        "What the guide's numbers of clients would cost, projected from a search"
+    }
+
+    fn fits(&self, run: &Run) -> bool {
+        is_capacity(run)
+    }
+
+    fn file_name(&self) -> Option<&'static str> {
+        Some("projection.csv")
+    }
+
+    fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+        let mut rows = csv::Writer::from_writer(out);
+        rows.write_record([
+            "protocol",
+            "clients",
+            "servers",
+            "clients_per_server",
+            "server_memory_bytes",
+            "kernel_memory_bytes",
+            "server_cores",
+            "memory_bytes_per_client",
+            "kernel_bytes_per_client",
+            "cpu_us_per_client_and_s",
+            "measured_from_clients",
+            "measured_to_clients",
+        ])?;
+        for curve in curve::of(run) {
+            let Some(projection) = projection::of(&curve) else { continue };
+            for figure in &projection.figures {
+                let mut row = vec![curve.protocol.to_owned()];
+                row.extend(numbers(&projection, figure).into_iter().map(field));
+                rows.write_record(row)?;
+            }
+        }
+        rows.flush()
+    }
+}
+
+fn numbers(projection: &Projection, figure: &Figure) -> [Option<f64>; 11] {
+    let slope = |slope: &Option<Slope>| slope.map(|slope| slope.value);
+    [
+        Some(figure.clients),
+        Some(figure.servers),
+        Some(figure.clients_per_server()),
+        figure.memory_bytes,
+        figure.kernel_bytes,
+        figure.cores,
+        slope(&projection.memory),
+        slope(&projection.kernel),
+        slope(&projection.cpu).map(|cores| cores * 1e6),
+        Some(projection.measured[0]),
+        Some(projection.measured[1]),
+    ]
+}
+
+/// Heads of the columns that people see, in two lines.
+pub(super) const HEADS: [[&str; 2]; 11] = [
+    ["", "clients"],
+    ["due", "per s"],
+    ["", "done"],
+    ["p50", "ms"],
+    ["p99", "ms"],
+    ["", "CPU"],
+    ["us per", "message"],
+    ["server", "memory"],
+    ["kernel", "memory"],
+    ["", "trust"],
+    ["", "SLO"],
+];
+
+/// The heads, with what was varied.
+pub(super) fn heads(vary: Vary) -> [[&'static str; 2]; 11] {
+    let mut heads = HEADS;
+    if vary == Vary::Rate {
+        heads[0] = ["events", "per s"];
+    }
+    heads
+}
+
+/// The curve as people see it: a row per step, from the smallest load to the largest.
+pub(super) fn rows<'a>(curve: &'a Curve<'a>) -> Vec<(&'a Step<'a>, [String; 11])> {
+    let mut steps: Vec<&Step<'_>> = curve.steps.iter().collect();
+    steps.sort_by(|a, b| a.load.total_cmp(&b.load));
+    steps.into_iter().map(|step| (step, row(curve.plan.vary, step))).collect()
+}
+
+fn row(vary: Vary, step: &Step<'_>) -> [String; 11] {
+    let cell = step.cell;
+    let number = |name: &str| value(cell, name).map_or("-".to_owned(), short);
+    let size = |name: &str| value(cell, name).map_or("-".to_owned(), bytes);
+    let offered = offered_per_s(cell).filter(|&per_s| per_s > 0.0);
+    let done = offered.zip(value(cell, "delivered_per_s")).map(|(offered, done)| done * 100.0 / offered);
+    let percent = |value: Option<f64>| value.map_or("-".to_owned(), |value| with_unit(value.round(), "%"));
+    [
+        vary.figure(step.load),
+        offered.map_or("-".to_owned(), short),
+        percent(done),
+        number("response_p50_ms"),
+        number("response_p99_ms"),
+        percent(value(cell, "server_cpu_percent")),
+        number("server_cpu_us_per_delivery"),
+        size("server_memory_after_bytes"),
+        size("kernel_memory_after_bytes"),
+        trust_word(cell).to_owned(),
+        step.judgement.verdict.word().to_owned(),
+    ]
+}
+
+/// What must hold, in words.
+pub(super) fn must_hold(run: &Run) -> String {
+    let each = run.file.thresholds.iter().map(|text| format!("{} {}", text.subject, text.expression));
+    format!("{}, and every client connected", each.collect::<Vec<_>>().join(", "))
+}
+
+/// What a projection rests on, in sentences; the last says what it is worth.
+pub(super) fn basis(projection: &Projection) -> Vec<String> {
+    let per_client = |slope: &Option<Slope>, what: &str, say: &dyn Fn(f64) -> String| {
+        let text = |slope: &Slope| {
+            let coarse = if slope.coarse { ", coarse" } else { "" };
+            let [low, high] = [slope.bounds.low, slope.bounds.high].map(say);
+            format!("{what} {} ({low} to {high}{coarse})", say(slope.value))
+        };
+        slope.as_ref().map_or_else(|| format!("{what} cannot be told (it does not grow measurably)"), text)
+    };
+    let each = [
+        per_client(&projection.memory, "server memory", &bytes),
+        per_client(&projection.kernel, "kernel memory of both ends", &bytes),
+        per_client(&projection.cpu, "CPU at this rate", &|cores| format!("{} us/s", short(cores * 1e6))),
+    ];
+    let mut sentences = vec![format!("For each client: {}.", each.join(", "))];
+    sentences.extend(projection.figures.iter().filter(|figure| figure.servers > 1.0).map(together));
+    if projection.figures.iter().any(|figure| figure.cores.is_some_and(|cores| cores > 1.0)) {
+        let text =
+            "More than one core is more than a server of one thread, such as the reference server, can use.";
+        sentences.push(text.to_owned());
+    }
+    let [from, to] = projection.measured.map(short);
+    let furthest = projection.figures.iter().map(Figure::clients_per_server).fold(0.0, f64::max);
+    sentences.push(format!(
+        "Not measured: a straight line (Theil-Sen) through the steps that held, {from} to {to} clients of a server, read up to {} \
+         times beyond them.",
+        short(furthest / projection.measured[1])
+    ));
+    sentences
+}
+
+/// What all servers of a figure take.
+fn together(figure: &Figure) -> String {
+    let say = |value: Option<f64>, text: &dyn Fn(f64) -> String| {
+        value.map_or("unknown".to_owned(), |value| text(value * figure.servers))
+    };
+    format!(
+        "{} servers together: server memory {}, kernel memory {}, cores {}.",
+        short(figure.servers),
+        say(figure.memory_bytes, &bytes),
+        say(figure.kernel_bytes, &bytes),
+        say(figure.cores, &short)
+    )
+}
+
+/// Heads of the projection that people see.
+pub(super) const FIGURE_HEADS: [&str; 6] =
+    ["clients", "servers", "each", "server memory", "kernel memory", "cores"];
+
+/// A figure of the guide as people see it. Memory and cores are those of one server.
+pub(super) fn figure(figure: &Figure) -> [String; 6] {
+    let size = |value: Option<f64>| value.map_or("-".to_owned(), bytes);
+    [
+        short(figure.clients),
+        short(figure.servers),
+        short(figure.clients_per_server()),
+        size(figure.memory_bytes),
+        size(figure.kernel_bytes),
+        figure.cores.map_or("-".to_owned(), short),
+    ]
+}
+
+impl Format for Page {
+    fn name(&self) -> &'static str {
+        "capacity.md"
+    }
+
+    fn about(&self) -> &'static str {
+        "A search for a capacity: the curve, how far the server goes, and the projection"
+    }
+
+    fn fits(&self, run: &Run) -> bool {
+        is_capacity(run)
+    }
+
+    fn file_name(&self) -> Option<&'static str> {
+        Some("capacity.md")
+    }
+
+    fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "# Capacity: {}\n\nMust hold: {}.", run.file.scenario.name, escape(&must_hold(run)))?;
+        let curves = curve::of(run);
+        writeln!(out)?;
+        for curve in &curves {
+            writeln!(out, "* **{}**: {}", curve.protocol, escape(&curve.headline()))?;
+        }
+        for curve in curves.iter().filter(|curve| !curve.steps.is_empty()) {
+            page(curve, out)?;
+        }
+        if let Some(links) = emulated_links(run) {
+            writeln!(out, "\n{}", escape(&links))?;
+        }
+        writeln!(out, "\n## Columns of `capacity.csv`\n\n| column | what |\n|---|---|")?;
+        for column in COLUMNS {
+            writeln!(out, "| `{}` | {} |", column.name, column.about)?;
+        }
+        let file = &run.file;
+        writeln!(out, "\nMeasured by `{}` on {}, {}.", command_line(run), file.started, file.host.summary())
+    }
+}
+
+fn page(curve: &Curve<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let heads = heads(curve.plan.vary).map(|[top, bottom]| format!("{top} {bottom}").trim().to_owned());
+    writeln!(out, "\n## {}\n", curve.protocol)?;
+    table(&heads, rows(curve).into_iter().map(|(_, row)| row), out)?;
+    if let Some(projection) = projection::of(curve) {
+        writeln!(out, "\nProjected, for one server:\n")?;
+        table(&FIGURE_HEADS, projection.figures.iter().map(figure), out)?;
+        for sentence in basis(&projection) {
+            writeln!(out, "\n{}", escape(&sentence))?;
+        }
+    }
+    Ok(())
+}
+
+fn table<const N: usize>(
+    heads: &[impl AsRef<str>; N],
+    rows: impl Iterator<Item = [String; N]>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let heads: Vec<&str> = heads.iter().map(AsRef::as_ref).collect();
+    writeln!(out, "| {} |\n|{}", heads.join(" | "), "---:|".repeat(N))?;
+    for row in rows {
+        writeln!(out, "| {} |", row.map(|cell| escape(&cell)).join(" | "))?;
+    }
+    Ok(())
+}
