@@ -27,20 +27,22 @@ pub enum Phase {
     End,
 }
 
-/// Clients of one worker that may say good-bye at the same time: thousands at once would outwait their own patience.
-const MOST_LEAVING: u32 = 256;
-
-/// Lets clients out a few at a time.
-#[derive(Default)]
+/// Lets clients out a few at a time: thousands at once would outwait their own patience.
 pub struct Doors {
+    most: u32,
     leaving: Cell<u32>,
     waiting: RefCell<Vec<Waker>>,
 }
 
 impl Doors {
+    /// Lets out `most` at the same time.
+    fn new(most: u32) -> Doors {
+        Doors { most, leaving: Cell::default(), waiting: RefCell::default() }
+    }
+
     /// Whether one more may leave now; if not, `waker` is woken when it is worth asking again.
     pub fn enter(&self, waker: &Waker) -> bool {
-        let free = self.leaving.get() < MOST_LEAVING;
+        let free = self.leaving.get() < self.most;
         match free {
             true => self.leaving.set(self.leaving.get() + 1),
             false => self.waiting.borrow_mut().push(waker.clone()),
@@ -53,7 +55,7 @@ impl Doors {
         self.leaving.set(self.leaving.get() - 1);
         // As many as there are free places: a waker may be that of one who got through in the meantime.
         let mut waiting = self.waiting.borrow_mut();
-        let stay = waiting.len().saturating_sub((MOST_LEAVING - self.leaving.get()) as usize);
+        let stay = waiting.len().saturating_sub((self.most - self.leaving.get()) as usize);
         let next = waiting.split_off(stay);
         drop(waiting);
         next.into_iter().for_each(Waker::wake);
@@ -109,8 +111,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// A cell that has not begun.
-    pub fn new(spec: CellSpec, id: u32, timer: Timer) -> Run {
+    /// A cell that has not begun, of which `leaving` clients may close at the same time.
+    pub fn new(spec: CellSpec, id: u32, timer: Timer, leaving: u32) -> Run {
         Run {
             recorder: RefCell::new(Recorder::new(id, 0..0)),
             spec,
@@ -121,7 +123,7 @@ impl Run {
             settled: Cell::default(),
             publishing: Cell::default(),
             alive: Cell::default(),
-            doors: Doors::default(),
+            doors: Doors::new(leaving),
             absent: RefCell::default(),
             published: RefCell::default(),
             ledger: RefCell::default(),

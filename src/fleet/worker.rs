@@ -34,14 +34,23 @@ const LATE_NS: u64 = 250_000_000;
 /// How long closing may go on without any client ending.
 const FAREWELL_NS: u64 = 2_000_000_000;
 
-/// Clients of a worker that may be connecting at the same time: more would only time out in the queue.
-const MOST_CONNECTING: u64 = 512;
+/// Clients of all workers that may be connecting at the same time: more would only time out in the queue.
+const MOST_CONNECTING: u32 = 1024;
+
+/// Clients of all workers that may say good-bye at the same time.
+const MOST_LEAVING: u32 = 512;
+
+/// The least of either that a worker is left with, however many there are.
+const LEAST_AT_ONCE: u32 = 16;
 
 /// Until the ramp looks again whether somebody got in.
 const CROWD_PAUSE_NS: u64 = 500_000;
 
 /// Between two looks at whether something is complete.
 const LOOK_NS: u64 = 5_000_000;
+
+/// The same where many workers share the cores: their looks alone would keep them busy.
+const LONGEST_LOOK_NS: u64 = 50_000_000;
 
 /// Serves one coordinator over standard input and output. Returns when the share is done or the input ends.
 ///
@@ -153,6 +162,8 @@ struct Worker {
     meters: Meters,
     targets: Vec<Rc<Target>>,
     link: LinkSpec,
+    /// Between two looks, in ns.
+    look_ns: u64,
     memory_bytes: Option<u64>,
     barrier: Reading,
     opened: Option<Reading>,
@@ -173,10 +184,16 @@ impl Worker {
         Ok(Worker {
             link: start.spec.link.parse()?,
             targets: start.servers.iter().map(target).collect::<Result<_>>()?,
-            run: Rc::new(Run::new(start.spec.clone(), start.run, timer)),
+            run: Rc::new(Run::new(
+                start.spec.clone(),
+                start.run,
+                timer,
+                at_once(MOST_LEAVING, start.workers),
+            )),
             protocol,
             gate: Rc::default(),
             meters: Meters::default(),
+            look_ns: (LOOK_NS * u64::from(start.workers.div_ceil(4))).min(LONGEST_LOOK_NS),
             memory_bytes: None,
             barrier: Reading::default(),
             opened: None,
@@ -231,12 +248,12 @@ impl Worker {
             opened += 1;
             self.tell_connecting(&mut told_ns);
             // A ramp steeper than the host makes no crowd at the server's door: it goes on as others get in.
-            while opened - self.run.settled.get() >= MOST_CONNECTING {
+            while opened - self.run.settled.get() >= u64::from(at_once(MOST_CONNECTING, self.start.workers)) {
                 self.run.timer.sleep_until(monotonic_ns() + CROWD_PAUSE_NS).await;
             }
         }
         while self.run.settled.get() < opened {
-            self.run.timer.sleep_until(monotonic_ns() + LOOK_NS).await;
+            self.run.timer.sleep_until(monotonic_ns() + self.look_ns).await;
             self.tell_connecting(&mut told_ns);
         }
         say(&FromWorker::Ready {
@@ -293,7 +310,7 @@ impl Worker {
         let closes_ns = self.run.window_end_ns();
         self.run.timer.sleep_until(self.run.to_monotonic_ns(opens_ns)).await;
         self.opened = Some(self.read());
-        tokio::task::spawn_local(watch_loop(self.run.clone(), opens_ns));
+        tokio::task::spawn_local(watch_loop(self.run.clone(), opens_ns, self.look_ns));
         let mut index = 0;
         loop {
             let end_ns = (opens_ns + u64::from(index + 1) * 1_000_000_000).min(closes_ns);
@@ -350,7 +367,7 @@ impl Worker {
             if now_ns >= deadline_ns {
                 return false;
             }
-            self.run.timer.sleep_until((now_ns + LOOK_NS).min(deadline_ns)).await;
+            self.run.timer.sleep_until((now_ns + self.look_ns).min(deadline_ns)).await;
         }
         true
     }
@@ -419,14 +436,19 @@ impl Worker {
     }
 }
 
+/// One worker's part of what all may do at once.
+fn at_once(all: u32, workers: u32) -> u32 {
+    (all / workers.max(1)).max(LEAST_AT_ONCE)
+}
+
 /// Notes how late the event loop comes to something that is due every few ms of the window: whatever this is late, every
 /// client may be late.
-async fn watch_loop(run: Rc<Run>, opens_ns: u64) {
-    let mut due_ns = opens_ns + LOOK_NS;
+async fn watch_loop(run: Rc<Run>, opens_ns: u64, look_ns: u64) {
+    let mut due_ns = opens_ns + look_ns;
     while due_ns < run.window_end_ns() {
         run.timer.sleep_until(run.to_monotonic_ns(due_ns)).await;
         run.recorder.borrow_mut().loop_late(run.now_ns().saturating_sub(due_ns));
-        due_ns += LOOK_NS;
+        due_ns += look_ns;
     }
 }
 

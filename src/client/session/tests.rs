@@ -40,7 +40,7 @@ fn live(spec: CellSpec, test: impl AsyncFn(&Run, &Script)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let protocol = protocol::find(&spec.protocol).unwrap();
-        let run = Rc::new(Run::new(spec, 1, Timer::new().unwrap()));
+        let run = Rc::new(Run::new(spec, 1, Timer::new().unwrap(), 16));
         let script = Script::default();
         let session = Session::new(run.clone(), 0, protocol, Box::new(Scripted(script.clone())));
         tokio::task::spawn_local(session.live());
