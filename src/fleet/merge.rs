@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Add;
 
-use super::coordinator::{Gathered, worker_core};
+use super::coordinator::Gathered;
+use super::crew::worker_core;
 use super::message::Share;
 use crate::measure::cell::{
     Cell, Counts, Distribution, FailureCount, GeneratorCost, SCHEMA_VERSION, Status, Trust, TrustLevel, Wire,

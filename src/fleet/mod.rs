@@ -2,9 +2,11 @@
 
 pub(crate) mod child;
 pub mod coordinator;
+mod crew;
 pub mod layout;
 mod merge;
 pub mod message;
+mod reading;
 pub mod server;
 pub mod servers;
 pub mod worker;

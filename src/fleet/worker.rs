@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io::{BufRead, Write};
-use std::ops::Sub;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,17 +11,16 @@ use tokio::task::LocalSet;
 
 use super::layout;
 use super::message::{Endpoint, FromWorker, Share, Start, ToWorker};
+use super::reading::{Meters, Reading, span};
 use crate::client::random::{self, Purpose};
 use crate::client::run::{Phase, Run};
 use crate::client::session::Session;
 use crate::host::clock::monotonic_ns;
 use crate::host::process;
 use crate::host::timer::Timer;
-use crate::measure::cell::Wire;
 use crate::protocol::{self, Mesh, Options, Protocol, Seat, Target};
 use crate::scenario::plan::{CellSpec, Pattern};
 use crate::transport::link::{Link, LinkSpec};
-use crate::transport::meter::Meter;
 use crate::transport::tls::Tls;
 
 /// How long publishers may go on behind the end of the window with what was due before it.
@@ -137,23 +135,6 @@ impl Gate {
     }
 }
 
-/// The counts of both roles' sockets.
-#[derive(Default)]
-struct Meters {
-    subscriber: Rc<Meter>,
-    publisher: Rc<Meter>,
-}
-
-/// Readings at the two ends of a span.
-#[derive(Clone, Default)]
-struct Reading {
-    at_ns: u64,
-    subscriber: Wire,
-    publisher: Wire,
-    cpu_ns: Option<u64>,
-    run_queue_delay_ns: Option<u64>,
-}
-
 struct Worker {
     start: Start,
     protocol: &'static Protocol,
@@ -207,7 +188,7 @@ impl Worker {
         self.connect().await;
         let start_ns = self.gate.clone().wait(|gate| gate.start_ns.take()).await;
         self.memory_bytes = process::private_bytes(std::process::id());
-        self.barrier = self.read_all();
+        self.barrier = Reading::with_packets(&self.meters);
         self.run.start(start_ns);
         self.window().await;
         self.announce().await;
@@ -216,7 +197,8 @@ impl Worker {
 
     /// Told to stop in mid-run: what was measured is kept, and what is under way gets a second to arrive.
     async fn cut_short(&mut self) {
-        self.closed = self.closed.take().or_else(|| self.opened.is_some().then(|| self.read()));
+        self.closed =
+            self.closed.take().or_else(|| self.opened.is_some().then(|| Reading::take(&self.meters)));
         self.run.advance(Phase::Drain);
         self.look_until(monotonic_ns() + SEND_GRACE_NS, || self.run.publishing.get() == 0).await;
         self.expect(&self.own_streams());
@@ -309,14 +291,14 @@ impl Worker {
         let opens_ns = (spec.warmup_s * 1e9) as u64;
         let closes_ns = self.run.window_end_ns();
         self.run.timer.sleep_until(self.run.to_monotonic_ns(opens_ns)).await;
-        self.opened = Some(self.read());
+        self.opened = Some(Reading::take(&self.meters));
         tokio::task::spawn_local(watch_loop(self.run.clone(), opens_ns, self.look_ns));
         let mut index = 0;
         loop {
             let end_ns = (opens_ns + u64::from(index + 1) * 1_000_000_000).min(closes_ns);
             self.run.timer.sleep_until(self.run.to_monotonic_ns(end_ns)).await;
             if end_ns == closes_ns {
-                self.closed = Some(self.read());
+                self.closed = Some(Reading::take(&self.meters));
             }
             let second = self.run.recorder.borrow_mut().tick(index, self.run.connected.get());
             say(&FromWorker::Tick(Box::new(second)));
@@ -374,7 +356,7 @@ impl Worker {
 
     /// Closes every client and reports.
     async fn finish(&mut self, interrupted: bool) {
-        let end = self.read_all();
+        let end = Reading::with_packets(&self.meters);
         self.run.advance(Phase::End);
         self.farewell().await;
         self.run.settle();
@@ -414,26 +396,6 @@ impl Worker {
             }
         }
     }
-
-    /// Also asks for packets, which takes longer than the ends of the window allow.
-    fn read_all(&self) -> Reading {
-        Reading {
-            subscriber: read_packets(&self.meters.subscriber),
-            publisher: read_packets(&self.meters.publisher),
-            ..self.read()
-        }
-    }
-
-    fn read(&self) -> Reading {
-        let pid = std::process::id();
-        Reading {
-            at_ns: monotonic_ns(),
-            subscriber: read_meter(&self.meters.subscriber),
-            publisher: read_meter(&self.meters.publisher),
-            cpu_ns: process::cpu_ns(pid),
-            run_queue_delay_ns: process::run_queue_delay_ns(pid),
-        }
-    }
 }
 
 /// One worker's part of what all may do at once.
@@ -459,52 +421,5 @@ fn options(spec: &CellSpec) -> Options {
         ordered: spec.ordered,
         max_retransmits: spec.max_retransmits,
         peer_to_peer: spec.peer_to_peer,
-    }
-}
-
-fn read_meter(meter: &Meter) -> Wire {
-    Wire {
-        in_bytes: meter.wire_in_bytes.get(),
-        out_bytes: meter.wire_out_bytes.get(),
-        socket_in_bytes: meter.socket_in_bytes.get(),
-        socket_out_bytes: meter.socket_out_bytes.get(),
-        mtu_1500_extra_in: meter.mtu_1500_extra_in.get(),
-        mtu_1500_extra_out: meter.mtu_1500_extra_out.get(),
-        estimated_connections: meter.estimated_connections.get(),
-        connections: meter.connections.get(),
-        exchanges: meter.exchanges.get(),
-        empty_exchanges: meter.empty_exchanges.get(),
-        exchange_in_bytes: meter.exchange_in_bytes.get(),
-        exchange_out_bytes: meter.exchange_out_bytes.get(),
-        datagrams_in: meter.datagrams_in.get(),
-        datagrams_out: meter.datagrams_out.get(),
-        stun_ip_bytes: meter.stun_ip_bytes.get(),
-        dtls_ip_bytes: meter.dtls_ip_bytes.get(),
-        sctp_control_ip_bytes: meter.sctp_control_ip_bytes.get(),
-        exchanges_in_window: meter.exchanges.get(),
-        empty_exchanges_in_window: meter.empty_exchanges.get(),
-        ..Wire::default()
-    }
-}
-
-/// The same with the packets of every connection, which the kernel must be asked for.
-fn read_packets(meter: &Meter) -> Wire {
-    let packets = meter.packets();
-    Wire {
-        segments_in: packets.segments_in,
-        segments_out: packets.segments_out,
-        ip_in_bytes: packets.ip_in_bytes,
-        ip_out_bytes: packets.ip_out_bytes,
-        ..read_meter(meter)
-    }
-}
-
-/// What was counted from `from` to `to`, with the exchanges of the window from `opened` to `closed`.
-fn span(from: &Wire, to: &Wire, opened: &Wire, closed: &Wire) -> Wire {
-    let window = closed.zip(opened, u64::sub);
-    Wire {
-        exchanges_in_window: window.exchanges_in_window,
-        empty_exchanges_in_window: window.empty_exchanges_in_window,
-        ..to.zip(from, u64::sub)
     }
 }

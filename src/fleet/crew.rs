@@ -1,0 +1,122 @@
+//! The workers of a cell as the coordinator has them: started, spoken to, listened to, ended.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::child::Process;
+use super::coordinator::{Fleet, Gathered};
+use super::message::{FromWorker, ToWorker};
+use crate::host::process;
+
+/// Ties a process to a core where there is more than one: servers to the first, workers to the others.
+pub(super) fn pin(pid: u32, nth: usize) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores > 1 {
+        process::pin(pid, if nth == 0 { 0 } else { 1 + worker_core(nth as u32 - 1) });
+    }
+}
+
+/// Which of the cores beside the servers' a worker is tied to.
+pub(super) fn worker_core(worker: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    worker as usize % cores.saturating_sub(1).max(1)
+}
+
+/// The workers of a cell.
+pub(super) struct Crew {
+    pub(super) processes: Vec<Process>,
+    inbox: mpsc::UnboundedReceiver<(usize, Option<FromWorker>)>,
+    /// Who has reported.
+    done: Vec<bool>,
+}
+
+impl Crew {
+    pub(super) fn start(fleet: &Fleet, count: u32, pinned: bool) -> Result<Crew> {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let mut processes = Vec::new();
+        for index in 0..count as usize {
+            let name = format!("worker {index}");
+            let (process, mut lines) = Process::start(name, &fleet.program, &["worker".to_owned()])?;
+            if pinned {
+                pin(process.pid, 1 + index);
+            }
+            processes.push(process);
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let message = serde_json::from_str(&line).unwrap_or_else(|error| FromWorker::Failed {
+                        reason: format!("said something strange ({error})"),
+                    });
+                    if sender.send((index, Some(message))).is_err() {
+                        return;
+                    }
+                }
+                let _ = sender.send((index, None));
+            });
+        }
+        Ok(Crew { done: vec![false; processes.len()], processes, inbox })
+    }
+
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        self.processes.iter().map(|process| process::resident_bytes(process.pid)).sum()
+    }
+
+    pub(super) async fn say_all(&mut self, message: &ToWorker) -> Result<()> {
+        for process in &mut self.processes {
+            process.say(message).await?;
+        }
+        Ok(())
+    }
+
+    /// The next message of any worker; one that ends before it is done is an error.
+    pub(super) async fn next(&mut self) -> Result<(usize, FromWorker)> {
+        loop {
+            let Some((index, message)) = self.inbox.recv().await else {
+                return Err(anyhow!("no worker is left"));
+            };
+            match message {
+                Some(FromWorker::Failed { reason }) => return Err(anyhow!("worker {index}: {reason}")),
+                Some(message) => {
+                    self.done[index] |= matches!(message, FromWorker::Done(_));
+                    return Ok((index, message));
+                }
+                None if self.done[index] => {}
+                None => return Err(anyhow!("{} in mid-run", self.processes[index].fell_silent().await)),
+            }
+        }
+    }
+
+    /// Tells everybody to stop and takes what those who still can have measured.
+    pub(super) async fn stop_and_collect(&mut self, gathered: &mut Gathered) {
+        // One that is dead does not listen; the others shall.
+        join_all(self.processes.iter_mut().map(|process| process.say(&ToWorker::Stop))).await;
+        let collect = async {
+            let mut open = self.done.iter().filter(|&&done| !done).count();
+            while open > 0 {
+                match self.inbox.recv().await {
+                    Some((index, Some(FromWorker::Done(share)))) => {
+                        gathered.shares.push(*share);
+                        self.done[index] = true;
+                        open -= 1;
+                    }
+                    Some((index, None)) if !self.done[index] => {
+                        self.done[index] = true;
+                        open -= 1;
+                    }
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        };
+        let _ = timeout(Duration::from_secs(8), collect).await;
+    }
+
+    /// Side by side: the patience with one that hangs is the patience with all.
+    pub(super) async fn end(self) {
+        join_all(self.processes.into_iter().map(Process::end)).await;
+    }
+}
