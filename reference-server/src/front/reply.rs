@@ -85,6 +85,9 @@ pub(super) fn content(chunk: &Bytes) -> Bytes {
 /// The chunk that ends a body.
 pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// Room for the header lines of an answer.
+const FIELDS_BYTES: usize = 96;
+
 /// Header lines. No value that is put in may have a line break in it.
 #[derive(Default)]
 pub(crate) struct Fields(String);
@@ -92,6 +95,10 @@ pub(crate) struct Fields(String);
 impl Fields {
     /// With one line more.
     pub(crate) fn with(mut self, name: &'static str, value: impl Display) -> Fields {
+        // For all lines of nearly every answer, so that they do not grow piece by piece.
+        if self.0.is_empty() {
+            self.0.reserve(FIELDS_BYTES);
+        }
         // Writing to a String cannot fail.
         let _ = write!(self.0, "{name}: {value}\r\n");
         self
