@@ -176,11 +176,21 @@ fn whole(load: f64) -> String {
 impl Curve<'_> {
     /// How far the server goes, in a sentence or two.
     pub fn headline(&self) -> String {
-        let held = self.held.map(|load| self.plan.vary.say(load) + &self.over_servers(load));
+        let by_themselves = self.steps.iter().any(|step| step.cell.spec.peer_to_peer);
+        let note = if by_themselves {
+            "; peer to peer: the server carries nothing but their signalling"
+        } else {
+            ""
+        };
+        self.result() + note
+    }
+
+    fn result(&self) -> String {
+        let vary = self.plan.vary;
+        let held = self.held.map(|load| vary.say(load) + &self.over_servers(load));
         let at_least =
             held.as_ref().map_or("nothing is known to hold".to_owned(), |held| format!("at least {held}"));
-        let below =
-            self.broken.map_or(String::new(), |load| format!(", fewer than {}", self.plan.vary.figure(load)));
+        let below = self.broken.map_or(String::new(), |load| format!(", fewer than {}", vary.figure(load)));
         match self.outcome {
             Outcome::Ended(Ending::Found) => {
                 format!("{} hold{}", held.unwrap_or_default(), self.why_broken())
@@ -188,7 +198,7 @@ impl Curve<'_> {
             Outcome::Ended(Ending::AtMax) => format!("{at_least}, the most that was to be tried (--max)"),
             Outcome::Ended(Ending::NoneHolds) => {
                 let least = self.broken.unwrap_or(self.plan.least);
-                format!("not even {} hold: {}", self.plan.vary.say(least), self.reasons_at(least))
+                format!("not even {} hold: {}", vary.say(least), self.reasons_at(least))
             }
             Outcome::Ended(Ending::Untold | Ending::Failed) => {
                 format!("{at_least}{below}; {}", self.why_not_on())
@@ -210,10 +220,11 @@ impl Curve<'_> {
         })
     }
 
-    /// The reasons of the last measurement of a load that broke.
+    /// The reasons of the last measurement of a load that broke, and whether something else may have had a hand in it.
     fn reasons_at(&self, load: f64) -> String {
-        let step = self.steps.iter().rev().find(|step| step.load == load);
-        step.map_or(String::new(), |step| step.judgement.reasons.join("; "))
+        let Some(step) = self.steps.iter().rev().find(|step| step.load == load) else { return String::new() };
+        let disturbed = step.cell.trust.level == TrustLevel::Degraded;
+        step.judgement.reasons.join("; ") + if disturbed { " (in a step of degraded trust)" } else { "" }
     }
 
     /// Why the last step says nothing about the server.
