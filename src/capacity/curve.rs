@@ -223,8 +223,10 @@ impl Curve<'_> {
     /// The reasons of the last measurement of a load that broke, and whether something else may have had a hand in it.
     fn reasons_at(&self, load: f64) -> String {
         let Some(step) = self.steps.iter().rev().find(|step| step.load == load) else { return String::new() };
-        let disturbed = step.cell.trust.level == TrustLevel::Degraded;
-        step.judgement.reasons.join("; ") + if disturbed { " (in a step of degraded trust)" } else { "" }
+        let trust = &step.cell.trust;
+        let gravest = trust.reasons.first().filter(|_| trust.level == TrustLevel::Degraded);
+        let disturbed = gravest.map_or(String::new(), |reason| format!(" (degraded: {reason})"));
+        step.judgement.reasons.join("; ") + &disturbed
     }
 
     /// Why the last step says nothing about the server.
@@ -235,8 +237,10 @@ impl Curve<'_> {
         match (&cell.status, cell.trust.level) {
             (Status::Failed(_), _) => format!("{load} could not be measured: {reasons}"),
             (_, TrustLevel::Invalid) => {
+                // The gravest stands first; the others stand under Trust.
+                let reason = cell.trust.reasons.first().map_or("", String::as_str);
                 format!(
-                    "at {load} the generator or its host gave out, not the server{}: {reasons}",
+                    "at {load} the generator or its host gave out, not the server{}: {reason}",
                     busy_server(cell)
                 )
             }
@@ -312,10 +316,21 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_found_by_a_disturbed_step_says_so() {
+        let mut disturbed = cell(2_000, 900.0);
+        disturbed.trust.level = TrustLevel::Degraded;
+        disturbed.trust.reasons = vec!["the hypervisor took 9%".into()];
+        let run = run(vec![cell(1_000, 10.0), disturbed.clone(), disturbed, cell(1_410, 20.0)]);
+        let said = headline(&run);
+        assert!(said.ends_with("latency p(99)<200ms: 900 ms (degraded: the hypervisor took 9%)"), "{said}");
+    }
+
+    #[test]
     fn an_untrusted_step_is_the_generators_limit_and_not_the_servers() {
         let mut tired = cell(2_000, 10.0);
+        // What is less grave stands under Trust.
         tired.trust.level = TrustLevel::Invalid;
-        tired.trust.reasons = vec!["the busiest worker used 99% of its core".into()];
+        tired.trust.reasons = vec!["the busiest worker used 99% of its core".into(), "and it lagged".into()];
         let run = run(vec![cell(1_000, 10.0), tired.clone(), tired]);
         assert_eq!(
             headline(&run),
