@@ -196,8 +196,9 @@ pub struct TargetArgs {
 pub struct CapacityArgs {
     /// A built-in scenario's name, or a path (with a '/' or ending in .toml)
     pub scenario: String,
-    /// What must hold; may be repeated. Without it the scenario's thresholds, or else 'latency p(99)<200ms' and 'lost
-    /// count==0' [e.g. 'latency p(95)<1s', 'server_cpu_percent value<80%']
+    /// What must hold; may be repeated. Without it the scenario's thresholds, or else 'latency p(99)<200ms' (p(95),
+    /// p(90) or max where events are too few) and 'lost count==0' [e.g. 'latency p(95)<1s', 'server_cpu_percent
+    /// value<80%']
     #[arg(long, value_name = "SLO")]
     pub slo: Vec<String>,
     /// What grows from step to step

@@ -49,8 +49,8 @@ Exit codes:
 
 /// What the codes mean for `rtbench capacity`.
 pub const CAPACITY_HELP: &str = "\
-Doubles the load from the start until a threshold breaks, then bisects. A step that breaks one, or that cannot be
-trusted, is measured once more before it counts. Where the generator gives out before the server does, the answer is
+Doubles the load from the start until a threshold breaks, then bisects. A step that breaks one, or that cannot be \
+trusted, is measured once more before it counts. Where the generator gives out before the server does, the answer is \
 'at least N'.
 
 Exit codes:

@@ -176,11 +176,21 @@ fn whole(load: f64) -> String {
 impl Curve<'_> {
     /// How far the server goes, in a sentence or two.
     pub fn headline(&self) -> String {
-        let held = self.held.map(|load| self.plan.vary.say(load) + &self.over_servers(load));
+        let by_themselves = self.steps.iter().any(|step| step.cell.spec.peer_to_peer);
+        let note = if by_themselves {
+            "; peer to peer: the server carries nothing but their signalling"
+        } else {
+            ""
+        };
+        self.result() + note
+    }
+
+    fn result(&self) -> String {
+        let vary = self.plan.vary;
+        let held = self.held.map(|load| vary.say(load) + &self.over_servers(load));
         let at_least =
             held.as_ref().map_or("nothing is known to hold".to_owned(), |held| format!("at least {held}"));
-        let below =
-            self.broken.map_or(String::new(), |load| format!(", fewer than {}", self.plan.vary.figure(load)));
+        let below = self.broken.map_or(String::new(), |load| format!(", fewer than {}", vary.figure(load)));
         match self.outcome {
             Outcome::Ended(Ending::Found) => {
                 format!("{} hold{}", held.unwrap_or_default(), self.why_broken())
@@ -188,7 +198,7 @@ impl Curve<'_> {
             Outcome::Ended(Ending::AtMax) => format!("{at_least}, the most that was to be tried (--max)"),
             Outcome::Ended(Ending::NoneHolds) => {
                 let least = self.broken.unwrap_or(self.plan.least);
-                format!("not even {} hold: {}", self.plan.vary.say(least), self.reasons_at(least))
+                format!("not even {} hold: {}", vary.say(least), self.reasons_at(least))
             }
             Outcome::Ended(Ending::Untold | Ending::Failed) => {
                 format!("{at_least}{below}; {}", self.why_not_on())
@@ -210,10 +220,13 @@ impl Curve<'_> {
         })
     }
 
-    /// The reasons of the last measurement of a load that broke.
+    /// The reasons of the last measurement of a load that broke, and whether something else may have had a hand in it.
     fn reasons_at(&self, load: f64) -> String {
-        let step = self.steps.iter().rev().find(|step| step.load == load);
-        step.map_or(String::new(), |step| step.judgement.reasons.join("; "))
+        let Some(step) = self.steps.iter().rev().find(|step| step.load == load) else { return String::new() };
+        let trust = &step.cell.trust;
+        let gravest = trust.reasons.first().filter(|_| trust.level == TrustLevel::Degraded);
+        let disturbed = gravest.map_or(String::new(), |reason| format!(" (degraded: {reason})"));
+        step.judgement.reasons.join("; ") + &disturbed
     }
 
     /// Why the last step says nothing about the server.
@@ -224,8 +237,10 @@ impl Curve<'_> {
         match (&cell.status, cell.trust.level) {
             (Status::Failed(_), _) => format!("{load} could not be measured: {reasons}"),
             (_, TrustLevel::Invalid) => {
+                // The gravest stands first; the others stand under Trust.
+                let reason = cell.trust.reasons.first().map_or("", String::as_str);
                 format!(
-                    "at {load} the generator or its host gave out, not the server{}: {reasons}",
+                    "at {load} the generator or its host gave out, not the server{}: {reason}",
                     busy_server(cell)
                 )
             }
@@ -301,10 +316,21 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_found_by_a_disturbed_step_says_so() {
+        let mut disturbed = cell(2_000, 900.0);
+        disturbed.trust.level = TrustLevel::Degraded;
+        disturbed.trust.reasons = vec!["the hypervisor took 9%".into()];
+        let run = run(vec![cell(1_000, 10.0), disturbed.clone(), disturbed, cell(1_410, 20.0)]);
+        let said = headline(&run);
+        assert!(said.ends_with("latency p(99)<200ms: 900 ms (degraded: the hypervisor took 9%)"), "{said}");
+    }
+
+    #[test]
     fn an_untrusted_step_is_the_generators_limit_and_not_the_servers() {
         let mut tired = cell(2_000, 10.0);
+        // What is less grave stands under Trust.
         tired.trust.level = TrustLevel::Invalid;
-        tired.trust.reasons = vec!["the busiest worker used 99% of its core".into()];
+        tired.trust.reasons = vec!["the busiest worker used 99% of its core".into(), "and it lagged".into()];
         let run = run(vec![cell(1_000, 10.0), tired.clone(), tired]);
         assert_eq!(
             headline(&run),

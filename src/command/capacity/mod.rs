@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::campaign::{self, Bench, Job};
 use super::run::{self, Prepared, fresh_seed};
 use crate::capacity::curve::{self, Outcome};
-use crate::capacity::search::{Ending, Next, Search};
+use crate::capacity::search::{Ending, Next, Search, Verdict};
 use crate::cli::CapacityArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
@@ -98,7 +98,10 @@ impl Hunt<'_> {
                 return Ok(());
             }
             let judgement = curve::judge(&cell, &thresholds);
-            self.bench.say(&format!("{protocol}: {}: {judgement}", self.steps.plan.vary.say(load)));
+            // A failure has been shown already.
+            if judgement.verdict != Verdict::Failed {
+                self.bench.say(&format!("{protocol}: {}: {judgement}", self.steps.plan.vary.say(load)));
+            }
             search.note(load, judgement.verdict);
         }
     }

@@ -154,7 +154,7 @@ impl Steps {
         };
         let load = plan.vary.say(from);
         let why = format!("{threshold} needs {needed} distinct events, and {load} make {per_s:.1} a second");
-        let advice = "ask for a lower percentile or 'max', or begin with more";
+        let advice = "ask for a lower percentile or 'max', or for more events with --rate or --from";
         let window_s = self.window_s(from);
         if needed > 0 && per_s * window_s < needed as f64 {
             let message =

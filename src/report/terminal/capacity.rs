@@ -54,10 +54,18 @@ fn notes(rows: &[(&Step<'_>, [String; 11])], width: usize) -> String {
         step.judgement.verdict == Verdict::Broken
             || step.judgement.verdict == Verdict::Untold && step.cell.trust.level != TrustLevel::Invalid
     });
-    let mut texts: Vec<String> =
-        told.map(|(step, row)| format!("{}: {}", row[0], step.judgement.reasons.join("; "))).collect();
-    texts.dedup();
-    texts.iter().map(|text| wrap("  ✗ ", text, width).style(bad()).to_string()).collect()
+    // Each load once, whatever was measured of it.
+    let mut texts: Vec<(&str, String)> = Vec::new();
+    for (step, row) in told {
+        let reasons = step.judgement.reasons.join("; ");
+        match texts.last_mut().filter(|(load, _)| *load == row[0]) {
+            Some((_, text)) if *text == reasons => {}
+            Some((_, text)) => *text += &format!("; again: {reasons}"),
+            None => texts.push((&row[0], reasons)),
+        }
+    }
+    let line = |(load, text): &(&str, String)| wrap("  ✗ ", &format!("{load}: {text}"), width);
+    texts.iter().map(|text| line(text).style(bad()).to_string()).collect()
 }
 
 fn style(step: &Step<'_>) -> Style {
