@@ -409,8 +409,12 @@ async fn watch_loop(run: Rc<Run>, opens_ns: u64, look_ns: u64) {
     let mut due_ns = opens_ns + look_ns;
     while due_ns < run.window_end_ns() {
         run.timer.sleep_until(run.to_monotonic_ns(due_ns)).await;
-        run.recorder.borrow_mut().loop_late(run.now_ns().saturating_sub(due_ns));
-        due_ns += look_ns;
+        // A loop that comes late to one may have passed others: each is as late as it is, and none waits for the next.
+        let now_ns = run.now_ns();
+        while due_ns <= now_ns {
+            run.recorder.borrow_mut().loop_late(now_ns - due_ns);
+            due_ns += look_ns;
+        }
     }
 }
 
