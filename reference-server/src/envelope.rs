@@ -100,8 +100,7 @@ impl Envelope {
         out.push(b'"');
         let crc_at = out.len();
         out.extend_from_slice(b"00000000\",\"");
-        let size_bytes = size_bytes.max(MIN_TEXT_BYTES);
-        out.resize(size_bytes - 2, b'.');
+        out.resize(size_bytes.max(MIN_TEXT_BYTES) - 2, b'.');
         out.extend_from_slice(b"\"]");
         let mut digits = [0; 8];
         hex_digits(checksum(&out[..crc_at], &out[crc_at + 8..]), &mut digits);
@@ -209,48 +208,72 @@ fn push_hex(out: &mut Vec<u8>, value: u32) {
 fn push_decimal(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
-    loop {
+    // Two at a time: four numbers of every message pass through here.
+    while value >= 100 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    let [tens, ones] = PAIRS[value as usize];
+    at -= 1;
+    digits[at] = ones;
+    if value >= 10 {
         at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
+        digits[at] = tens;
     }
     out.extend_from_slice(&digits[at..]);
 }
 
+/// "00" to "99".
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        value += 1;
+    }
+    pairs
+};
+
 /// Takes exactly eight lower-case hexadecimal digits.
 fn take_hex(rest: &mut &[u8]) -> Option<u32> {
-    let (digits, tail) = rest.split_at_checked(8)?;
-    let mut value = 0;
+    let (digits, tail) = rest.split_first_chunk::<8>()?;
+    let (mut value, mut bad) = (0, 0);
     for &digit in digits {
-        value = value << 4
-            | u32::from(match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            });
+        let nibble = NIBBLES[usize::from(digit)];
+        bad |= nibble;
+        value = value << 4 | u32::from(nibble & 15);
     }
     *rest = tail;
-    Some(value)
+    (bad & NO_NIBBLE == 0).then_some(value)
 }
+
+const NO_NIBBLE: u8 = 0x80;
+
+/// What each byte is worth as a hexadecimal digit.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [NO_NIBBLE; 256];
+    let mut value = 0;
+    while value < 16 {
+        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    nibbles
+};
 
 /// Takes a decimal number of at most 16 digits and the comma behind it.
 fn take_decimal(rest: &mut &[u8]) -> Option<u64> {
-    let end = rest.iter().take(17).position(|&b| b == b',')?;
-    if end == 0 {
-        return None;
-    }
+    const MAX_DIGITS: usize = 16;
     let mut value = 0;
-    for &digit in &rest[..end] {
-        if !digit.is_ascii_digit() {
-            return None;
+    for (digits, &byte) in rest.iter().take(MAX_DIGITS + 1).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            *rest = &rest[digits + 1..];
+            return (byte == b',' && digits > 0).then_some(value);
         }
-        value = value * 10 + u64::from(digit - b'0');
+        value = value * 10 + u64::from(digit);
     }
-    *rest = &rest[end + 1..];
-    Some(value)
+    None
 }
 
 #[cfg(test)]

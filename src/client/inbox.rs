@@ -66,6 +66,8 @@ impl Inbox for Receipts<'_> {
 
 fn tracker(trackers: &mut Vec<(u32, Tracker)>, stream: u32) -> &mut Tracker {
     let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream).unwrap_or_else(|at| {
+        // Nearly all follow one stream, and a vector that grows by itself begins with four places.
+        trackers.reserve_exact(usize::from(trackers.is_empty()));
         trackers.insert(at, (stream, Tracker::default()));
         at
     });

@@ -17,13 +17,16 @@ use crate::host::clock::monotonic_ns;
 use crate::host::timer::Alarm;
 use crate::measure::delivery::Tracker;
 use crate::protocol::{self, Client, Failure, Kind, Message, Pause, Protocol, Step, Traits};
-use crate::scenario::plan::{Pattern, PollMode, Reconnect, Role};
+use crate::scenario::plan::{CellSpec, Pattern, PollMode, Reconnect, Role};
 
 #[cfg(test)]
 mod tests;
 
 /// Steps that one poll may make before others get their turn.
 const STEPS_PER_POLL: u32 = 32;
+
+/// A rest until every other client that has something to do has done it.
+const NEXT_TURN_NS: u64 = 0;
 
 /// How long a client may take to say good-bye.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
@@ -39,7 +42,8 @@ pub struct Session {
     client: Box<dyn Client>,
     alarm: Alarm,
     stage: Stage,
-    sender: Option<Sender>,
+    /// Boxed, as most clients of a broadcast have none.
+    sender: Option<Box<Sender>>,
     trackers: Vec<(u32, Tracker)>,
     /// Reading rests until this time of the monotonic clock.
     paused_until_ns: Option<u64>,
@@ -55,7 +59,8 @@ pub struct Session {
     away: Vec<Range<u64>>,
     /// Failed attempts to connect in a row.
     attempts: u32,
-    jitter: Pcg64Mcg,
+    /// Of its reconnects; nearly all clients never need it.
+    jitter: Option<Box<Pcg64Mcg>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,13 +90,27 @@ struct Sender {
     under_way: u32,
 }
 
+impl Sender {
+    /// As many of its events are under way as may be.
+    fn is_full(&self, spec: &CellSpec) -> bool {
+        spec.pattern == Pattern::Echo && spec.in_flight.is_some_and(|limit| self.under_way >= limit)
+    }
+}
+
 impl Session {
     /// A client of this index that will speak through `client`.
     pub fn new(run: Rc<Run>, id: u32, protocol: &Protocol, client: Box<dyn Client>) -> Session {
         let role = run.spec.role(id);
         let sender = Pacer::new(&run.spec, id).filter(|_| role.publishes).and_then(|mut pacer| {
             let next_due_ns = pacer.next()?;
-            Some(Sender { pacer, next_due_ns, sequence: 0, warmup_sequence: 0, outgoing: None, under_way: 0 })
+            Some(Box::new(Sender {
+                pacer,
+                next_due_ns,
+                sequence: 0,
+                warmup_sequence: 0,
+                outgoing: None,
+                under_way: 0,
+            }))
         });
         let deadline_ns = monotonic_ns() + (run.spec.connect_timeout_s * 1e9) as u64;
         run.alive.set(run.alive.get() + 1);
@@ -113,13 +132,13 @@ impl Session {
             asked_ns: None,
             away: Vec::new(),
             attempts: 0,
-            jitter: random::stream(run.spec.seed, id, Purpose::Backoff),
+            jitter: None,
             run,
         }
     }
 
-    /// Lives to the end.
-    pub async fn live(mut self) {
+    /// Lives to the end. (An `async fn` would hold the session twice: as it came, and as it is polled.)
+    pub fn live(mut self) -> impl Future<Output = ()> {
         let mut registered = false;
         std::future::poll_fn(move |cx| {
             if !registered {
@@ -128,7 +147,6 @@ impl Session {
             }
             self.poll(cx)
         })
-        .await
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -240,6 +258,10 @@ impl Session {
         if let Some(sender) = &mut self.sender {
             sender.under_way = sender.under_way.saturating_sub(own);
         }
+        if let Some(now_ns) = arrived_ns {
+            // An event that waited for this receipt, and is due, goes out with it: one look at the clock for both.
+            self.start_event(now_ns);
+        }
         match step {
             Poll::Pending => false,
             Poll::Ready(Ok(Step::Received)) => true,
@@ -329,14 +351,17 @@ impl Session {
         let interval_ns = (self.run.spec.poll_interval_s * 1e9) as u64;
         let now_ns = monotonic_ns();
         self.polled_ns = next_poll_ns(self.run.spec.poll_mode, interval_ns, self.polled_ns, now_ns);
-        self.rest(self.polled_ns);
+        let overdue = self.polled_ns <= now_ns;
+        self.rest(if overdue && self.run.spec.keep_alive { NEXT_TURN_NS } else { self.polled_ns });
     }
 
     /// 1, 2, 4 ... 30 times `unit_ns`, give or take a quarter.
     fn backoff_ns(&mut self, unit_ns: u64) -> u64 {
         let nominal = (1u64 << self.attempts.min(5)).min(30) * unit_ns;
         self.attempts += 1;
-        (nominal as f64 * (0.75 + 0.5 * random::unit(&mut self.jitter))) as u64
+        let (seed, id) = (self.run.spec.seed, self.id);
+        let jitter = self.jitter.get_or_insert_with(|| Box::new(random::stream(seed, id, Purpose::Backoff)));
+        (nominal as f64 * (0.75 + 0.5 * random::unit(jitter))) as u64
     }
 
     fn send(&mut self, cx: &mut Context<'_>) -> bool {
@@ -366,21 +391,23 @@ impl Session {
         drop(payload);
         sender.outgoing = None;
         sender.under_way += 1;
-        // After a stall the backlog goes out at once.
-        let now_ns = self.run.now_ns();
-        self.start_event(now_ns);
+        // After a stall the backlog goes out at once, each event with a time of its own.
+        if sender.next_due_ns <= envelope.sent_ns && !sender.is_full(spec) {
+            let now_ns = self.run.now_ns();
+            self.start_event(now_ns);
+        }
         true
     }
 
     /// Stamps the next event if it is due at `now_ns` and may go.
-    fn start_event(&mut self, now_ns: u64) -> bool {
+    fn start_event(&mut self, now_ns: u64) {
         let spec = &self.run.spec;
         let end_ns = self.run.window_end_ns();
-        let Some(sender) = &mut self.sender else { return false };
-        let full =
-            spec.pattern == Pattern::Echo && spec.in_flight.is_some_and(|limit| sender.under_way >= limit);
-        if sender.outgoing.is_some() || full || sender.next_due_ns > now_ns || sender.next_due_ns >= end_ns {
-            return false;
+        let loaded = self.run.phase() == Phase::Load;
+        let Some(sender) = &mut self.sender else { return };
+        let due = sender.next_due_ns <= now_ns && sender.next_due_ns < end_ns;
+        if !loaded || !due || sender.outgoing.is_some() || sender.is_full(spec) {
+            return;
         }
         let due_ns = sender.next_due_ns;
         let counter = if self.run.recorder.borrow().measures(due_ns) {
@@ -393,7 +420,6 @@ impl Session {
         *counter += 1;
         sender.outgoing = Some(envelope);
         sender.next_due_ns = sender.pacer.next().unwrap_or(u64::MAX);
-        true
     }
 
     /// No more events from this client; what was due and not sent is shed.
@@ -414,18 +440,21 @@ impl Session {
         if self.run.phase() != Phase::Connect {
             let recorder = &mut *self.run.recorder.borrow_mut();
             let unsent =
-                std::iter::once(sender.next_due_ns).chain(sender.pacer).take_while(|&due| due < end_ns);
+                std::iter::once(sender.next_due_ns).chain(&mut sender.pacer).take_while(|&due| due < end_ns);
             recorder.counts.shed += unsent.filter(|&due_ns| recorder.measures(due_ns)).count() as u64;
         }
     }
 
     /// Sleeps until the earlier of the next event and the end of a pause.
     fn wait(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.paused_until_ns == Some(NEXT_TURN_NS) {
+            self.paused_until_ns = None;
+            cx.waker().wake_by_ref();
+            return false;
+        }
         let spec = &self.run.spec;
         let next_event = self.sender.as_ref().filter(|sender| {
-            let full = spec.pattern == Pattern::Echo
-                && spec.in_flight.is_some_and(|limit| sender.under_way >= limit);
-            self.run.phase() == Phase::Load && sender.outgoing.is_none() && !full
+            self.run.phase() == Phase::Load && sender.outgoing.is_none() && !sender.is_full(spec)
         });
         let event_ns = next_event.map(|sender| self.run.to_monotonic_ns(sender.next_due_ns));
         let Some(wake_ns) = [event_ns, self.paused_until_ns].into_iter().flatten().min() else {

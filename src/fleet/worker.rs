@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
 use super::layout;
 use super::message::{Endpoint, FromWorker, Share, Start, ToWorker};
@@ -56,9 +56,10 @@ const LONGEST_LOOK_NS: u64 = 50_000_000;
 /// The first message is not `Start`, or the system refuses what every worker needs.
 pub fn main() -> Result<()> {
     process::descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build_local(LocalOptions::default())?;
     let inbox = read_lines();
-    let result = LocalSet::new().block_on(&runtime, serve(inbox));
+    let result = runtime.block_on(serve(inbox));
     if let Err(error) = &result {
         say(&FromWorker::Failed { reason: format!("{error:#}") });
     }

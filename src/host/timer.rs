@@ -108,16 +108,17 @@ impl Drop for Alarm {
 
 /// Runs for as long as the `LocalSet` does.
 async fn drive(shared: Rc<Shared>) {
+    let mut due = Vec::new();
     loop {
         shared.wake_at.elapsed().await;
-        fire(&shared, monotonic_ns()).into_iter().for_each(Waker::wake);
+        fire(&shared, monotonic_ns(), &mut due);
+        due.drain(..).for_each(Waker::wake);
     }
 }
 
-/// Marks what is due and sets the backend to what is not.
-fn fire(shared: &Shared, now_ns: u64) -> Vec<Waker> {
+/// Marks what is due, adds whom to wake to `due`, and sets the backend to what is not.
+fn fire(shared: &Shared, now_ns: u64, due: &mut Vec<Waker>) {
     let mut state = shared.state.borrow_mut();
-    let mut due = Vec::new();
     while let Some(&Reverse((deadline_ns, index))) = state.heap.peek() {
         let slot = &mut state.slots[index];
         let stale = slot.deadline_ns != Some(deadline_ns) || slot.fired;
@@ -134,7 +135,6 @@ fn fire(shared: &Shared, now_ns: u64) -> Vec<Waker> {
     if let Some(deadline_ns) = state.set_to_ns {
         shared.wake_at.set(deadline_ns);
     }
-    due
 }
 
 #[cfg(target_os = "linux")]
@@ -180,20 +180,11 @@ mod backend {
             };
         }
 
+        /// The descriptor is not read: it is watched for edges, each expiry is one, and setting the time anew takes
+        /// back what was not read of the one before.
         pub(super) async fn elapsed(&self) {
-            loop {
-                let Ok(mut guard) = self.0.readable().await else { return };
-                let mut count = [0u8; 8];
-                // SAFETY: reads at most 8 bytes into 8 bytes.
-                let read = guard.try_io(|fd| {
-                    match unsafe { libc::read(fd.as_raw_fd(), count.as_mut_ptr().cast(), 8) } {
-                        8 => Ok(()),
-                        _ => Err(io::Error::last_os_error()),
-                    }
-                });
-                if let Ok(Ok(())) = read {
-                    return;
-                }
+            if let Ok(mut guard) = self.0.readable().await {
+                guard.clear_ready();
             }
         }
     }

@@ -172,11 +172,13 @@ impl Recorder {
     }
 
     /// Whether an event of this due time is measured.
+    #[inline]
     pub fn measures(&self, due_ns: u64) -> bool {
         self.window_ns.contains(&due_ns)
     }
 
     /// Whether a payload belongs to this run.
+    #[inline]
     pub fn owns(&self, envelope: &Envelope) -> bool {
         envelope.run == self.run
     }

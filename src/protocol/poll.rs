@@ -1,10 +1,11 @@
 //! Polling: short and long are one exchange, and the mode is a value.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::publish::{self, Publisher};
-use super::{Client, Failure, Inbox, Message, Pause, Phase, Seat, Step, contract};
-use crate::transport::http::{Answer, Head, Http, Request, Template, common_fields, connection_field};
+use super::{Client, Failure, Inbox, Message, Pause, Phase, Seat, Step, Target, contract};
+use crate::transport::http::{Answer, Head, Http, Request, connection_field, with_get};
 use crate::transport::stream::Dialer;
 
 /// Most bytes of events that one poll may bring.
@@ -23,9 +24,11 @@ pub(super) enum Mode {
 pub(super) struct PollClient {
     mode: Mode,
     http: Http,
-    request: Template,
+    target: Rc<Target>,
+    path: Box<str>,
     /// What stands behind the cursor in the path.
     wait: Box<str>,
+    keep_alive: bool,
     /// Nothing to poll for: a client that only publishes.
     silent: bool,
     answer: PollAnswer,
@@ -49,17 +52,18 @@ impl PollClient {
     pub(super) fn open(mode: Mode, seat: &Seat) -> PollClient {
         let topics = contract::topics(seat);
         let keep_alive = seat.options.keep_alive || mode == Mode::Long;
-        let after = format!("{}{}\r\n", common_fields(&seat.target), connection_field(keep_alive));
         PollClient {
             mode,
             http: Http::new(Dialer::receiving(seat), keep_alive),
-            request: Template::new(&format!("GET {}", contract::poll_path(&topics)), &after),
+            target: seat.target.clone(),
+            path: contract::poll_path(&topics).into(),
+            keep_alive,
             wait: match mode {
                 Mode::Short => Box::default(),
                 Mode::Long => contract::poll_wait(seat.options.hold).into(),
             },
             silent: topics.is_empty(),
-            answer: PollAnswer::default(),
+            answer: PollAnswer { phase: Phase::Subscribe, cursor: "".into(), arrived: Arrived::default() },
             next: Next::Cursor,
             publisher: Publisher::new(seat).map(Box::new),
         }
@@ -73,12 +77,21 @@ impl PollClient {
     fn poll_once(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<usize, Failure>> {
         let phase = self.phase();
         self.answer.phase = phase;
-        let request = Request { head: self.request.bytes(), body: &[], phase };
-        let polled = ready!(self.http.poll_exchange(cx, &request, &mut self.answer));
-        let answer = std::mem::take(&mut self.answer);
+        let PollClient { http, target, path, wait, keep_alive, answer, .. } = self;
+        let cursor = answer.cursor.clone();
+        let path: &[&str] = match &*cursor {
+            "" => &[path],
+            cursor => &[path, contract::POLL_AFTER, cursor, wait],
+        };
+        let polled = ready!(with_get(target, path, &[connection_field(*keep_alive)], |head| {
+            http.poll_exchange(cx, &Request { head, body: &[], phase }, answer)
+        }));
+        let whole = std::mem::take(&mut answer.arrived);
         polled?;
-        let events = answer.deliver(inbox)?;
-        self.request.fill(&[contract::POLL_AFTER, &answer.cursor, &self.wait]);
+        let events = whole.deliver(phase, inbox)?;
+        if let Some(cursor) = whole.next_cursor {
+            answer.cursor = cursor;
+        }
         if events == 0 {
             self.http.meter().empty_exchanges.add(1);
         }
@@ -133,25 +146,28 @@ impl Client for PollClient {
 /// the next poll would bring the same events again.
 struct PollAnswer {
     phase: Phase,
-    cursor: Box<str>,
+    /// Behind which the poll asked; empty at first.
+    cursor: Rc<str>,
+    arrived: Arrived,
+}
+
+/// What has arrived of an answer.
+#[derive(Default)]
+struct Arrived {
+    /// The cursor for the next poll, if it is another one.
+    next_cursor: Option<Rc<str>>,
     missed: u64,
     body: Vec<u8>,
 }
 
-impl Default for PollAnswer {
-    fn default() -> Self {
-        PollAnswer { phase: Phase::Receive, cursor: Box::default(), missed: 0, body: Vec::new() }
-    }
-}
-
-impl PollAnswer {
+impl Arrived {
     /// Hands the events on and says how many there were.
-    fn deliver(&self, inbox: &mut dyn Inbox) -> Result<usize, Failure> {
+    fn deliver(&self, phase: Phase, inbox: &mut dyn Inbox) -> Result<usize, Failure> {
         // Looked through before anything is handed on, for the same reason.
         let (mut rest, mut events) = (self.body.as_slice(), 0);
         while !rest.is_empty() {
             contract::take_netstring(&mut rest)
-                .ok_or_else(|| Failure::protocol(self.phase, "the body is not a sequence of netstrings"))?;
+                .ok_or_else(|| Failure::protocol(phase, "the body is not a sequence of netstrings"))?;
             events += 1;
         }
         if self.missed > 0 {
@@ -173,20 +189,22 @@ impl Answer for PollAnswer {
         let bad =
             |what: &str| Failure::protocol(self.phase, format!("a poll's answer without a good {what}"));
         let cursor = head.field(contract::CURSOR_FIELD).filter(|token| contract::is_cursor(token));
-        self.cursor = cursor.ok_or_else(|| bad(contract::CURSOR_FIELD))?.into();
+        let cursor = cursor.ok_or_else(|| bad(contract::CURSOR_FIELD))?;
+        self.arrived.next_cursor = (cursor != &*self.cursor).then(|| cursor.into());
         let missed = head.field(contract::MISSED_FIELD).map_or(Ok(0), str::parse);
-        self.missed = missed.map_err(|_| bad(contract::MISSED_FIELD))?;
+        self.arrived.missed = missed.map_err(|_| bad(contract::MISSED_FIELD))?;
         Ok(())
     }
 
     fn body(&mut self, piece: &[u8]) -> Result<(), Failure> {
-        if self.body.len() + piece.len() > MAX_BODY_BYTES {
+        let body = &mut self.arrived.body;
+        if body.len() + piece.len() > MAX_BODY_BYTES {
             return Err(Failure::protocol(
                 self.phase,
                 format!("more than {MAX_BODY_BYTES} bytes in one answer"),
             ));
         }
-        self.body.extend_from_slice(piece);
+        body.extend_from_slice(piece);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Server-sent events: one answer that does not end, and a reconnect where it was cut.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use base64::prelude::BASE64_STANDARD;
 use eventsource_stream::Event;
 
 use super::publish::{self, Publisher};
-use super::{Client, Failure, Inbox, Kind, Message, Pause, Phase, Protocol, Seat, Step, Traits, contract};
-use crate::transport::http::{Answer, Connection, Head, Progress, Request, Template, common_fields};
+use super::{
+    Client, Failure, Inbox, Kind, Message, Pause, Phase, Protocol, Seat, Step, Target, Traits, contract,
+};
+use crate::transport::http::{Answer, Connection, Head, Progress, Request, with_get};
 use crate::transport::stream::Dialer;
 use events::{EventError, Events};
 
@@ -37,7 +40,8 @@ pub(super) const SSE: Protocol = Protocol {
 
 struct SseClient {
     dialer: Dialer,
-    request: Template,
+    target: Rc<Target>,
+    path: Box<str>,
     live: Option<Box<Live>>,
     last_id: String,
     retry: Duration,
@@ -59,14 +63,10 @@ struct Live {
 impl SseClient {
     fn open(seat: &Seat) -> SseClient {
         let topics = contract::topics(seat);
-        let before = format!(
-            "GET {}{}Accept: text/event-stream\r\n",
-            contract::sse_path(&topics),
-            common_fields(&seat.target)
-        );
         SseClient {
             dialer: Dialer::receiving(seat),
-            request: Template::new(&before, "\r\n"),
+            target: seat.target.clone(),
+            path: contract::sse_path(&topics).into(),
             live: None,
             last_id: String::new(),
             retry: DEFAULT_RETRY,
@@ -76,11 +76,7 @@ impl SseClient {
     }
 
     fn dial(&mut self) -> Result<Box<Live>, Failure> {
-        match self.last_id.as_str() {
-            "" => self.request.fill(&[]),
-            id => self.request.fill(&["Last-Event-ID: ", id, "\r\n"]),
-        }
-        let answer = StreamAnswer { events: Events::new(), phase: Phase::Subscribe };
+        let answer = StreamAnswer { events: Events::new(), phase: Phase::Subscribe, begun: false };
         Ok(Box::new(Live { connection: Connection::dial(&self.dialer)?, answer, ready: false, ended: None }))
     }
 
@@ -101,8 +97,7 @@ impl SseClient {
                 }
                 return Poll::Ready(Err(failure));
             }
-            let request = Request { head: self.request.bytes(), body: &[], phase: live.answer.phase };
-            match ready!(live.connection.poll_step(cx, &request, &mut live.answer)) {
+            match ready!(self.poll_step(cx, live)) {
                 Ok(Progress::Partial) => {}
                 Ok(Progress::Complete) => {
                     live.ended = Some(Failure::new(live.answer.phase, Kind::Eof, "the event stream ended"));
@@ -110,6 +105,23 @@ impl SseClient {
                 Err(failure) => live.ended = Some(failure),
             }
         }
+    }
+
+    /// Goes on with the exchange, of which the request is needed until it is answered.
+    fn poll_step(&self, cx: &mut Context<'_>, live: &mut Live) -> Poll<Result<Progress, Failure>> {
+        let Live { connection, answer, .. } = live;
+        let phase = answer.phase;
+        if answer.begun {
+            return connection.poll_step(cx, &Request { head: &[], body: &[], phase }, answer);
+        }
+        let accept = "Accept: text/event-stream\r\n";
+        let fields: &[&str] = match self.last_id.as_str() {
+            "" => &[accept],
+            id => &[accept, "Last-Event-ID: ", id, "\r\n"],
+        };
+        with_get(&self.target, &[&self.path], fields, |head| {
+            connection.poll_step(cx, &Request { head, body: &[], phase }, answer)
+        })
     }
 
     /// Hands on what has arrived. `None` if that was nothing.
@@ -203,10 +215,13 @@ fn hand_on(event: &Event, inbox: &mut dyn Inbox, binary: &mut Vec<u8>) -> Result
 struct StreamAnswer {
     events: Events,
     phase: Phase,
+    /// Its head has come.
+    begun: bool,
 }
 
 impl Answer for StreamAnswer {
     fn head(&mut self, head: &Head<'_>) -> Result<(), Failure> {
+        self.begun = true;
         // 204 is the standard's way to say: do not come back. It is no cut, so it is no reason to reconnect.
         if head.status != 200 {
             return Err(head.refusal(self.phase));

@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client for many users at little cost.
 //!
-//! Requests are encoded once and sent as they are, heads are parsed by `httparse`, bodies are handed on in the pieces
+//! Requests are put together when they are sent, heads are parsed by `httparse`, bodies are handed on in the pieces
 //! in which they come, and an idle connection owns no buffer. General clients hold 16 KB per connection, and
 //! hide the one thing that is wanted here: which bytes crossed which connection, and when.
 
@@ -13,7 +13,7 @@ mod request;
 
 pub use connection::{Answer, Connection, Progress};
 pub use head::{Head, MAX_HEAD_BYTES};
-pub use request::{Request, Template, common_fields, connection_field};
+pub use request::{Request, common_fields, connection_field, with_get};
 
 use super::stream::Dialer;
 use crate::protocol::{Failure, Phase};

@@ -113,6 +113,7 @@ pub struct Tally(Cell<u64>);
 
 impl Tally {
     /// Adds `n`.
+    #[inline]
     pub fn add(&self, n: u64) {
         self.0.set(self.0.get() + n);
     }

@@ -13,7 +13,7 @@ pub mod http;
 pub mod link;
 pub mod meter;
 pub mod packets;
-mod scratch;
+pub(crate) mod scratch;
 mod socket;
 pub mod stream;
 pub mod tls;

@@ -50,6 +50,7 @@ pub const MTU_1500_HEADER_BYTES: u64 = 1500 - MTU_1500_SEGMENT_BYTES;
 
 /// Segments beyond the first that one read or write of so many bytes would come to at an MTU of 1500. The loopback
 /// device, whose MTU is 65,536, makes one of it.
+#[inline]
 pub fn mtu_1500_extra_segments(bytes: u64) -> u64 {
     bytes.saturating_sub(1) / MTU_1500_SEGMENT_BYTES
 }

@@ -1,4 +1,4 @@
-//! One read buffer for all connections of a thread.
+//! Buffers that all connections of a thread share.
 //!
 //! A worker is one thread and a read is handled before the next begins, so that thousands of idle connections
 //! need no buffer of their own.
@@ -9,6 +9,7 @@ use std::cell::Cell;
 const BYTES: usize = 16 * 1024;
 
 thread_local! {
+    static TEXT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
@@ -17,5 +18,14 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; BYTES].into_boxed_slice());
     let result = f(&mut buffer);
     BUFFER.set(Some(buffer));
+    result
+}
+
+/// Lends an empty buffer of the thread's to `f`, for a text that is put together.
+pub(crate) fn with_text<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    let mut text = TEXT.take();
+    text.clear();
+    let result = f(&mut text);
+    TEXT.set(text);
     result
 }

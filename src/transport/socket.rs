@@ -39,6 +39,7 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn read(&mut self, bytes: u64) {
         self.meter.socket_in_bytes.add(bytes);
         let before = mtu_1500_extra_segments(self.burst_bytes);
@@ -46,6 +47,7 @@ impl Socket {
         self.meter.mtu_1500_extra_in.add(mtu_1500_extra_segments(self.burst_bytes) - before);
     }
 
+    #[inline]
     fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.burst_bytes = 0;
         if let Poll::Ready(Ok(bytes)) = result {
@@ -63,6 +65,7 @@ impl Drop for Socket {
 }
 
 impl AsyncRead for Socket {
+    #[inline]
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -79,8 +82,13 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
+    #[inline]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        // There is nearly always room, and then no waker is needed.
+        let result = match self.stream.try_write(buf) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Pin::new(&mut self.stream).poll_write(cx, buf),
+            result => Poll::Ready(result),
+        };
         self.wrote(result)
     }
 

@@ -15,23 +15,24 @@ use super::link::{Link, Linked};
 use super::meter::Meter;
 use super::scratch;
 use super::socket::Socket;
-use super::tls::{Secured, Tls};
+use super::tls::Secured;
 use crate::protocol::{Failure, Phase, Seat, Target};
 
 /// What is needed to connect, for one client and one purpose.
 #[derive(Clone, Debug)]
 pub struct Dialer {
-    address: SocketAddr,
+    target: Rc<Target>,
     source: Option<IpAddr>,
-    tls: Option<Tls>,
     meter: Rc<Meter>,
-    link: Option<Link>,
+    /// Boxed, as nearly all have none.
+    link: Option<Box<Link>>,
 }
 
 impl Dialer {
     /// Connections from `source` (or wherever the system likes) to `address`, plain, counted in `meter`.
     pub fn new(address: SocketAddr, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
-        Dialer { address, source, tls: None, meter, link: None }
+        let target = Target { address, tls: None, host: address.to_string(), headers: String::new() };
+        Dialer { target: Rc::new(target), source, meter, link: None }
     }
 
     /// Connections of a client that receive, and what it sends on the same ones.
@@ -45,13 +46,13 @@ impl Dialer {
     }
 
     fn towards(seat: &Seat, meter: Rc<Meter>) -> Dialer {
-        let Target { address, tls, .. } = &*seat.target;
-        Dialer { tls: tls.clone(), ..Dialer::new(*address, seat.source, meter) }.behind(seat.link.as_ref())
+        let dialer = Dialer { target: seat.target.clone(), source: seat.source, meter, link: None };
+        dialer.behind(seat.link.as_ref())
     }
 
     /// The same connections behind an emulated link.
     pub fn behind(self, link: Option<&Link>) -> Dialer {
-        Dialer { link: link.map(Link::fork), ..self }
+        Dialer { link: link.map(|link| Box::new(link.fork())), ..self }
     }
 
     /// Where its connections are counted.
@@ -65,29 +66,42 @@ impl Dialer {
     /// Of phase `Connect`: no descriptor or no port is free, or the system refused at once.
     pub fn dial(&self) -> Result<Stream, Failure> {
         let socket = self.connecting_socket().map_err(|e| Failure::io(Phase::Connect, &e))?;
-        let socket = Socket::new(socket, self.address.ip(), self.meter.clone());
-        let socket = Linked::new(socket, self.link.as_ref());
-        Ok(match &self.tls {
+        let socket = Socket::new(socket, self.target.address.ip(), self.meter.clone());
+        let socket = Linked::new(socket, self.link.as_deref());
+        Ok(match &self.target.tls {
             None => Stream::Plain(Counted::new(socket, self.meter.clone())),
             Some(tls) => Stream::Tls(Counted::new(tls.over(socket), self.meter.clone())),
         })
     }
 
     fn connecting_socket(&self) -> io::Result<TcpStream> {
-        let socket =
-            socket2::Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
+        let address = self.target.address;
+        let socket = unblocked_socket(Domain::for_address(address))?;
         socket.set_tcp_nodelay(true)?;
         if let Some(source) = self.source {
             bind_address_no_port(&socket)?;
             socket.bind(&SocketAddr::new(source, 0).into())?;
         }
-        match socket.connect(&self.address.into()) {
+        match socket.connect(&address.into()) {
             Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => return Err(e),
             _ => {}
         }
         TcpStream::from_std(socket.into())
     }
+}
+
+/// A TCP socket that blocks on nothing, in one system call: a fresh connection for every poll makes many.
+#[cfg(target_os = "linux")]
+fn unblocked_socket(domain: Domain) -> io::Result<socket2::Socket> {
+    let kind = Type::from(libc::SOCK_STREAM | libc::SOCK_NONBLOCK);
+    socket2::Socket::new(domain, kind, Some(Protocol::TCP))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unblocked_socket(domain: Domain) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Puts off choosing the port until `connect`, where one is free if it is free towards that peer: a bound address
@@ -136,6 +150,17 @@ impl Stream {
                 stream.inner().poll_connected(cx).map_err(|e| Failure::io(Phase::Connect, &e))
             }
             Stream::Tls(stream) => stream.inner().poll_connected(cx),
+        }
+    }
+
+    /// [`Stream::poll_end`] where the peer's end has been read already.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn poll_end_behind(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => poll_end_secured(stream, cx),
         }
     }
 

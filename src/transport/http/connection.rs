@@ -277,9 +277,11 @@ impl Connection {
         if self.is_complete() && !self.stays_open {
             let mut byte = [0];
             let mut buf = ReadBuf::new(&mut byte);
-            if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)).is_ok() && !buf.filled().is_empty()
-            {
-                return Poll::Ready(Err(unasked(phase)));
+            if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)).is_ok() {
+                if !buf.filled().is_empty() {
+                    return Poll::Ready(Err(unasked(phase)));
+                }
+                return self.stream.poll_end_behind(cx).map(|_| Ok(()));
             }
         }
         self.stream.poll_end(cx).map(|_| Ok(()))

@@ -1,8 +1,7 @@
-//! Requests, encoded once.
-
-use std::ops::Range;
+//! Requests.
 
 use crate::protocol::{Phase, Target};
+use crate::transport::scratch;
 
 /// One request, as often as it takes to send it.
 #[derive(Clone, Copy, Debug)]
@@ -26,30 +25,15 @@ impl Request<'_> {
     }
 }
 
-/// The head of a request with one part that changes, such as a cursor.
-#[derive(Debug)]
-pub struct Template {
-    bytes: Vec<u8>,
-    slot: Range<usize>,
-}
-
-impl Template {
-    /// What comes before the changing part and behind it; the part itself is empty.
-    pub fn new(before: &str, after: &str) -> Template {
-        Template { bytes: [before, after].concat().into_bytes(), slot: before.len()..before.len() }
-    }
-
-    /// Puts `parts` in the place of the changing part.
-    pub fn fill(&mut self, parts: &[&str]) {
-        let new = parts.iter().flat_map(|part| part.bytes());
-        self.bytes.splice(self.slot.clone(), new);
-        self.slot.end = self.slot.start + parts.iter().map(|part| part.len()).sum::<usize>();
-    }
-
-    /// The head as it stands.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
+/// Puts the head of a GET together from its path and from fields, each ending in CRLF, beside those of every request to
+/// `target`, and hands it to `then`. No client needs to hold one: what is most of it is the same for all.
+pub fn with_get<R>(target: &Target, path: &[&str], fields: &[&str], then: impl FnOnce(&[u8]) -> R) -> R {
+    scratch::with_text(|head| {
+        let common = ["GET ", " HTTP/1.1\r\nHost: ", &target.host, "\r\n", &target.headers];
+        let parts = common[..1].iter().chain(path).chain(&common[1..]).chain(fields).chain(&["\r\n"]);
+        parts.for_each(|part| head.extend_from_slice(part.as_bytes()));
+        then(head)
+    })
 }
 
 /// What follows the path in every request: version, `Host`, and the target's own fields; more fields may follow.
@@ -67,14 +51,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_can_be_filled_again_and_again() {
-        let mut template = Template::new("GET /a", " HTTP/1.1");
-        assert_eq!(template.bytes(), b"GET /a HTTP/1.1");
-        for (part, whole) in
-            [("x", "GET /a?x HTTP/1.1"), ("long", "GET /a?long HTTP/1.1"), ("", "GET /a? HTTP/1.1")]
-        {
-            template.fill(&["?", part]);
-            assert_eq!(template.bytes(), whole.as_bytes());
-        }
+    fn a_head_is_the_path_and_the_fields() {
+        let address = ([127, 0, 0, 1], 1).into();
+        let target = Target { address, tls: None, host: "h".into(), headers: "A: b\r\n".into() };
+        let head = |path: &[&str], fields: &[&str]| {
+            with_get(&target, path, fields, |head| String::from_utf8_lossy(head).into_owned())
+        };
+        assert_eq!(
+            head(&["/a", "?x"], &["C: ", "d\r\n"]),
+            "GET /a?x HTTP/1.1\r\nHost: h\r\nA: b\r\nC: d\r\n\r\n"
+        );
+        assert_eq!(head(&["/"], &[]), format!("GET /{}\r\n", common_fields(&target)));
     }
 }

@@ -188,6 +188,7 @@ impl Path {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Linked<S> {
+    #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Linked { inner, path } = self.get_mut();
         let Some(path) = path else { return Pin::new(inner).poll_read(cx, buf) };
@@ -205,6 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Linked<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Linked<S> {
+    #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let Linked { inner, path } = self.get_mut();
         match path {
