@@ -153,17 +153,11 @@ fn rtbench(order: &Order<'_>) -> io::Result<Command> {
         Exchange::KeepAlive | Exchange::Fresh => "protocols = \"short-poll\"\nrate = \"0\"".to_owned(),
     };
     let keep_alive = *exchange == Exchange::KeepAlive;
-    let interval_us = match exchange {
-        // More often than one core can poll, and not so often that rtbench would spread over several source addresses,
-        // as it does where the ports of one may not last: the others do not.
-        Exchange::Fresh => 47 * clients,
-        _ => 1,
-    };
     let scenario = format!(
         "about = \"One exchange under way for each client, for as long as it may.\"\n\
          [load]\n{load}\npattern = \"echo\"\nclients = {clients}\npayload = \"100B\"\nwarmup = \"0s\"\nduration = \"1h\"\n\
          [http]\nheaders = \"minimal\"\n\
-         [short_poll]\ninterval = \"{interval_us}us\"\nkeep_alive = {keep_alive}\n\
+         [short_poll]\ninterval = \"1us\"\nkeep_alive = {keep_alive}\n\
          [connect]\nramp = \"20000/s\"\ntimeout = \"30s\"\n"
     );
     let file = scratch.join("duel.toml");
