@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
-use reference_server::envelope::{Envelope, Form};
+
+use sending::Sender;
 
 use super::inbox::Receipts;
 use super::pace::Pacer;
@@ -16,9 +17,10 @@ use super::run::{Account, Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Alarm;
 use crate::measure::delivery::Tracker;
-use crate::protocol::{self, Client, Failure, Kind, Message, Pause, Protocol, Step, Traits};
-use crate::scenario::plan::{CellSpec, Pattern, PollMode, Reconnect, Role};
+use crate::protocol::{self, Client, Failure, Kind, Pause, Protocol, Step, Traits};
+use crate::scenario::plan::{PollMode, Reconnect, Role};
 
+mod sending;
 #[cfg(test)]
 mod tests;
 
@@ -75,26 +77,6 @@ enum Stage {
         deadline_ns: u64,
     },
     Over,
-}
-
-/// The sending half of a publisher.
-struct Sender {
-    pacer: Pacer,
-    next_due_ns: u64,
-    /// Sequence of the next measured event, and of the next of the warm-up.
-    sequence: u32,
-    warmup_sequence: u32,
-    /// Handed to the protocol and not yet taken by it.
-    outgoing: Option<Envelope>,
-    /// Own events that have not come back (echo).
-    under_way: u32,
-}
-
-impl Sender {
-    /// As many of its events are under way as may be.
-    fn is_full(&self, spec: &CellSpec) -> bool {
-        spec.pattern == Pattern::Echo && spec.in_flight.is_some_and(|limit| self.under_way >= limit)
-    }
 }
 
 impl Session {
@@ -362,87 +344,6 @@ impl Session {
         let (seed, id) = (self.run.spec.seed, self.id);
         let jitter = self.jitter.get_or_insert_with(|| Box::new(random::stream(seed, id, Purpose::Backoff)));
         (nominal as f64 * (0.75 + 0.5 * random::unit(jitter))) as u64
-    }
-
-    fn send(&mut self, cx: &mut Context<'_>) -> bool {
-        let phase = self.run.phase();
-        if phase == Phase::Connect {
-            return false;
-        }
-        let Some(sender) = &mut self.sender else { return false };
-        let exhausted = sender.outgoing.is_none() && sender.next_due_ns >= self.run.window_end_ns();
-        if exhausted || phase >= Phase::Drain {
-            self.stop_sending();
-            return false;
-        }
-        let Some(envelope) = sender.outgoing else { return false };
-        let spec = &self.run.spec;
-        let form = if spec.binary { Form::Binary } else { Form::Text };
-        let mut payload = self.run.scratch.borrow_mut();
-        envelope.encode(form, spec.payload_bytes as usize, &mut payload);
-        let sent = self.client.poll_send(cx, Message { payload: &payload, binary: spec.binary });
-        match sent {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(failure)) => self.run.recorder.borrow_mut().failure(&failure),
-        }
-        // Refused or not, it was due and sent: if it does not arrive, it is lost.
-        self.run.recorder.borrow_mut().sent(&envelope, payload.len());
-        drop(payload);
-        sender.outgoing = None;
-        sender.under_way += 1;
-        // After a stall the backlog goes out at once, each event with a time of its own.
-        if sender.next_due_ns <= envelope.sent_ns && !sender.is_full(spec) {
-            let now_ns = self.run.now_ns();
-            self.start_event(now_ns);
-        }
-        true
-    }
-
-    /// Stamps the next event if it is due at `now_ns` and may go.
-    fn start_event(&mut self, now_ns: u64) {
-        let spec = &self.run.spec;
-        let end_ns = self.run.window_end_ns();
-        let loaded = self.run.phase() == Phase::Load;
-        let Some(sender) = &mut self.sender else { return };
-        let due = sender.next_due_ns <= now_ns && sender.next_due_ns < end_ns;
-        if !loaded || !due || sender.outgoing.is_some() || sender.is_full(spec) {
-            return;
-        }
-        let due_ns = sender.next_due_ns;
-        let counter = if self.run.recorder.borrow().measures(due_ns) {
-            &mut sender.sequence
-        } else {
-            &mut sender.warmup_sequence
-        };
-        let envelope =
-            Envelope { run: self.run.id, stream: self.id, sequence: *counter, due_ns, sent_ns: now_ns };
-        *counter += 1;
-        sender.outgoing = Some(envelope);
-        sender.next_due_ns = sender.pacer.next().unwrap_or(u64::MAX);
-    }
-
-    /// No more events from this client; what was due and not sent is shed.
-    fn stop_sending(&mut self) {
-        let Some(mut sender) = self.sender.take() else { return };
-        // A cell that is stopped early owes nothing behind its stop; a client that is cut off still does.
-        let stopped = self.run.phase() >= Phase::Drain;
-        let due_until_ns = if stopped { self.run.now_ns() } else { u64::MAX };
-        let end_ns = self.run.window_end_ns().min(due_until_ns);
-        if let Some(unsent) = sender.outgoing
-            && self.run.recorder.borrow().measures(unsent.due_ns)
-        {
-            sender.sequence -= 1;
-            self.run.recorder.borrow_mut().counts.shed += 1;
-        }
-        self.run.publishing.set(self.run.publishing.get() - 1);
-        self.run.published.borrow_mut().insert(self.id, sender.sequence);
-        if self.run.phase() != Phase::Connect {
-            let recorder = &mut *self.run.recorder.borrow_mut();
-            let unsent =
-                std::iter::once(sender.next_due_ns).chain(&mut sender.pacer).take_while(|&due| due < end_ns);
-            recorder.counts.shed += unsent.filter(|&due_ns| recorder.measures(due_ns)).count() as u64;
-        }
     }
 
     /// Sleeps until the earlier of the next event and the end of a pause.
