@@ -1,0 +1,149 @@
+//! The comparison matrix: claim, measured value and verdict; each cell opens what it rests on.
+
+use super::cells::anchor;
+use super::markup::{Content, escape, paragraph, section, table};
+use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell};
+use crate::claim::verdict::{Verdict, short};
+use crate::claim::{cost, further};
+use crate::measure::run::Run;
+use crate::report::join;
+
+/// The section.
+pub(super) fn matrix(run: &Run, matrix: &Matrix) -> String {
+    let what = "In each cell what the guide claims, below it what was measured, with its mark: ✓ reproduced, ✗ not \
+                reproduced, ≈ depends, · not measured. Each cell opens its condition and its evidence.";
+    let mut out = paragraph("faint", what);
+    out += "<table class=\"matrix\"><thead><tr><th scope=\"col\">Feature</th>";
+    for column in &COLUMNS {
+        out += &format!("<th scope=\"col\">{}</th>", column.title);
+    }
+    out += "</tr></thead><tbody>\n";
+    for row in &matrix.rows {
+        out += &format!("<tr><th scope=\"row\">{}{}</th>\n", escape(row.feature), order(&row.note));
+        for (column, cell) in COLUMNS.iter().zip(&row.cells) {
+            out += &self::cell(run, column.title, cell);
+        }
+        out += "</tr>\n";
+    }
+    out += "</tbody></table>\n";
+    section("matrix", "Comparison matrix", &out)
+}
+
+/// The class of a verdict, which only repeats what its mark says.
+fn class(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Reproduced => "yes",
+        Verdict::NotReproduced { .. } => "no",
+        Verdict::Depends { .. } => "if",
+        Verdict::NotMeasured { .. } => "open",
+    }
+}
+
+/// What the verdicts of a whole row rest on; nothing for most rows.
+fn order(note: &str) -> String {
+    if note.is_empty() {
+        return String::new();
+    }
+    format!("<details><summary>how ranked</summary><dl><dd>{}</dd></dl></details>", escape(note))
+}
+
+fn cell(run: &Run, title: &str, cell: &MatrixCell) -> String {
+    let measured = if cell.measured.is_empty() { cell.verdict.word() } else { &cell.measured };
+    let mut body = String::new();
+    for (name, text) in
+        [("Verdict", cell.verdict.word()), ("Condition", &cell.condition), ("Claim", cell.claim)]
+    {
+        if !text.is_empty() {
+            body += &format!("<dt>{name}</dt><dd>{}</dd>", escape(text));
+        }
+    }
+    body += &evidence(run, cell);
+    format!(
+        "<td><details><summary><span class=\"column\">{title}</span><span class=\"claimed\">{}</span>\
+         <span class=\"{}\">{} {}</span></summary><dl>{body}</dl></details></td>\n",
+        escape(&cell.claimed),
+        class(&cell.verdict),
+        cell.verdict.mark(),
+        escape(measured)
+    )
+}
+
+/// Where a value was read, with links to the cells that it names, and what their probes say.
+fn evidence(run: &Run, cell: &MatrixCell) -> String {
+    if cell.evidence.is_empty() {
+        return String::new();
+    }
+    let words: Vec<&str> = cell.evidence.split(' ').collect();
+    let linked: Vec<String> = words.iter().map(|word| linked(run, word)).collect();
+    let mut out = format!("<dt>Evidence</dt><dd>{}</dd>", linked.join(" "));
+    let asked: Vec<&str> = words.windows(2).filter(|pair| pair[0] == "probe").map(|pair| pair[1]).collect();
+    let cells = words.iter().filter_map(|word| run.cell(bare(word)));
+    for probe in cells.flat_map(|cell| &cell.probes).filter(|probe| asked.contains(&probe.name.as_str())) {
+        let figures = probe.evidence.iter().map(|(name, value)| format!("{name} {}", short(*value)));
+        let figures = figures.collect::<Vec<_>>().join(", ");
+        // The condition says most details already.
+        let detail = if cell.condition.contains(&probe.detail) { "" } else { &probe.detail };
+        let text = join([probe.found.as_str(), detail, &figures], "; ");
+        out += &format!("<dt>Probe {}</dt><dd>{}</dd>", escape(&probe.name), escape(&text));
+    }
+    out
+}
+
+/// A word without what punctuates it.
+fn bare(word: &str) -> &str {
+    word.trim_end_matches([',', ';'])
+}
+
+/// A word, as a link where it is the name of a cell.
+fn linked(run: &Run, word: &str) -> String {
+    let name = bare(word);
+    match run.cell(name) {
+        Some(_) => {
+            let rest = &word[name.len()..];
+            format!("<a href=\"#{}\">{}</a>{}", escape(&anchor(name)), escape(name), escape(rest))
+        }
+        None => escape(word),
+    }
+}
+
+/// The claims outside of the matrix that the run answers.
+pub(super) fn further(run: &Run) -> String {
+    let answers = further::answers(&run.cells);
+    let rows: Vec<Vec<String>> = answers
+        .iter()
+        .map(|answer| {
+            vec![
+                format!("{}: {}", answer.claim.subject, answer.claim.claim),
+                answer.measured.clone(),
+                format!("{} {}", answer.verdict.mark(), answer.verdict.word()),
+                answer.condition.clone(),
+                answer.evidence.clone(),
+            ]
+        })
+        .collect();
+    let heads = ["claim", "measured", "verdict", "condition", "evidence"];
+    let body = table(Content::Words, &heads, &rows);
+    section("claims", "Further claims that this run answers", &body)
+}
+
+/// What many users cost.
+pub(super) fn costs(run: &Run) -> String {
+    let costs = cost::of(&run.cells);
+    if costs.is_empty() {
+        return String::new();
+    }
+    let number = |value: Option<f64>| value.map_or(String::new(), short);
+    let row = |cost: &cost::UserCost| {
+        vec![
+            super::family::title(cost.protocol).to_owned(),
+            number(cost.cores),
+            number(cost.memory_bytes.map(|bytes| bytes / 1e6)),
+            number(cost.gb_per_month),
+            join(cost.arithmetic.iter().map(String::as_str), "; "),
+        ]
+    };
+    let heads = ["protocol", "server cores", "server memory, MB", "GB a month", "how"];
+    let rows: Vec<Vec<String>> = costs.iter().map(row).collect();
+    let what = format!("What {} users of this workload cost", short(cost::USERS));
+    section("cost", &what, &table(Content::Words, &heads, &rows))
+}
