@@ -8,17 +8,15 @@ use crate::capacity::curve::Curve;
 use crate::capacity::projection;
 use crate::capacity::search::Vary;
 use crate::measure::metric;
-use crate::measure::run::Run;
-use crate::report::capacity::{FIGURE_HEADS, basis, figure, heads, must_hold, rows};
+use crate::report::capacity::{FIGURE_HEADS, basis, figure, heads, rows};
 
 /// The section; nothing for a run that searched nothing.
-pub(super) fn capacity(run: &Run, curves: &[Curve<'_>]) -> String {
+pub(super) fn capacity(curves: &[Curve<'_>]) -> String {
     let begun: Vec<&Curve<'_>> = curves.iter().filter(|curve| !curve.steps.is_empty()).collect();
     if begun.is_empty() {
         return String::new();
     }
-    let mut body = paragraph("", &format!("Must hold: {}.", must_hold(run)));
-    body += &grid(&[
+    let mut body = grid(&[
         chart(&begun, "99th percentile over load", "latency, 99th percentile (ms)", "response_p99_ms"),
         chart(&begun, "Deliveries over load", "deliveries per second (1/s)", "delivered_per_s"),
         chart(&begun, "Server CPU over load", "server CPU (% of one core)", "server_cpu_percent"),

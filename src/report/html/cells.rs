@@ -7,6 +7,7 @@ use crate::measure::metric;
 use crate::measure::run::Run;
 use crate::measure::store::safe_name;
 use crate::report::terminal::trust_word;
+use crate::transport::link::LinkSpec;
 
 const FIGURES: [(&str, &str); 9] = [
     ("connected", "connected"),
@@ -51,7 +52,7 @@ fn row(cell: &Cell) -> Vec<String> {
     let asked = [
         spec.name.clone(),
         trust_word(cell).to_owned(),
-        spec.link.clone(),
+        spec.link.parse::<LinkSpec>().map_or_else(|_| spec.link.clone(), |link| link.label()),
         spec.tls.clone(),
         short(spec.clients.into()),
         short(spec.payload_bytes.into()),

@@ -6,6 +6,7 @@ use crate::claim::matrix::COLUMNS;
 use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::run::Run;
+use crate::report::join;
 
 /// Cells of one kind, e.g. `workload` over `lan`, by protocol and clients.
 pub(super) struct Family<'a> {
@@ -29,7 +30,7 @@ pub(super) struct Shown<'a> {
 pub(super) fn families(run: &Run) -> Vec<Family<'_>> {
     let mut families: Vec<Family<'_>> = Vec::new();
     for cell in run.cells.iter().filter(|cell| !matches!(cell.status, Status::Failed(_))) {
-        let name = family_name(&cell.spec.name);
+        let name = family_name(cell, &run.file.scenario.name);
         match families.iter_mut().find(|family| family.name == name) {
             Some(family) => family.cells.push(cell),
             None => families.push(Family { name, cells: vec![cell] }),
@@ -41,10 +42,16 @@ pub(super) fn families(run: &Run) -> Vec<Family<'_>> {
     families
 }
 
-/// `workload/sse@lan` is one of `workload on lan`; `memory/sse/1000` one of `memory`.
-fn family_name(cell: &str) -> String {
-    let (name, link) = cell.split_once('@').unwrap_or((cell, ""));
-    let kind = name.split('/').next().unwrap_or(name);
+/// What is left of a cell's name without its protocol and its clients: `workload/sse@lan` is one of `workload on lan`,
+/// `memory/sse/1000` one of `memory`, and `sse` one of the scenario's. A step of a search that was measured again stays
+/// with the first.
+fn family_name(cell: &Cell, scenario: &str) -> String {
+    let (name, link) = cell.spec.name.split_once('@').unwrap_or((&cell.spec.name, ""));
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts =
+        name.split('/').filter(|part| *part != cell.spec.protocol && !is_number(part) && *part != "again");
+    let kind = join(parts, " ");
+    let kind = if kind.is_empty() { scenario } else { &kind };
     if link.is_empty() { kind.to_owned() } else { format!("{kind} on {link}") }
 }
 
@@ -146,13 +153,18 @@ mod tests {
 
     #[test]
     fn cells_of_one_kind_and_link_belong_together() {
-        for (cell, family) in [
-            ("workload/sse", "workload"),
-            ("workload/sse@lan", "workload on lan"),
-            ("memory/sse/1000", "memory"),
-            ("odd", "odd"),
+        for (name, protocol, family) in [
+            ("workload/sse", "sse", "workload"),
+            ("workload/sse@lan", "sse", "workload on lan"),
+            ("memory/sse/1000", "sse", "memory"),
+            ("sse", "sse", "chat"),
+            ("sse/200@rtt=100ms", "sse", "chat on rtt=100ms"),
+            ("sse/200/64B", "sse", "64B"),
+            ("capacity/sse/200/again", "sse", "capacity"),
         ] {
-            assert_eq!(family_name(cell), family);
+            let mut cell = sample::cell(name).build();
+            cell.spec.protocol = protocol.into();
+            assert_eq!(family_name(&cell, "chat"), family);
         }
     }
 

@@ -79,7 +79,8 @@ fn evidence(run: &Run, cell: &MatrixCell) -> String {
     let asked: Vec<&str> = words.windows(2).filter(|pair| pair[0] == "probe").map(|pair| pair[1]).collect();
     let cells = words.iter().filter_map(|word| run.cell(bare(word)));
     for probe in cells.flat_map(|cell| &cell.probes).filter(|probe| asked.contains(&probe.name.as_str())) {
-        let figures = probe.evidence.iter().map(|(name, value)| format!("{name} {}", short(*value)));
+        let figure = |(name, value): (&String, &f64)| format!("{} {}", name.replace('_', " "), short(*value));
+        let figures = probe.evidence.iter().map(figure);
         let figures = figures.collect::<Vec<_>>().join(", ");
         // The condition says most details already.
         let detail = if cell.condition.contains(&probe.detail) { "" } else { &probe.detail };
@@ -94,7 +95,7 @@ fn bare(word: &str) -> &str {
     word.trim_end_matches([',', ';'])
 }
 
-/// A word, as a link where it is the name of a cell.
+/// A word, as a link where it is the name of a cell. Names of metrics may break after each of their words.
 fn linked(run: &Run, word: &str) -> String {
     let name = bare(word);
     match run.cell(name) {
@@ -102,7 +103,7 @@ fn linked(run: &Run, word: &str) -> String {
             let rest = &word[name.len()..];
             format!("<a href=\"#{}\">{}</a>{}", escape(&anchor(name)), escape(name), escape(rest))
         }
-        None => escape(word),
+        None => escape(word).replace('_', "_<wbr>"),
     }
 }
 

@@ -76,13 +76,15 @@ fn page(run: &Run) -> String {
 
 fn sections(run: &Run, matrix: Option<&Matrix>, curves: &[curve::Curve<'_>]) -> String {
     let families = family::families(run);
-    let mut out = capacity::capacity(run, curves);
+    let mut out = capacity::capacity(curves);
     if let Some(matrix) = matrix {
         out += &matrix::matrix(run, matrix);
         out += &matrix::further(run);
         out += &matrix::costs(run);
     }
-    out += &trust::thresholds(run);
+    if curves.is_empty() {
+        out += &trust::thresholds(run);
+    }
     out += &latency::latency(&families);
     out += &load::throughput(&families);
     out += &layers::layers(&families);

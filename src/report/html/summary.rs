@@ -9,18 +9,17 @@ use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
 use crate::measure::metric;
 use crate::measure::run::Run;
+use crate::report::capacity::must_hold;
 use crate::report::join;
 
 /// The lines as a list.
 pub(super) fn summary(run: &Run, matrix: Option<&Matrix>, curves: &[Curve<'_>]) -> String {
-    let first = match matrix {
-        Some(matrix) => verdicts(matrix),
-        None if !curves.is_empty() => {
-            join(curves.iter().map(|c| c.headline()).collect::<Vec<_>>().iter().map(String::as_str), "; ")
-        }
-        None => deliveries(run),
+    let (first, second) = match matrix {
+        Some(matrix) => (verdicts(matrix), best(run)),
+        // Whoever searches for a limit crosses it: that some thresholds broke is no news.
+        None if !curves.is_empty() => (headlines(curves), format!("Must hold: {}.", must_hold(run))),
+        None => (deliveries(run), join([thresholds(run).as_str(), &best(run)], " ")),
     };
-    let second = join([thresholds(run).as_str(), &best(run)], " ");
     let lines = [first, second, trust::sentence(run)];
     let items =
         lines.iter().filter(|line| !line.is_empty()).map(|line| format!("<li>{}</li>\n", escape(line)));
@@ -31,12 +30,19 @@ fn thresholds(run: &Run) -> String {
     trust::thresholds_sentence(run).unwrap_or_default()
 }
 
+/// How far the server goes with each protocol.
+fn headlines(curves: &[Curve<'_>]) -> String {
+    let lines: Vec<String> =
+        curves.iter().map(|c| format!("{}: {}", title(c.protocol), c.headline())).collect();
+    lines.join("; ")
+}
+
 /// How many claims of the matrix hold.
 fn verdicts(matrix: &Matrix) -> String {
     let count = |word: &str| matrix.cells().filter(|cell| cell.verdict.word() == word).count();
-    let words = ["reproduced", "not reproduced", "depends", "not measured"];
-    let marks = ["✓", "✗", "≈", "·"];
-    let parts = words.iter().zip(marks).map(|(word, mark)| format!("{} {word} {mark}", count(word)));
+    let words = [('✓', "reproduced"), ('✗', "not reproduced"), ('≈', "depends"), ('·', "not measured")];
+    let parts = words.iter().map(|(mark, word)| (count(word), mark, word)).filter(|(n, ..)| *n > 0);
+    let parts = parts.map(|(n, mark, word)| format!("{n} {mark} {word}"));
     let parts: Vec<String> = parts.collect();
     format!("Of {} claims of the matrix: {}.", matrix.cells().count(), parts.join(", "))
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 use crate::measure::cell::{FailureCount, Interval};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::{sample, store};
+use crate::report::capacity_tests::search;
 use crate::report::tests::{matrix_run, of, run, troubled_run};
 
 /// A run of two protocols with everything that a chart can show.
 fn small_run() -> Run {
     let cell = |protocol: &str, slower: f64| {
         let samples: Vec<f64> = (1..=1_000).map(|i| slower * f64::from(i) / 100.0).collect();
-        sample::cell(&format!("workload/{protocol}")).latency_ms(&samples, 1_000).cpu_us(20).with(|cell| {
+        sample::cell(protocol).latency_ms(&samples, 1_000).cpu_us(20).with(|cell| {
             let ns = |ms: f64| Some((ms * slower * 1e6) as u64);
             cell.intervals = (1_u32..=3)
                 .map(|s| Interval {
@@ -56,7 +57,7 @@ fn a_small_run() {
 
 #[test]
 fn nothing_is_fetched_and_nothing_runs() {
-    for run in [matrix_run(), troubled_run(), small_run(), reference()] {
+    for run in [matrix_run(), troubled_run(), small_run(), search(), reference()] {
         let page = page(&run);
         for forbidden in ["http://", "https://", "<script", "<iframe", "<img", "@import", "javascript:"] {
             assert!(!page.contains(forbidden), "{forbidden}");
@@ -70,7 +71,7 @@ fn nothing_is_fetched_and_nothing_runs() {
 
 #[test]
 fn every_chart_has_its_numbers() {
-    for run in [matrix_run(), small_run(), reference()] {
+    for run in [matrix_run(), small_run(), search(), reference()] {
         let page = page(&run);
         let figures: Vec<&str> =
             page.split("<figure").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
@@ -84,7 +85,7 @@ fn every_chart_has_its_numbers() {
 
 #[test]
 fn elements_are_closed_and_links_lead_somewhere() {
-    for run in [matrix_run(), troubled_run(), small_run(), reference()] {
+    for run in [matrix_run(), troubled_run(), small_run(), search(), reference()] {
         let page = page(&run);
         for element in
             ["details", "table", "section", "figure", "svg", "div", "ul", "li", "tr", "td", "p", "dl"]
@@ -152,6 +153,20 @@ fn slopes_are_fitted_where_client_counts_differ() {
     assert!(page.contains("<h3>Over clients</h3>"));
     assert!(page.contains("<td>9 KB per client</td>"), "long polling's memory");
     assert!(!self::page(&small_run()).contains("<h3>Over clients</h3>"));
+}
+
+#[test]
+fn a_search_shows_how_far_the_server_goes() {
+    let page = page(&search());
+    for text in [
+        "<b>99th percentile over load</b>",
+        "websocket",
+        "Must hold: latency p(99)&lt;200ms",
+        "Projected for SSE",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("id=\"thresholds\""), "that a limit was crossed is the point of a search");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) struct Quantity {
     pub(super) value: fn(&Interval, f64) -> Option<f64>,
 }
 
-/// The chart of a quantity for a family; nothing where no cell has it.
+/// The chart of a quantity for a family; nothing where no cell has it at two moments.
 pub(super) fn chart(family: &Family<'_>, quantity: &Quantity) -> String {
     let series: Vec<Series> = family
         .shown()
@@ -44,6 +44,9 @@ pub(super) fn chart(family: &Family<'_>, quantity: &Quantity) -> String {
         })
         .filter(|series| !series.points.is_empty())
         .collect();
+    if series.iter().all(|series| series.points.len() < 2) {
+        return String::new();
+    }
     let times = series.iter().flat_map(|line| line.points.iter().map(|point| point.0));
     let x = Axis::new("time in the window (s)", Spacing::FromZero, times);
     let mut chart = Chart::new(quantity.title, (quantity.axis, quantity.spacing), x, series);
