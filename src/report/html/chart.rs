@@ -10,8 +10,8 @@ pub(super) const STYLES: usize = 8;
 /// Small enough that a phone shows the texts as they are, and a page has two or three side by side.
 const WIDTH: f64 = 380.0;
 const HEIGHT: f64 = 236.0;
-const LEFT: f64 = 48.0;
-const RIGHT: f64 = 12.0;
+const LEFT: f64 = 50.0;
+const RIGHT: f64 = 14.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 38.0;
 
@@ -125,7 +125,7 @@ impl Chart {
         for tick in self.x.scale.ticks() {
             let x = LEFT + self.x.scale.place(*tick).unwrap_or(0.0) * (right - LEFT);
             let text = (self.x.label)(*tick);
-            let half = text.chars().count() as f64 * 3.2;
+            let half = text.chars().count() as f64 * 3.5;
             let at = x.min(WIDTH - half);
             grid += &format!("M{x:.1} {bottom}v4");
             if at - half >= free_from {

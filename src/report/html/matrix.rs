@@ -2,9 +2,9 @@
 
 use super::cells::anchor;
 use super::markup::{Content, escape, paragraph, section, table};
-use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell};
+use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
 use crate::claim::verdict::{Verdict, short};
-use crate::claim::{cost, further};
+use crate::claim::{self, cost, further};
 use crate::measure::run::Run;
 use crate::report::join;
 
@@ -19,7 +19,7 @@ pub(super) fn matrix(run: &Run, matrix: &Matrix) -> String {
     }
     out += "</tr></thead><tbody>\n";
     for row in &matrix.rows {
-        out += &format!("<tr><th scope=\"row\">{}{}</th>\n", escape(row.feature), order(&row.note));
+        out += &format!("<tr><th scope=\"row\">{}{}</th>\n", escape(row.feature), how(row));
         for (column, cell) in COLUMNS.iter().zip(&row.cells) {
             out += &self::cell(run, column.title, cell);
         }
@@ -39,24 +39,28 @@ fn class(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// What the verdicts of a whole row rest on; nothing for most rows.
-fn order(note: &str) -> String {
-    if note.is_empty() {
-        return String::new();
+/// How a whole row was judged, and by what order; nothing where each cell stands for itself.
+fn how(row: &MatrixRow) -> String {
+    let claim =
+        row.cells.first().and_then(|cell| claim::find(cell.claim)).filter(|claim| claim.subject == "all");
+    let (asked, rule) = claim.map_or(("", ""), |claim| (claim.condition.as_str(), claim.rule.as_str()));
+    let facts = facts(&[("Measured", asked), ("Rule", rule), ("Here", &row.note)]);
+    if facts.is_empty() {
+        return facts;
     }
-    format!("<details><summary>how ranked</summary><dl><dd>{}</dd></dl></details>", escape(note))
+    format!("<details><summary>how judged</summary><dl>{facts}</dl></details>")
+}
+
+/// Names with their texts, where there are any.
+fn facts(facts: &[(&str, &str)]) -> String {
+    let known = facts.iter().filter(|(_, text)| !text.is_empty());
+    known.map(|(name, text)| format!("<dt>{name}</dt><dd>{}</dd>", escape(text))).collect()
 }
 
 fn cell(run: &Run, title: &str, cell: &MatrixCell) -> String {
     let measured = if cell.measured.is_empty() { cell.verdict.word() } else { &cell.measured };
-    let mut body = String::new();
-    for (name, text) in
-        [("Verdict", cell.verdict.word()), ("Condition", &cell.condition), ("Claim", cell.claim)]
-    {
-        if !text.is_empty() {
-            body += &format!("<dt>{name}</dt><dd>{}</dd>", escape(text));
-        }
-    }
+    let mut body =
+        facts(&[("Verdict", cell.verdict.word()), ("Condition", &cell.condition), ("Claim", cell.claim)]);
     body += &evidence(run, cell);
     format!(
         "<td><details><summary><span class=\"column\">{title}</span><span class=\"claimed\">{}</span>\
