@@ -2,12 +2,12 @@
 
 use super::chart::{Axis, Chart, Series};
 use super::family::{grid, look, title};
+use super::figures::value;
 use super::markup::{Content, escape, paragraph, section, table};
 use super::scale::Spacing;
 use crate::capacity::curve::Curve;
 use crate::capacity::projection;
 use crate::capacity::search::Vary;
-use crate::measure::metric;
 use crate::report::capacity::{FIGURE_HEADS, basis, figure, heads, rows};
 
 /// The section; nothing for a run that searched nothing.
@@ -31,10 +31,9 @@ fn chart(curves: &[&Curve<'_>], name: &str, axis: &str, of: &str) -> String {
     let series: Vec<Series> = curves
         .iter()
         .map(|curve| {
-            let value = |name: &str, cell| metric::find(name).and_then(|metric| metric.value(cell));
             let steps = curve.steps.iter();
             let mut points: Vec<(f64, f64)> =
-                steps.filter_map(|step| Some((step.load, value(of, step.cell)?))).collect();
+                steps.filter_map(|step| Some((step.load, value(step.cell, of)?))).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             let name = title(curve.protocol).to_owned();
             Series { name, style: look(curve.protocol), points, fit: None }

@@ -1,27 +1,27 @@
 //! Every cell of the run, a row each: what links in the page lead to.
 
+use super::figures::{self, Column, column, heads, megabytes};
 use super::markup::{Content, details, section, table_with_ids};
 use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
-use crate::measure::metric;
 use crate::measure::run::Run;
 use crate::measure::store::safe_name;
 use crate::report::terminal::trust_word;
 use crate::transport::link::LinkSpec;
 
-const FIGURES: [(&str, &str); 9] = [
-    ("connected", "connected"),
-    ("delivered", "delivered"),
-    ("lost", "lost"),
-    ("p50, ms", "response_p50_ms"),
-    ("p99, ms", "response_p99_ms"),
-    ("B beyond payload", "overhead_bytes_per_delivery"),
-    ("B in IP packets", "ip_bytes_per_delivery"),
-    ("CPU us per delivery", "server_cpu_us_per_delivery"),
-    ("server MB idle", "server_memory_idle_bytes"),
+pub(super) const FIGURES: &[Column] = &[
+    column("connected", "connected"),
+    column("delivered", "delivered"),
+    column("lost", "lost"),
+    column("p50, ms", "response_p50_ms"),
+    column("p99, ms", "response_p99_ms"),
+    column("B beyond payload", "overhead_bytes_per_delivery"),
+    column("B in IP packets", "ip_bytes_per_delivery"),
+    column("CPU us per delivery", "server_cpu_us_per_delivery"),
+    megabytes("server MB idle", "server_memory_idle_bytes"),
 ];
 
-/// Cells up to which all of them are seen at once.
+/// Cells up to which there is nothing to close.
 const FEW: usize = 12;
 
 /// The id of a cell's row.
@@ -35,7 +35,7 @@ pub(super) fn cells(run: &Run) -> String {
         return section("cells", "Cells", &super::markup::paragraph("", "The run has no cells."));
     }
     let asked = ["cell", "trust", "link", "tls", "clients", "payload, B", "events/s"];
-    let heads: Vec<&str> = asked.into_iter().chain(FIGURES.iter().map(|(head, _)| *head)).collect();
+    let heads: Vec<&str> = asked.into_iter().chain(heads(FIGURES)).collect();
     let rows: Vec<Vec<String>> = run.cells.iter().map(row).collect();
     let rows: Vec<(String, &Vec<String>)> =
         run.cells.iter().map(|cell| anchor(&cell.spec.name)).zip(&rows).collect();
@@ -58,9 +58,5 @@ fn row(cell: &Cell) -> Vec<String> {
         short(spec.payload_bytes.into()),
         short(spec.rate_per_s),
     ];
-    let figure = |(_, name): &(&str, &str)| {
-        let factor = if name.contains("memory") { 1e-6 } else { 1.0 };
-        metric::find(name).and_then(|m| m.value(cell)).map_or(String::new(), |value| short(value * factor))
-    };
-    asked.into_iter().chain(FIGURES.iter().map(figure)).collect()
+    asked.into_iter().chain(figures::row(cell, FIGURES)).collect()
 }

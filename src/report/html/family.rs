@@ -8,6 +8,9 @@ use crate::measure::cell::{Cell, Status};
 use crate::measure::run::Run;
 use crate::report::join;
 
+/// Cells up to which a table of a family is open.
+pub(super) const FEW: usize = 5;
+
 /// Cells of one kind, e.g. `workload` over `lan`, by protocol and clients.
 pub(super) struct Family<'a> {
     /// What their names begin with, and the link.

@@ -1,27 +1,26 @@
 //! Latency: the percentile curve and the seconds of each family, and the figures of each cell.
 
 use super::chart::{Axis, Chart, Series};
-use super::family::{Family, each, grid};
-use super::markup::{Content, details, paragraph, section, table};
+use super::family::{FEW, Family, each, grid};
+use super::figures::{Column, column, figures};
+use super::markup::{details, paragraph, section};
 use super::scale::{Scale, Spacing};
 use super::time::{self, Keep, Quantity};
-use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
-use crate::measure::metric;
 use crate::stats::histogram;
 
 /// Steps from one power of ten of 1/(1-p) to the next.
 const LADDER: [f64; 6] = [1.0, 1.5, 2.0, 3.0, 5.0, 7.0];
 
-const FIGURES: [(&str, &str); 8] = [
-    ("mean", "response_mean_ms"),
-    ("p50", "response_p50_ms"),
-    ("p90", "response_p90_ms"),
-    ("p95", "response_p95_ms"),
-    ("p99", "response_p99_ms"),
-    ("p99.9", "response_p99_9_ms"),
-    ("largest", "response_max_ms"),
-    ("send lag p99", "send_lag_p99_ms"),
+pub(super) const FIGURES: &[Column] = &[
+    column("mean", "response_mean_ms"),
+    column("p50", "response_p50_ms"),
+    column("p90", "response_p90_ms"),
+    column("p95", "response_p95_ms"),
+    column("p99", "response_p99_ms"),
+    column("p99.9", "response_p99_9_ms"),
+    column("largest", "response_max_ms"),
+    column("send lag p99", "send_lag_p99_ms"),
 ];
 
 static OVER_TIME: [Quantity; 2] = [
@@ -46,7 +45,7 @@ pub(super) fn latency(families: &[Family<'_>]) -> String {
     let body = each(families, |family| {
         let charts = [curve(family), time::chart(family, &OVER_TIME[0]), time::chart(family, &OVER_TIME[1])];
         let charts = grid(&charts);
-        if charts.is_empty() { charts } else { charts + &figures(family) }
+        if charts.is_empty() { charts } else { charts + &cells(family) }
     });
     if body.is_empty() {
         return body;
@@ -98,14 +97,9 @@ fn percentile(x: f64) -> String {
     format!("{text}%")
 }
 
-fn figures(family: &Family<'_>) -> String {
-    let heads: Vec<&str> = ["cell, ms"].into_iter().chain(FIGURES.iter().map(|(head, _)| *head)).collect();
-    let row = |cell: &&Cell| -> Vec<String> {
-        let value = |name: &str| metric::find(name).and_then(|m| m.value(cell)).map_or(String::new(), short);
-        [cell.spec.name.clone()].into_iter().chain(FIGURES.iter().map(|(_, name)| value(name))).collect()
-    };
-    let rows: Vec<Vec<String>> = family.cells.iter().map(row).collect();
-    details("Latency of each cell", &table(Content::Figures, &heads, &rows), family.cells.len() <= 5)
+fn cells(family: &Family<'_>) -> String {
+    let table = figures("cell, ms", FIGURES, &family.cells);
+    details("Latency of each cell", &table, family.cells.len() <= FEW)
 }
 
 #[cfg(test)]

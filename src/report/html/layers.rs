@@ -2,10 +2,9 @@
 
 use super::bars::{Bar, Bars};
 use super::family::{Family, Shown, each, grid};
-use super::markup::{Content, details, paragraph, section, table};
-use crate::claim::verdict::short;
+use super::figures::{Column, column, figures, value};
+use super::markup::{details, paragraph, section};
 use crate::measure::cell::Cell;
-use crate::measure::metric;
 use crate::scenario::plan::Pattern;
 
 const LAYERS: &[&str] = &["payload", "framing and headers", "TLS", "TCP/IP or UDP/IP"];
@@ -13,20 +12,16 @@ const LAYERS: &[&str] = &["payload", "framing and headers", "TLS", "TCP/IP or UD
 /// In the order of [`LAYERS`]; absent is what was not measured or is not there.
 type Parts = [Option<f64>; 4];
 
-const FIGURES: [(&str, &str); 8] = [
-    ("framing in", "framing_in_bytes_per_delivery"),
-    ("beyond payload", "overhead_bytes_per_delivery"),
-    ("per poll", "overhead_bytes_per_exchange"),
-    ("per event published", "publish_overhead_bytes_per_event"),
-    ("IP packets", "ip_bytes_per_delivery"),
-    ("MTU 1500: network in", "network_mtu1500_in_bytes_per_delivery"),
-    ("MTU 1500: network out", "network_mtu1500_out_bytes_per_delivery"),
-    ("segments", "segments_per_delivery"),
+pub(super) const FIGURES: &[Column] = &[
+    column("framing in", "framing_in_bytes_per_delivery"),
+    column("beyond payload", "overhead_bytes_per_delivery"),
+    column("per poll", "overhead_bytes_per_exchange"),
+    column("per event published", "publish_overhead_bytes_per_event"),
+    column("IP packets", "ip_bytes_per_delivery"),
+    column("MTU 1500: network in", "network_mtu1500_in_bytes_per_delivery"),
+    column("MTU 1500: network out", "network_mtu1500_out_bytes_per_delivery"),
+    column("segments", "segments_per_delivery"),
 ];
-
-fn value(cell: &Cell, name: &str) -> Option<f64> {
-    metric::find(name).and_then(|metric| metric.value(cell))
-}
 
 /// The section.
 pub(super) fn layers(families: &[Family<'_>]) -> String {
@@ -46,7 +41,7 @@ pub(super) fn layers(families: &[Family<'_>]) -> String {
             ),
         ];
         let charts = grid(&charts);
-        if charts.is_empty() { charts } else { charts + &figures(family) }
+        if charts.is_empty() { charts } else { charts + &cells(family) }
     });
     if body.is_empty() {
         return body;
@@ -93,14 +88,8 @@ fn publishing(cell: &Cell) -> Option<Parts> {
     Some([payload, Some(framing), below[0], below[1]])
 }
 
-fn figures(family: &Family<'_>) -> String {
-    let heads: Vec<&str> = ["cell, bytes"].into_iter().chain(FIGURES.iter().map(|(head, _)| *head)).collect();
-    let row = |cell: &&Cell| -> Vec<String> {
-        let figures = FIGURES.iter().map(|(_, name)| value(cell, name).map_or(String::new(), short));
-        [cell.spec.name.clone()].into_iter().chain(figures).collect()
-    };
-    let rows: Vec<Vec<String>> = family.cells.iter().map(row).collect();
-    details("Bytes of each cell", &table(Content::Figures, &heads, &rows), false)
+fn cells(family: &Family<'_>) -> String {
+    details("Bytes of each cell", &figures("cell, bytes", FIGURES, &family.cells), false)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Throughput, connections and faults over time, and what became of every delivery.
 
-use super::family::{Family, each, grid};
+use super::family::{FEW, Family, each, grid};
+use super::figures::{Column, column, figures};
 use super::markup::{Content, details, paragraph, section, table};
 use super::scale::Spacing;
 use super::time::{self, Keep, Quantity, per_second};
 use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
-use crate::measure::metric;
 use crate::measure::run::Run;
 
 static THROUGHPUT: [Quantity; 3] = [
@@ -41,19 +41,19 @@ static FAULTS: Quantity = Quantity {
     value: |interval, seconds| per_second(interval.failures, seconds),
 };
 
-const FATES: [(&str, &str); 12] = [
-    ("owed", "expected"),
-    ("delivered", "delivered"),
-    ("lost", "lost"),
-    ("lost, %", "lost_percent"),
-    ("excused", "excused"),
-    ("duplicates", "duplicates"),
-    ("reordered", "reordered"),
-    ("late", "late"),
-    ("corrupt", "corrupt"),
-    ("shed", "shed"),
-    ("failures", "failures"),
-    ("per second", "delivered_per_s"),
+pub(super) const FATES: &[Column] = &[
+    column("owed", "expected"),
+    column("delivered", "delivered"),
+    column("lost", "lost"),
+    column("lost, %", "lost_percent"),
+    column("excused", "excused"),
+    column("duplicates", "duplicates"),
+    column("reordered", "reordered"),
+    column("late", "late"),
+    column("corrupt", "corrupt"),
+    column("shed", "shed"),
+    column("failures", "failures"),
+    column("per second", "delivered_per_s"),
 ];
 
 /// Throughput and connections.
@@ -77,19 +77,14 @@ pub(super) fn delivery(run: &Run, families: &[Family<'_>]) -> String {
     if cells.is_empty() {
         return String::new();
     }
-    let heads: Vec<&str> = ["cell"].into_iter().chain(FATES.iter().map(|(head, _)| *head)).collect();
-    let row = |cell: &&Cell| -> Vec<String> {
-        let value = |name: &str| metric::find(name).and_then(|m| m.value(cell)).map_or(String::new(), short);
-        [cell.spec.name.clone()].into_iter().chain(FATES.iter().map(|(_, name)| value(name))).collect()
-    };
     let (good, bad): (Vec<&Cell>, Vec<&Cell>) = cells.into_iter().partition(|cell| is_clean(cell));
-    let rows = |cells: &[&Cell]| table(Content::Figures, &heads, &cells.iter().map(row).collect::<Vec<_>>());
+    let rows = |cells: &[&Cell]| figures("cell", FATES, cells);
     let mut body = paragraph("", &said(good.len(), bad.len()));
     if !bad.is_empty() {
         body += &rows(&bad);
     }
     if !good.is_empty() {
-        body += &details("Cells without a fault", &rows(&good), bad.is_empty() && good.len() <= 5);
+        body += &details("Cells without a fault", &rows(&good), bad.is_empty() && good.len() <= FEW);
     }
     body += &each(families, |family| {
         match family.cells.iter().any(|cell| cell.intervals.iter().any(|i| i.failures > 0)) {

@@ -15,6 +15,7 @@ mod capacity;
 mod cells;
 mod chart;
 mod family;
+mod figures;
 mod latency;
 mod layers;
 mod load;

@@ -1,13 +1,13 @@
 //! What the server cost: over time, and over client counts with the slope of a straight line.
 
 use super::chart::{Axis, Chart, Series};
-use super::family::{Family, each, grid, title};
+use super::family::{FEW, Family, each, grid, look, title};
+use super::figures::{Column, column, figures, megabytes, value};
 use super::markup::{Content, details, paragraph, section, table};
 use super::scale::Spacing;
 use super::time::{self, Keep, Quantity, per_second};
 use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, TrustLevel};
-use crate::measure::metric;
 use crate::stats::slope::{Slope, theil_sen};
 
 static OVER_TIME: [Quantity; 3] = [
@@ -65,20 +65,16 @@ static GROWTHS: [Growth; 2] = [
     },
 ];
 
-const FIGURES: [(&str, &str, f64); 8] = [
-    ("clients", "connected", 1.0),
-    ("CPU, %", "server_cpu_percent", 1.0),
-    ("us per delivery", "server_cpu_us_per_delivery", 1.0),
-    ("MB empty", "server_memory_empty_bytes", 1e-6),
-    ("MB idle", "server_memory_idle_bytes", 1e-6),
-    ("MB after", "server_memory_after_bytes", 1e-6),
-    ("kernel MB idle", "kernel_memory_idle_bytes", 1e-6),
-    ("generator us per delivery", "generator_cpu_us_per_delivery", 1.0),
+pub(super) const FIGURES: &[Column] = &[
+    column("clients", "connected"),
+    column("CPU, %", "server_cpu_percent"),
+    column("us per delivery", "server_cpu_us_per_delivery"),
+    megabytes("MB empty", "server_memory_empty_bytes"),
+    megabytes("MB idle", "server_memory_idle_bytes"),
+    megabytes("MB after", "server_memory_after_bytes"),
+    megabytes("kernel MB idle", "kernel_memory_idle_bytes"),
+    column("generator us per delivery", "generator_cpu_us_per_delivery"),
 ];
-
-fn value(cell: &Cell, name: &str) -> Option<f64> {
-    metric::find(name).and_then(|metric| metric.value(cell))
-}
 
 /// The section: what grows with the clients first, for that is what a server is bought by.
 pub(super) fn server(families: &[Family<'_>]) -> String {
@@ -94,8 +90,7 @@ pub(super) fn server(families: &[Family<'_>]) -> String {
         if charts.is_empty() { charts } else { charts + &fits(&slopes) }
     });
     let over_time = each(families, |family| {
-        let figures = figures(family);
-        grid(&OVER_TIME.each_ref().map(|quantity| time::chart(family, quantity))) + &figures
+        grid(&OVER_TIME.each_ref().map(|quantity| time::chart(family, quantity))) + &cells(family)
     });
     let mut body = String::new();
     if !growing.is_empty() {
@@ -119,7 +114,7 @@ impl Growth {
             let Some(slope) = theil_sen(&points) else { continue };
             let name = title(&cells[0].spec.protocol);
             slopes.push(self.slope(name, &slope));
-            series.push(self.series(name, super::family::look(&cells[0].spec.protocol), &points, &slope));
+            series.push(self.series(name, look(&cells[0].spec.protocol), &points, &slope));
         }
         let clients = series.iter().flat_map(|line: &Series| line.points.iter().map(|point| point.0));
         let x = Axis::new("clients connected", Spacing::FromZero, clients);
@@ -162,18 +157,11 @@ fn fits(slopes: &[Vec<String>]) -> String {
     table(Content::Words, &["protocol", "of", "slope", "95% interval", "points"], slopes)
 }
 
-fn figures(family: &Family<'_>) -> String {
-    let heads: Vec<&str> = ["cell"].into_iter().chain(FIGURES.iter().map(|(head, ..)| *head)).collect();
-    let costs = |cell: &&&Cell| cell.server.is_some() && cell.counts.connected > 0;
-    let row = |cell: &&Cell| -> Vec<String> {
-        let figures = FIGURES
-            .iter()
-            .map(|(_, name, factor)| value(cell, name).map_or(String::new(), |value| short(value * factor)));
-        [cell.spec.name.clone()].into_iter().chain(figures).collect()
-    };
-    let rows: Vec<Vec<String>> = family.cells.iter().filter(costs).map(row).collect();
-    if rows.is_empty() {
+fn cells(family: &Family<'_>) -> String {
+    let costs = |cell: &&Cell| cell.server.is_some() && cell.counts.connected > 0;
+    let cells: Vec<&Cell> = family.cells.iter().copied().filter(costs).collect();
+    if cells.is_empty() {
         return String::new();
     }
-    details("Cost of each cell", &table(Content::Figures, &heads, &rows), rows.len() <= 5)
+    details("Cost of each cell", &figures("cell", FIGURES, &cells), cells.len() <= FEW)
 }

@@ -1,13 +1,13 @@
 //! The result in three lines: what came out, what it cost, whether to believe it.
 
 use super::family::title;
+use super::figures::value;
 use super::markup::escape;
 use super::trust;
 use crate::capacity::curve::Curve;
 use crate::claim::matrix::Matrix;
 use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
-use crate::measure::metric;
 use crate::measure::run::Run;
 use crate::report::capacity::must_hold;
 use crate::report::join;
@@ -69,8 +69,7 @@ fn best(run: &Run) -> String {
     }
     let several = cells.windows(2).any(|pair| pair[0].spec.protocol != pair[1].spec.protocol);
     let least = |name: &str| {
-        let metric = metric::find(name)?;
-        let values = cells.iter().filter_map(|cell| Some((title(&cell.spec.protocol), metric.value(cell)?)));
+        let values = cells.iter().filter_map(|cell| Some((title(&cell.spec.protocol), value(cell, name)?)));
         values.min_by(|a, b| a.1.total_cmp(&b.1))
     };
     let say = |what: &str, name: &str, unit: &str| {
