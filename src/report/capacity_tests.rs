@@ -35,7 +35,7 @@ fn tired(mut cell: Cell) -> Cell {
     cell
 }
 
-fn search() -> Run {
+pub(super) fn search() -> Run {
     let mut cells: Vec<Cell> = [1_000, 2_000, 4_000].map(|clients| step("websocket", clients, false)).into();
     cells.push(step("websocket", 4_000, true));
     cells.push(step("websocket", 2_830, false));

@@ -13,6 +13,7 @@ mod capacity_tests;
 mod claims;
 mod csv;
 mod hgrm;
+mod html;
 mod json;
 mod markdown;
 mod picture;
@@ -71,6 +72,7 @@ pub static ALL: &[&dyn Format] = &[
     &capacity::Projected,
     &capacity::Page,
     &picture::Picture,
+    &html::Page,
     &hgrm::Hgrm,
 ];
 

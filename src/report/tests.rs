@@ -12,7 +12,7 @@ use crate::measure::sample;
 use crate::measure::source::SourceCount;
 
 /// A run whose matrix has every kind of verdict.
-fn matrix_run() -> Run {
+pub(super) fn matrix_run() -> Run {
     let mut cells = Vec::new();
     let quick: Vec<f64> = (0..2_000).map(|i| 0.2 + f64::from(i) / 10_000.0).collect();
     for (i, column) in COLUMNS.iter().enumerate() {
@@ -118,7 +118,7 @@ pub(super) fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
 }
 
 /// A scenario's run with something wrong in it.
-fn troubled_run() -> Run {
+pub(super) fn troubled_run() -> Run {
     let samples: Vec<f64> = (1..=1_000).map(|i| f64::from(i) / 10.0).collect();
     let good = sample::cell("workload/sse").stream(62.0, 0.0).latency_ms(&samples, 1_000).cpu_us(20);
     let good = good.with(|cell| {
@@ -169,7 +169,7 @@ fn text(format: &dyn Format, run: &Run) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn of(name: &str, run: &Run) -> String {
+pub(super) fn of(name: &str, run: &Run) -> String {
     text(find(name).unwrap(), run)
 }
 

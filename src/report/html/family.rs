@@ -1,0 +1,186 @@
+//! Cells that are looked at together: those of one kind over one link. A chart shows a family, not a cell.
+
+use super::chart::STYLES;
+use super::markup::details;
+use crate::claim::matrix::COLUMNS;
+use crate::claim::verdict::short;
+use crate::measure::cell::{Cell, Status};
+use crate::measure::run::Run;
+use crate::report::join;
+
+/// Cells up to which a table of a family is open.
+pub(super) const FEW: usize = 5;
+
+/// Cells of one kind, e.g. `workload` over `lan`, by protocol and clients.
+pub(super) struct Family<'a> {
+    /// What their names begin with, and the link.
+    pub(super) name: String,
+    /// All that did not fail.
+    pub(super) cells: Vec<&'a Cell>,
+}
+
+/// A cell in a chart: its name there, and its look.
+pub(super) struct Shown<'a> {
+    /// The cell.
+    pub(super) cell: &'a Cell,
+    /// Its name among the others.
+    pub(super) name: String,
+    /// Its look, from 0.
+    pub(super) style: usize,
+}
+
+/// The families of a run, in the order in which they were measured.
+pub(super) fn families(run: &Run) -> Vec<Family<'_>> {
+    let mut families: Vec<Family<'_>> = Vec::new();
+    for cell in run.cells.iter().filter(|cell| !matches!(cell.status, Status::Failed(_))) {
+        let name = family_name(cell, &run.file.scenario.name);
+        match families.iter_mut().find(|family| family.name == name) {
+            Some(family) => family.cells.push(cell),
+            None => families.push(Family { name, cells: vec![cell] }),
+        }
+    }
+    for family in &mut families {
+        family.cells.sort_by_key(|cell| (look(&cell.spec.protocol), cell.spec.clients));
+    }
+    families
+}
+
+/// What is left of a cell's name without its protocol and its clients: `workload/sse@lan` is one of `workload on lan`,
+/// `memory/sse/1000` one of `memory`, and `sse` one of the scenario's. A step of a search that was measured again stays
+/// with the first.
+fn family_name(cell: &Cell, scenario: &str) -> String {
+    let (name, link) = cell.spec.name.split_once('@').unwrap_or((&cell.spec.name, ""));
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts =
+        name.split('/').filter(|part| *part != cell.spec.protocol && !is_number(part) && *part != "again");
+    let kind = join(parts, " ");
+    let kind = if kind.is_empty() { scenario } else { &kind };
+    if link.is_empty() { kind.to_owned() } else { format!("{kind} on {link}") }
+}
+
+/// Where a protocol stands among the others, and so its look; unknown ones last.
+pub(super) fn look(protocol: &str) -> usize {
+    COLUMNS.iter().position(|column| column.protocol == protocol).unwrap_or(COLUMNS.len())
+}
+
+/// A protocol's name for people.
+pub(super) fn title(protocol: &str) -> &str {
+    COLUMNS.iter().find(|column| column.protocol == protocol).map_or(protocol, |column| column.title)
+}
+
+impl<'a> Family<'a> {
+    /// What a chart of the family shows: every cell, or where those are too many, the largest of each protocol.
+    pub(super) fn shown(&self) -> Vec<Shown<'a>> {
+        let all = self.cells.len() <= STYLES.min(COLUMNS.len());
+        let largest = |cell: &Cell| {
+            let same = self.cells.iter().filter(|other| other.spec.protocol == cell.spec.protocol);
+            same.map(|other| other.spec.clients).max() == Some(cell.spec.clients)
+        };
+        let mut cells: Vec<&Cell> = self
+            .cells
+            .iter()
+            .copied()
+            .filter(|cell| all || self.is_one_protocol() || largest(cell))
+            .collect();
+        if cells.len() > STYLES {
+            // The largest loads say most.
+            cells.sort_by_key(|cell| cell.spec.clients);
+            cells.drain(..cells.len() - STYLES);
+        }
+        looks(&cells)
+    }
+
+    /// Smaller is more to the point: many protocols side by side, and nothing between them and the server.
+    fn rank(&self) -> (std::cmp::Reverse<usize>, bool) {
+        let protocols = self.cells.chunk_by(|a, b| a.spec.protocol == b.spec.protocol).count();
+        let plain = self.cells.iter().all(|cell| cell.spec.link == "loopback" && cell.spec.tls == "plain");
+        (std::cmp::Reverse(protocols), !plain)
+    }
+
+    fn is_one_protocol(&self) -> bool {
+        self.cells.windows(2).all(|pair| pair[0].spec.protocol == pair[1].spec.protocol)
+    }
+
+    /// What a chart of the family leaves out, in words; empty if it shows all.
+    pub(super) fn left_out(&self) -> String {
+        let (shown, all) = (self.shown().len(), self.cells.len());
+        if shown == all { String::new() } else { format!("the largest {shown} of {all} cells") }
+    }
+}
+
+/// Names and looks for cells of one chart: those of their protocols, if no two have the same.
+fn looks<'a>(cells: &[&'a Cell]) -> Vec<Shown<'a>> {
+    let twice = |protocol: &str| cells.iter().filter(|cell| cell.spec.protocol == protocol).count() > 1;
+    let by_protocol = !cells.iter().any(|cell| twice(&cell.spec.protocol));
+    let same_size = cells.windows(2).all(|pair| pair[0].spec.clients == pair[1].spec.clients);
+    let look = |(i, cell): (usize, &&'a Cell)| {
+        let clients = format!("{} clients", short(cell.spec.clients.into()));
+        let name = match (by_protocol, same_size) {
+            (true, true) => title(&cell.spec.protocol).to_owned(),
+            (true, false) => format!("{}, {clients}", title(&cell.spec.protocol)),
+            (false, _) => cell.spec.name.clone(),
+        };
+        let style = if by_protocol { look(&cell.spec.protocol) } else { i };
+        Shown { cell, name, style }
+    };
+    cells.iter().enumerate().map(look).collect()
+}
+
+/// What a section says of each family that it has something to say of: one is open, the others open on demand.
+pub(super) fn each(families: &[Family<'_>], body: impl Fn(&Family<'_>) -> String) -> String {
+    let with_body = families.iter().map(|family| (family, body(family)));
+    let mut bodies: Vec<(&Family<'_>, String)> = with_body.filter(|(_, body)| !body.is_empty()).collect();
+    if bodies.len() <= 1 {
+        return bodies.pop().map_or(String::new(), |(_, body)| body);
+    }
+    bodies.sort_by_key(|(family, _)| family.rank());
+    let block = |(i, (family, body)): (usize, &(&Family<'_>, String))| {
+        let cells = family.cells.len();
+        let summary = format!("{} · {cells} cell{}", family.name, if cells == 1 { "" } else { "s" });
+        details(&summary, body, i == 0)
+    };
+    let blocks: String = bodies.iter().enumerate().map(block).collect();
+    format!("<div class=\"families\">\n{blocks}</div>\n")
+}
+
+/// Charts side by side, where there is room; nothing without any.
+pub(super) fn grid(charts: &[String]) -> String {
+    let charts = charts.concat();
+    if charts.is_empty() { charts } else { format!("<div class=\"grid-of-charts\">\n{charts}</div>\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::sample;
+
+    #[test]
+    fn cells_of_one_kind_and_link_belong_together() {
+        for (name, protocol, family) in [
+            ("workload/sse", "sse", "workload"),
+            ("workload/sse@lan", "sse", "workload on lan"),
+            ("memory/sse/1000", "sse", "memory"),
+            ("sse", "sse", "chat"),
+            ("sse/200@rtt=100ms", "sse", "chat on rtt=100ms"),
+            ("sse/200/64B", "sse", "64B"),
+            ("capacity/sse/200/again", "sse", "capacity"),
+        ] {
+            let mut cell = sample::cell(name).build();
+            cell.spec.protocol = protocol.into();
+            assert_eq!(family_name(&cell, "chat"), family);
+        }
+    }
+
+    #[test]
+    fn where_cells_are_many_the_largest_of_each_protocol_speaks() {
+        let cells: Vec<Cell> = ["sse", "websocket"]
+            .iter()
+            .flat_map(|protocol| [100, 200, 300].map(|n| (protocol, n)))
+            .map(|(protocol, n)| sample::cell(&format!("memory/{protocol}/{n}")).idle(n, 10).build())
+            .collect();
+        let family = Family { name: "memory".into(), cells: cells.iter().collect() };
+        let shown: Vec<(String, usize)> = family.shown().into_iter().map(|s| (s.name, s.style)).collect();
+        assert_eq!(shown, [("SSE".to_owned(), 3), ("WebSocket".to_owned(), 2)]);
+        assert_eq!(family.left_out(), "the largest 2 of 6 cells");
+    }
+}

@@ -1,0 +1,108 @@
+//! The HTML report: one file that works offline, without script, on paper and on a phone.
+//!
+//! Charts show families of cells (`family.rs`), never one cell each, so that a large matrix stays a page. Whatever a
+//! chart shows stands below it as a table.
+
+use std::io::{self, Write};
+
+use super::{Format, is_matrix};
+use crate::capacity::curve;
+use crate::claim::matrix::Matrix;
+use crate::measure::run::Run;
+
+mod bars;
+mod capacity;
+mod cells;
+mod chart;
+mod family;
+mod figures;
+mod latency;
+mod layers;
+mod load;
+mod markup;
+mod matrix;
+mod origin;
+mod scale;
+mod server;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod time;
+mod trust;
+
+use markup::escape;
+
+const STYLE: &str = include_str!("style.css");
+
+/// The page.
+pub(super) struct Page;
+
+impl Format for Page {
+    fn name(&self) -> &'static str {
+        "html"
+    }
+
+    fn about(&self) -> &'static str {
+        "Everything on one page that works offline: charts with their numbers, claims with their evidence"
+    }
+
+    fn file_name(&self) -> Option<&'static str> {
+        Some("report.html")
+    }
+
+    fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(page(run).as_bytes())
+    }
+}
+
+fn page(run: &Run) -> String {
+    let name = format!("rtbench: {}", run.file.scenario.name);
+    let matrix = is_matrix(run).then(|| Matrix::of(run));
+    let curves = curve::of(run);
+    let sections = sections(run, matrix.as_ref(), &curves);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{hatches}\
+         <header>\n<h1>{title}</h1>\n<p class=\"faint\">{origin}</p>\n{summary}{contents}</header>\n\
+         <main>\n{sections}</main>\n</body>\n</html>\n",
+        title = escape(&name),
+        hatches = bars::HATCHES,
+        origin = escape(&format!("{} · {}", run.file.started, run.file.host.summary())),
+        summary = summary::summary(run, matrix.as_ref(), &curves),
+        contents = contents(&sections),
+    )
+}
+
+fn sections(run: &Run, matrix: Option<&Matrix>, curves: &[curve::Curve<'_>]) -> String {
+    let families = family::families(run);
+    let mut out = capacity::capacity(curves);
+    if let Some(matrix) = matrix {
+        out += &matrix::matrix(run, matrix);
+        out += &matrix::further(run);
+        out += &matrix::costs(run);
+    }
+    if curves.is_empty() {
+        out += &trust::thresholds(run);
+    }
+    out += &latency::latency(&families);
+    out += &load::throughput(&families);
+    out += &layers::layers(&families);
+    out += &server::server(&families);
+    out += &load::delivery(run, &families);
+    out += &trust::trust(run);
+    out += &cells::cells(run);
+    out + &origin::origin(run)
+}
+
+/// Links to the sections, read from their own headings.
+fn contents(sections: &str) -> String {
+    let links = sections.split("<section id=\"").skip(1).filter_map(|section| {
+        let (id, rest) = section.split_once('"')?;
+        let (_, rest) = rest.split_once("<h2>")?;
+        let (title, _) = rest.split_once("</h2>")?;
+        Some(format!("<a href=\"#{id}\">{title}</a>\n"))
+    });
+    format!("<nav aria-label=\"Contents\">\n{}</nav>\n", links.collect::<String>())
+}
