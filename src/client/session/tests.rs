@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::host::timer::Timer;
-use crate::protocol::Inbox;
-use crate::scenario::plan::CellSpec;
+use crate::protocol::{Inbox, Message};
+use crate::scenario::plan::{CellSpec, Pattern};
 
 /// What a scripted client answers to `poll_recv`, one after the other; then nothing any more.
 type Script = Rc<RefCell<VecDeque<Result<Step, Failure>>>>;
