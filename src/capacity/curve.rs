@@ -330,12 +330,12 @@ mod tests {
         let mut tired = cell(2_000, 10.0);
         // What is less grave stands under Trust.
         tired.trust.level = TrustLevel::Invalid;
-        tired.trust.reasons = vec!["the busiest worker used 99% of its core".into(), "and it lagged".into()];
+        tired.trust.reasons = vec!["workers used 99% of a core".into(), "and it lagged".into()];
         let run = run(vec![cell(1_000, 10.0), tired.clone(), tired]);
         assert_eq!(
             headline(&run),
             "at least 1,000 clients; at 2,000 clients the generator or its host gave out, not the server: \
-             the busiest worker used 99% of its core"
+             workers used 99% of a core"
         );
     }
 

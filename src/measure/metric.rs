@@ -237,7 +237,7 @@ pub static ALL: &[Metric] = &[
 
     // The generator.
     noisy("generator_cpu_us_per_delivery", "us", Lower, "CPU of all workers per message received in the window", |c| per(c.generator.cpu_ns? as f64 / 1e3, c.counts.received_in_window)),
-    noisy("generator_busiest_percent", "%", Lower, "CPU of the busiest worker, of one core", |c| some(c.generator.busiest_share? * 100.0)),
+    noisy("generator_busiest_percent", "%", Lower, "CPU of the workers on their busiest core, of that core", |c| some(c.generator.busiest_share? * 100.0)),
     noisy("generator_waiting_percent", "%", Lower, "Share of the window that a worker waited for a core, the largest", |c| some(c.generator.waiting_share? * 100.0)),
     noisy("generator_loop_lag_p99_ms", "ms", Lower, "How late the workers' event loops came to what was due, 99th percentile", |c| quantile(&c.generator.loop_lag, 0.99)),
     noisy("host_steal_percent", "%", Lower, "Processor time that a hypervisor took", |c| some(c.host.steal_share? * 100.0)),

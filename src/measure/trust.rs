@@ -122,7 +122,7 @@ fn busy(cell: &Cell) -> Option<Doubt> {
     let ran = cell.generator.busiest_share.unwrap_or(0.0);
     if ran > BUSY_SHARE {
         return invalid(format!(
-            "the busiest worker used {:.0}% of its core (limit {:.0}%): the generator was the bottleneck",
+            "workers used {:.0}% of a core (limit {:.0}%): the generator was the bottleneck",
             ran * 100.0,
             BUSY_SHARE * 100.0
         ));
@@ -190,8 +190,10 @@ fn loop_lag(cell: &Cell) -> Option<Doubt> {
 
 fn waiting(cell: &Cell) -> Option<Doubt> {
     let share = cell.generator.waiting_share.filter(|&share| share > WAITING_SHARE)?;
+    // Workers of one core wait for each other, too.
+    let who = if cell.generator.workers > 1 { "other workers or something else" } else { "something else" };
     degraded(format!(
-        "a worker waited for a core {:.0}% of the window (limit {:.0}%): something else runs on this host",
+        "a worker waited for a core {:.0}% of the window (limit {:.0}%): {who} ran on it",
         share * 100.0,
         WAITING_SHARE * 100.0
     ))
@@ -275,7 +277,7 @@ mod tests {
         };
         let (no_ports, no_descriptors) = (failure(Kind::NoPorts), failure(Kind::NoDescriptors));
         let cases: &[(TrustLevel, &str, Change)] = &[
-            (TrustLevel::Invalid, "97% of its core", |c| c.generator.busiest_share = Some(0.97)),
+            (TrustLevel::Invalid, "97% of a core", |c| c.generator.busiest_share = Some(0.97)),
             (TrustLevel::Invalid, "98% of the window", |c| {
                 (c.generator.busiest_share, c.generator.demand_share) = (Some(0.6), Some(0.98));
             }),

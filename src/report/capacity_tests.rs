@@ -31,7 +31,7 @@ fn step(protocol: &str, clients: u32, again: bool) -> Cell {
 fn tired(mut cell: Cell) -> Cell {
     cell.trust.level = TrustLevel::Invalid;
     cell.trust.reasons =
-        vec!["the busiest worker used 97% of its core (limit 90%): the generator was the bottleneck".into()];
+        vec!["workers used 97% of a core (limit 90%): the generator was the bottleneck".into()];
     cell
 }
 

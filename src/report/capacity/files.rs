@@ -47,7 +47,7 @@ pub(super) static COLUMNS: &[Column] = &[
     column("server_cpu_us_per_delivery", "The same per delivery", |_, s| measured(s.cell, "server_cpu_us_per_delivery")),
     column("server_memory_bytes", "Private memory of the servers after the traffic, all clients connected", |_, s| measured(s.cell, "server_memory_after_bytes")),
     column("kernel_memory_bytes", "Memory of the host's kernel for the connections, both ends of each on this host", |_, s| measured(s.cell, "kernel_memory_after_bytes")),
-    column("generator_busiest_percent", "CPU of the busiest worker, of one core", |_, s| measured(s.cell, "generator_busiest_percent")),
+    column("generator_busiest_percent", "CPU of the workers on their busiest core, of that core", |_, s| measured(s.cell, "generator_busiest_percent")),
     column("trust", "Whether to believe the step: ok, degraded or invalid", |_, s| trust(s.cell).to_owned()),
     column("verdict", "held, broken, untold (nobody can tell) or failed (not measured)", |_, s| s.judgement.verdict.word().to_owned()),
     column("reasons", "What speaks against the step", |_, s| s.judgement.reasons.join("; ")),

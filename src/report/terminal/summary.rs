@@ -125,7 +125,7 @@ fn generator(cell: &Cell) -> String {
     let parts = [
         value(cell, "generator_cpu_us_per_delivery", |us| format!("{} us CPU per delivery", short(us))),
         value(cell, "generator_busiest_percent", |percent| {
-            format!("busiest worker {}% of a core", short(percent))
+            format!("{}% of its busiest core", short(percent))
         }),
         value(cell, "connect_s", |s| format!("all connected in {} s", short(s))),
     ];
