@@ -24,7 +24,7 @@ const PORT_FILL: f64 = 0.45;
 const PORT_REST_S: [f64; 2] = [60.0, 1.0];
 
 /// What a pair of connected ends takes of this host's memory at least, in bytes: kernel and both processes.
-const PAIR_BYTES: u64 = 12_000;
+const PAIR_BYTES: u64 = 10_000;
 
 /// The same of a data channel, whose ends are not the kernel's.
 const PEER_PAIR_BYTES: u64 = 90_000;
@@ -195,10 +195,14 @@ fn sources(spec: &CellSpec, site: Site, servers: u32, room: &Room) -> Result<u32
         Site::Own => true,
         Site::Standing(address) => address.is_ipv4() && address.is_loopback(),
     };
-    if sources > 1 && !loopback {
-        return Err(Shortage::Ports { needed, ports });
+    if loopback {
+        return Ok(sources);
     }
-    Ok(sources)
+    // There is one address to connect from. Connections that stand need a port each; those that come and go may find one.
+    match connections > room.ports {
+        true => Err(Shortage::Ports { needed: connections, ports: room.ports }),
+        false => Ok(1),
+    }
 }
 
 /// The address that a client connects from, of `sources`; `None` leaves it to the system. All of 127.0.0.0/8 is this host.
@@ -263,7 +267,10 @@ mod tests {
         let layout = Layout::of(&spec, here, None, &ROOM).unwrap();
         assert_eq!((layout.servers, layout.sources), (1, 8));
         let elsewhere = Site::Standing(Ipv4Addr::new(192, 0, 2, 1).into());
-        assert!(matches!(Layout::of(&spec, elsewhere, None, &ROOM), Err(Shortage::Ports { .. })));
+        let short = Shortage::Ports { needed: 100_000, ports: 28_232 };
+        assert_eq!(Layout::of(&spec, elsewhere, None, &ROOM), Err(short));
+        let fewer = CellSpec { clients: 20_000, ..spec };
+        assert_eq!(Layout::of(&fewer, elsewhere, None, &ROOM).unwrap().sources, 1);
         assert_eq!(source_of(3, 1), None);
         assert_eq!(source_of(751, 1_000), Some(Ipv4Addr::new(127, 1, 3, 2).into()));
     }
@@ -281,8 +288,8 @@ mod tests {
         let group = own(&spec("websocket", 30_000, 30_000));
         assert_eq!(group, Err(Shortage::Group { group: 30_000, needed: 30_000, limit: 18_939 }));
         assert!(matches!(own(&spec("websocket", 2_000_000, 10)), Err(Shortage::Descriptors { .. })));
-        let small = Room { memory_bytes: 1_000_000_000, ..ROOM };
+        let small = Room { memory_bytes: 900_000_000, ..ROOM };
         let short = Layout::of(&spec("sse", 100_000, 10), Site::Own, None, &small);
-        assert_eq!(short, Err(Shortage::Memory { needed_mb: 1_200, free_mb: 1_000 }));
+        assert_eq!(short, Err(Shortage::Memory { needed_mb: 1_000, free_mb: 900 }));
     }
 }
