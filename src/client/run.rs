@@ -94,6 +94,8 @@ pub struct Run {
     pub publishing: Cell<u64>,
     /// Sessions that have not ended.
     pub alive: Cell<u64>,
+    /// Sessions whose account is still to come.
+    pub staying: Cell<u64>,
     /// The way out.
     pub doors: Doors,
     /// Ready subscribers missing in each group.
@@ -123,6 +125,7 @@ impl Run {
             settled: Cell::default(),
             publishing: Cell::default(),
             alive: Cell::default(),
+            staying: Cell::default(),
             doors: Doors::new(leaving),
             absent: RefCell::default(),
             published: RefCell::default(),

@@ -96,6 +96,7 @@ impl Session {
         });
         let deadline_ns = monotonic_ns() + (run.spec.connect_timeout_s * 1e9) as u64;
         run.alive.set(run.alive.get() + 1);
+        run.staying.set(run.staying.get() + 1);
         run.publishing.set(run.publishing.get() + u64::from(sender.is_some()));
         Session {
             id,
@@ -212,6 +213,7 @@ impl Session {
             *self.run.absent.borrow_mut().entry(self.role.group).or_default() += 1;
         }
         self.stop_sending();
+        self.run.staying.set(self.run.staying.get() - 1);
         self.stage = Stage::Over;
         true
     }
@@ -413,6 +415,7 @@ impl Session {
 
     /// What it is still owed is settled by `settle` when everything has been announced.
     fn hand_in(&mut self) {
+        self.run.staying.set(self.run.staying.get() - 1);
         self.set_online(false);
         let trackers = std::mem::take(&mut self.trackers);
         if self.role.subscribes {

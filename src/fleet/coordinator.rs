@@ -121,7 +121,7 @@ impl Fleet {
         };
         gathered.host = Counters::read().since(&before);
         if measured.is_err() || gathered.interrupted {
-            crew.stop_and_collect(gathered).await;
+            crew.stop_and_collect(gathered, spec.clients).await;
         }
         crew.end().await;
         servers.end().await;
@@ -298,8 +298,11 @@ impl Conductor<'_> {
             let reading = ends.get(readings.len()).copied();
             let (_, message) = tokio::select! {
                 () = sleep_until(reading.unwrap_or(deadline)), if reading.is_some() => {
-                    readings.push(self.read().await);
-                    self.server_cpu_ns = readings.first().and_then(|opened| opened.cpu_ns);
+                    let reading = self.read().await;
+                    if readings.is_empty() {
+                        self.server_cpu_ns = reading.cpu_ns;
+                    }
+                    readings.push(reading);
                     continue;
                 }
                 message = self.next(deadline, "under load") => message?,

@@ -12,6 +12,12 @@ use super::coordinator::{Fleet, Gathered};
 use super::message::{FromWorker, ToWorker};
 use crate::host::process;
 
+/// How long workers that were told to stop may take to report.
+const REPORT_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What each client adds to that: all of them look up once.
+const REPORT_PER_CLIENT: Duration = Duration::from_micros(20);
+
 /// Ties a process to a core where there is more than one: servers to the first, workers to the others.
 pub(super) fn pin(pid: u32, nth: usize) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -91,7 +97,7 @@ impl Crew {
     }
 
     /// Tells everybody to stop and takes what those who still can have measured.
-    pub(super) async fn stop_and_collect(&mut self, gathered: &mut Gathered) {
+    pub(super) async fn stop_and_collect(&mut self, gathered: &mut Gathered, clients: u32) {
         // One that is dead does not listen; the others shall.
         join_all(self.processes.iter_mut().map(|process| process.say(&ToWorker::Stop))).await;
         let collect = async {
@@ -112,7 +118,7 @@ impl Crew {
                 }
             }
         };
-        let _ = timeout(Duration::from_secs(8), collect).await;
+        let _ = timeout(REPORT_PATIENCE + REPORT_PER_CLIENT * clients, collect).await;
     }
 
     /// Side by side: the patience with one that hangs is the patience with all.

@@ -355,11 +355,16 @@ impl Worker {
         true
     }
 
-    /// Closes every client and reports.
+    /// Closes every client and reports; told to stop, in the other order.
     async fn finish(&mut self, interrupted: bool) {
         let end = Reading::with_packets(&self.meters);
         self.run.advance(Phase::End);
-        self.farewell().await;
+        if interrupted {
+            // Who stops it does not wait for good-byes: the report comes first.
+            self.look_until(monotonic_ns() + FAREWELL_NS, || self.run.staying.get() == 0).await;
+        } else {
+            self.farewell().await;
+        }
         self.run.settle();
         let opened = self.opened.clone().unwrap_or_else(|| end.clone());
         let closed = self.closed.clone().unwrap_or_else(|| end.clone());
@@ -386,6 +391,7 @@ impl Worker {
             window_ns: closed.at_ns - opened.at_ns,
             interrupted,
         })));
+        self.farewell().await;
     }
 
     /// Waits until every client has ended, as long as some do.
