@@ -97,6 +97,7 @@ fn spec(name: &str, protocol: &str) -> CellSpec {
         in_flight: None,
         reconnect: Reconnect::Protocol,
         seed: 7,
+        repeat: 0,
     }
 }
 

@@ -71,6 +71,9 @@ pub struct CellSpec {
     pub reconnect: Reconnect,
     /// Seed of every random choice in the cell.
     pub seed: u64,
+    /// Which repetition of the same cell this is, from 0.
+    #[serde(default)]
+    pub repeat: u32,
 }
 
 /// What a client does after its connection was cut in mid-run.
@@ -145,6 +148,7 @@ impl CellSpec {
             in_flight: None,
             reconnect: Reconnect::Protocol,
             seed: 1,
+            repeat: 0,
         }
     }
 
@@ -336,6 +340,7 @@ fn cell(
         in_flight: load.in_flight.map(|count| count.0),
         reconnect: scenario.connect.reconnect,
         seed,
+        repeat: 0,
     };
     check(&spec)?;
     Ok(spec)
