@@ -24,7 +24,7 @@ fn sent(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("recorder");
     group.throughput(Throughput::Elements(1));
     group.bench_function("sent", |bencher| {
-        let (mut recorder, mut sequence) = (Recorder::new(1, WINDOW_NS), 0);
+        let (mut recorder, mut sequence) = (Recorder::new(1, WINDOW_NS, None), 0);
         bencher.iter(|| {
             recorder.sent(black_box(&event(sequence)), BYTES);
             sequence = sequence.wrapping_add(1);
@@ -37,7 +37,8 @@ fn hit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("recorder");
     group.throughput(Throughput::Elements(1));
     group.bench_function("hit", |bencher| {
-        let (mut recorder, mut tracker, mut sequence) = (Recorder::new(1, WINDOW_NS), Tracker::default(), 0);
+        let (mut recorder, mut tracker, mut sequence) =
+            (Recorder::new(1, WINDOW_NS, None), Tracker::default(), 0);
         bencher.iter(|| {
             let event = event(sequence);
             let arrival = tracker.see(event.sequence);
@@ -52,7 +53,7 @@ fn hit(criterion: &mut Criterion) {
 
 /// What is done once a second and once at the end, and must not be felt by the messages beside it.
 fn report(criterion: &mut Criterion) {
-    let mut recorder = Recorder::new(1, WINDOW_NS);
+    let mut recorder = Recorder::new(1, WINDOW_NS, None);
     for sequence in 0..100_000 {
         let event = event(sequence);
         recorder.sent(&event, BYTES);

@@ -60,3 +60,17 @@ Exit codes:
     3  for some protocol no limit was found: the generator gave out, or the time was over
     4  the tool or its surroundings failed
   130  interrupted; the curve so far is kept";
+
+/// What the codes mean for `rtbench gate`.
+pub const GATE_HELP: &str = "\
+Both sides stand at the same time and are loaded in turns of 0.12 s, so that what the machine does hits both alike. A \
+pair of fresh processes is one replicate; 8 to 40 replicates decide, by looks fixed beforehand whose false alarms add \
+up to 0.5%. A regression is a lower limit above no change and a shift of at least --min-effect.
+
+Exit codes:
+    0  nothing is worse: a change of that size is excluded, or would have been found
+    1  a regression is proven
+    2  the command line or a scenario is wrong
+    3  inconclusive: too noisy, out of time, or not to be trusted (0 with --inconclusive warn)
+    4  the tool or its surroundings failed
+  130  interrupted; the replicates so far are kept, and --resume goes on from them";

@@ -15,7 +15,7 @@
 //!   fleet::worker         a process with a share of the clients; reports when the cell ends
 //!   fleet::coordinator    starts server and workers, merges their reports into a measure::cell
 //! measure::store          results/TIME-NAME/cells.jsonl, a line a cell
-//!   report::*, claim::*, capacity::*  read only what lies there
+//!   report::*, claim::*, capacity::*, gate::*  read only what lies there
 //! ```
 //!
 //! # The modules
@@ -34,6 +34,7 @@ pub mod client;
 pub mod command;
 pub mod exit;
 pub mod fleet;
+pub mod gate;
 pub mod host;
 pub mod measure;
 pub mod protocol;

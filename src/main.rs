@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Matrix(args) => command::matrix::run(args),
         Command::Run(args) => command::run::run(args),
         Command::Capacity(args) => command::capacity::run(args),
+        Command::Gate(args) => command::gate::run(args),
         Command::Serve(args) => command::serve::run(args),
         Command::List(args) => command::list::run(args),
         Command::Report(args) => command::report::run(args),
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Man => command::man(Cli::command()),
         Command::Doctor(args) => command::doctor::run(args),
         Command::Holder(args) => command::holder::run(args),
+        Command::Nuisance => command::nuisance::run(),
         Command::Worker => rtbench::fleet::worker::main().map(|()| Exit::Ok),
     };
     let exit = outcome.unwrap_or_else(|error| {

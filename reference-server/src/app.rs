@@ -174,6 +174,7 @@ impl App {
     pub(crate) fn count_echo(&self, payload: &Bytes) {
         self.stats.echoed.add(1);
         self.stats.echoed_bytes.add(payload.len() as u64);
+        fault::spin(self.config.faults.spin);
     }
 
     fn metrics(&self) -> Vec<Metric> {

@@ -82,7 +82,7 @@ pub struct Faults {
     pub swap_one_in: Option<u64>,
     /// Binary messages are refused (415, close code 1003).
     pub refuse_binary: bool,
-    /// CPU time burnt for each message delivered to a subscriber.
+    /// CPU time burnt for each message delivered to a subscriber, or back to its sender.
     pub spin: Duration,
 }
 

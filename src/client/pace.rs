@@ -4,6 +4,7 @@ use rand_pcg::Pcg64Mcg;
 
 use super::random::{self, Purpose};
 use crate::scenario::plan::{CellSpec, Pace};
+use crate::scenario::turns::Turns;
 
 /// Due times of one publisher, in ns from the run's start, rising.
 #[derive(Debug)]
@@ -12,23 +13,24 @@ pub struct Pacer {
     next_ns: f64,
     /// Poisson's randomness; a constant pace needs none after its phase.
     gaps: Option<Pcg64Mcg>,
+    /// It keeps still while it is another's turn.
+    turns: Option<Turns>,
 }
 
 impl Pacer {
-    /// The schedule of `client`; `None` if it never sends.
+    /// The schedule of `client`; `None` if it never sends, or sends when it is answered.
     pub fn new(spec: &CellSpec, client: u32) -> Option<Pacer> {
         if spec.rate_per_s <= 0.0 {
             return None;
         }
         let step_ns = 1e9 / spec.rate_per_s;
         let mut rng = random::stream(spec.seed, client, Purpose::Pace);
-        Some(match spec.pace {
-            Pace::Constant => Pacer { step_ns, next_ns: random::unit(&mut rng) * step_ns, gaps: None },
-            Pace::Poisson => {
-                let first = exponential(&mut rng) * step_ns;
-                Pacer { step_ns, next_ns: first, gaps: Some(rng) }
-            }
-        })
+        let (next_ns, gaps) = match spec.pace {
+            Pace::Constant => (random::unit(&mut rng) * step_ns, None),
+            Pace::Poisson => (exponential(&mut rng) * step_ns, Some(rng)),
+            Pace::Closed => return None,
+        };
+        Some(Pacer { step_ns, next_ns, gaps, turns: spec.turns })
     }
 }
 
@@ -41,7 +43,8 @@ impl Iterator for Pacer {
             None => self.step_ns,
             Some(rng) => exponential(rng) * self.step_ns,
         };
-        Some(due_ns as u64)
+        let due_ns = due_ns as u64;
+        Some(self.turns.map_or(due_ns, |turns| turns.to_run_ns(due_ns)))
     }
 }
 
@@ -81,6 +84,18 @@ mod tests {
         assert!((sd - 1.0).abs() < 5.0 * 2f64.sqrt() / n.sqrt(), "sd {sd}");
         let share = gaps.iter().filter(|&&gap| gap > 1.0).count() as f64 / n;
         assert!((share - (-1f64).exp()).abs() < 5.0 * 0.482 / n.sqrt(), "share above the mean {share}");
+    }
+
+    #[test]
+    fn both_sides_have_the_same_schedule_each_in_its_own_slices() {
+        let turns = |second| Turns { second, slice_ns: 120_000_000, rest_ns: 10_000_000 };
+        let due = |second| {
+            let spec = CellSpec { turns: Some(turns(second)), ..spec(Pace::Poisson, 1000.0) };
+            Pacer::new(&spec, 7).unwrap().take(1_000).map(move |due_ns| turns(second).to_load_ns(due_ns))
+        };
+        let alone = Pacer::new(&spec(Pace::Poisson, 1000.0), 7).unwrap().take(1_000);
+        assert!(due(false).eq(due(true)));
+        assert!(due(false).eq(alone));
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Run {
     /// A cell that has not begun, of which `leaving` clients may close at the same time.
     pub fn new(spec: CellSpec, id: u32, timer: Timer, leaving: u32) -> Run {
         Run {
-            recorder: RefCell::new(Recorder::new(id, 0..0)),
+            recorder: RefCell::new(Recorder::new(id, 0..0, spec.turns)),
             spec,
             id,
             timer,
@@ -178,6 +178,22 @@ impl Run {
     /// A time of the monotonic clock, from ns from the start of the load.
     pub fn to_monotonic_ns(&self, run_ns: u64) -> u64 {
         self.start_ns.get().saturating_add(run_ns)
+    }
+
+    /// This run time, or when it is this cell's turn again, in ns from the start of the load.
+    pub fn own_turn_ns(&self, run_ns: u64) -> u64 {
+        self.spec.turns.map_or(run_ns, |turns| turns.to_run_ns(turns.to_load_ns(run_ns)))
+    }
+
+    /// How much load there had been at a time of the monotonic clock, in ns; it stands still while it is another's turn.
+    pub fn loaded_ns(&self, monotonic_ns: u64) -> u64 {
+        let run_ns = monotonic_ns.saturating_sub(self.start_ns.get());
+        self.spec.turns.map_or(run_ns, |turns| turns.to_load_ns(run_ns))
+    }
+
+    /// When so much load, in ns, will have been, on the monotonic clock.
+    pub fn loaded_at_ns(&self, load_ns: u64) -> u64 {
+        self.to_monotonic_ns(self.spec.turns.map_or(load_ns, |turns| turns.to_run_ns(load_ns)))
     }
 
     /// End of the measured window, in ns from the start of the load.

@@ -11,7 +11,6 @@ use rand_pcg::Pcg64Mcg;
 use sending::Sender;
 
 use super::inbox::Receipts;
-use super::pace::Pacer;
 use super::random::{self, Purpose};
 use super::run::{Account, Phase, Run};
 use crate::host::clock::monotonic_ns;
@@ -83,17 +82,7 @@ impl Session {
     /// A client of this index that will speak through `client`.
     pub fn new(run: Rc<Run>, id: u32, protocol: &Protocol, client: Box<dyn Client>) -> Session {
         let role = run.spec.role(id);
-        let sender = Pacer::new(&run.spec, id).filter(|_| role.publishes).and_then(|mut pacer| {
-            let next_due_ns = pacer.next()?;
-            Some(Box::new(Sender {
-                pacer,
-                next_due_ns,
-                sequence: 0,
-                warmup_sequence: 0,
-                outgoing: None,
-                under_way: 0,
-            }))
-        });
+        let sender = role.publishes.then(|| Sender::new(&run.spec, id)).flatten().map(Box::new);
         let deadline_ns = monotonic_ns() + (run.spec.connect_timeout_s * 1e9) as u64;
         run.alive.set(run.alive.get() + 1);
         run.staying.set(run.staying.get() + 1);
@@ -226,7 +215,7 @@ impl Session {
             self.parked = false;
             let interval_ns = self.run.spec.poll_interval_s * 1e9;
             let phase = random::unit(&mut random::stream(self.run.spec.seed, self.id, Purpose::PollPhase));
-            self.polled_ns = self.run.to_monotonic_ns((phase * interval_ns) as u64);
+            self.polled_ns = self.run.loaded_at_ns((phase * interval_ns) as u64);
             self.rest(self.polled_ns);
         }
         if self.paused_until_ns.is_some() {
@@ -239,13 +228,7 @@ impl Session {
         let step = self.client.poll_recv(cx, &mut inbox);
         let (own, arrived_ns) = (inbox.events, inbox.now_ns);
         self.note_exchange(&step, arrived_ns);
-        if let Some(sender) = &mut self.sender {
-            sender.under_way = sender.under_way.saturating_sub(own);
-        }
-        if let Some(now_ns) = arrived_ns {
-            // An event that waited for this receipt, and is due, goes out with it: one look at the clock for both.
-            self.start_event(now_ns);
-        }
+        self.answered(own, arrived_ns);
         match step {
             Poll::Pending => false,
             Poll::Ready(Ok(Step::Received)) => true,
@@ -334,7 +317,9 @@ impl Session {
     fn rest_until_next_poll(&mut self) {
         let interval_ns = (self.run.spec.poll_interval_s * 1e9) as u64;
         let now_ns = monotonic_ns();
-        self.polled_ns = next_poll_ns(self.run.spec.poll_mode, interval_ns, self.polled_ns, now_ns);
+        let [polled_ns, loaded_ns] = [self.polled_ns, now_ns].map(|at_ns| self.run.loaded_ns(at_ns));
+        let next_ns = next_poll_ns(self.run.spec.poll_mode, interval_ns, polled_ns, loaded_ns);
+        self.polled_ns = self.run.loaded_at_ns(next_ns);
         let overdue = self.polled_ns <= now_ns;
         self.rest(if overdue && self.run.spec.keep_alive { NEXT_TURN_NS } else { self.polled_ns });
     }

@@ -154,9 +154,22 @@ pub(super) fn conduct(
     total: Option<usize>,
     work: impl AsyncFnOnce(&Bench) -> Result<()>,
 ) -> Result<Run> {
-    process::descriptor_limit();
     file.floor = Floor::load(&output.out);
-    let store = RefCell::new(Store::create(&output.out, name, file)?);
+    conduct_in(Store::create(&output.out, name, file)?, output, total, work)
+}
+
+/// The same in a store that is there.
+///
+/// # Errors
+/// As [`conduct`].
+pub(super) fn conduct_in(
+    store: Store,
+    output: &OutputArgs,
+    total: Option<usize>,
+    work: impl AsyncFnOnce(&Bench) -> Result<()>,
+) -> Result<Run> {
+    process::descriptor_limit();
+    let store = RefCell::new(store);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let display = Display::new(output, total);
     let bench = runtime.block_on(async {
@@ -209,8 +222,51 @@ impl Bench {
             Job::Probe(spec) => probe_until(spec, &fleet.server, self.stop()).await,
         };
         line.end(&cell);
-        self.store.borrow_mut().append(&cell)?;
+        self.keep(&cell)?;
         Ok(cell)
+    }
+
+    /// Saves a cell that was measured elsewhere.
+    ///
+    /// # Errors
+    /// It cannot be saved.
+    pub(super) fn keep(&self, cell: &Cell) -> Result<()> {
+        Ok(self.store.borrow_mut().append(cell)?)
+    }
+
+    /// Measures two cells that take turns, and saves both. Where one ends early the other is stopped: it would wait for ever.
+    ///
+    /// # Errors
+    /// They cannot be saved.
+    pub(super) async fn measure_together(
+        &self,
+        specs: [CellSpec; 2],
+        fleets: [Fleet; 2],
+    ) -> Result<Vec<Cell>> {
+        let (halt, halted) = watch::channel(false);
+        let measure = async |spec: &CellSpec, fleet: Fleet| {
+            let fleet = Fleet { stop: halted.clone(), ..fleet };
+            let cell = fleet.measure(spec, &mut |_| {}).await;
+            if cell.status != Status::Finished {
+                halt.send_replace(true);
+            }
+            cell
+        };
+        let [first, second] = fleets;
+        let both = futures_util::future::join(measure(&specs[0], first), measure(&specs[1], second));
+        let mut both = std::pin::pin!(both);
+        let mut stop = self.stop();
+        let (first, second) = tokio::select! {
+            cells = &mut both => cells,
+            // An error says that nobody can stop it any more.
+            Ok(_) = stop.wait_for(|&stop| stop) => {
+                halt.send_replace(true);
+                both.await
+            }
+        };
+        let cells = vec![first, second];
+        cells.iter().try_for_each(|cell| self.keep(cell))?;
+        Ok(cells)
     }
 }
 

@@ -55,6 +55,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
             server: campaign::reference_server(&["--retry", "200ms"], spec.tls == "tls", &args.server_fault)?,
             workers: None,
             headers: headers::lines(&Http { headers: set, custom: Vec::new() }),
+            rendezvous: None,
             stop,
         })
     })?;

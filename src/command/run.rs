@@ -42,6 +42,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
             server: server.clone(),
             workers: args.server.workers,
             headers: header_lines.clone(),
+            rendezvous: None,
             stop,
         })
     })?;
@@ -91,7 +92,7 @@ pub fn fresh_seed() -> u64 {
     (crate::host::clock::monotonic_ns() / 1000 + u64::from(std::process::id())) % 1_000_000_000
 }
 
-fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
+pub(super) fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
     let load = &mut scenario.load;
     if let Some(clients) = args.clients {
         // A group that was everybody stays everybody.
@@ -118,7 +119,7 @@ fn override_workload(scenario: &mut Scenario, args: &WorkloadArgs) {
 }
 
 /// What to load. The target's scheme and `--tls` decide on encryption before the scenario does.
-fn server(args: &TargetArgs, encryption: &mut Encryption) -> Result<ServerChoice> {
+pub(super) fn server(args: &TargetArgs, encryption: &mut Encryption) -> Result<ServerChoice> {
     if args.tls {
         *encryption = Encryption::Tls;
     }

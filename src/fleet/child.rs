@@ -59,6 +59,24 @@ impl Process {
     pub fn start_tied(name: String, program: &Path, args: &[String]) -> Result<Process> {
         let mut command = Command::new(program);
         command.args(args);
+        let (process, lines) = Process::spawn_tied(name, command)?;
+        // Nobody reads it, and it must not block on a full pipe.
+        tokio::spawn(async move { tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await });
+        Ok(process)
+    }
+
+    /// The same for a command as a shell reads it; the shell gives way to the program, whose process this then is.
+    ///
+    /// # Errors
+    /// There is no shell.
+    pub fn start_shell(name: String, line: &str) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("exec {line}"));
+        Process::spawn_tied(name, command)
+    }
+
+    #[cfg_attr(not(target_os = "linux"), allow(unused_mut))]
+    fn spawn_tied(name: String, mut command: Command) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
         #[cfg(target_os = "linux")]
         // SAFETY: between fork and exec there is one system call, and it takes no pointer.
         unsafe {
@@ -67,10 +85,7 @@ impl Process {
                 _ => Err(std::io::Error::last_os_error()),
             });
         }
-        let (process, lines) = Process::spawn(name, command)?;
-        // Nobody reads it, and it must not block on a full pipe.
-        tokio::spawn(async move { tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await });
-        Ok(process)
+        Process::spawn(name, command)
     }
 
     fn spawn(name: String, mut command: Command) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
@@ -15,6 +16,7 @@ use super::merge;
 use super::message::{FromWorker, Share, Start, ToWorker};
 use super::server::{ServerChoice, ServerStats};
 use super::servers::Servers;
+use super::turns::{CpuReading, Readers, Rendezvous};
 use crate::host::clock::monotonic_ns;
 use crate::host::process;
 use crate::host::strain::{Counters, HostStrain};
@@ -42,6 +44,8 @@ pub struct Fleet {
     pub workers: Option<u32>,
     /// Header lines of every request, each ending in CRLF.
     pub headers: String,
+    /// Where this cell meets the one that it takes turns with.
+    pub rendezvous: Option<Arc<Rendezvous>>,
     /// Turns true when the user wants to stop.
     pub stop: watch::Receiver<bool>,
 }
@@ -80,7 +84,7 @@ impl Fleet {
     /// What the host cannot carry.
     pub fn layout(&self, spec: &CellSpec) -> Result<Layout, Shortage> {
         let site = match &self.server {
-            ServerChoice::Start { .. } => Site::Own,
+            ServerChoice::Start { .. } | ServerChoice::Command { .. } => Site::Own,
             ServerChoice::Standing { address, .. } => Site::Standing(address.ip()),
         };
         Layout::of(spec, site, self.workers, &Room::read())
@@ -141,6 +145,8 @@ pub(super) struct Gathered {
     pub memory_empty_bytes: Option<u64>,
     pub kernel_empty_bytes: Option<u64>,
     pub server: Option<ServerCost>,
+    /// CPU in the rests between slices.
+    pub rests: Vec<CpuReading>,
     pub host: HostStrain,
     pub interrupted: bool,
     /// Servers and workers are tied to cores of their own.
@@ -159,6 +165,7 @@ impl Gathered {
             memory_empty_bytes: None,
             kernel_empty_bytes: None,
             server: None,
+            rests: Vec::new(),
             host: HostStrain::default(),
             interrupted: false,
             pinned: false,
@@ -220,10 +227,18 @@ impl Conductor<'_> {
         self.connect().await?;
         let idle =
             Held { memory_bytes: self.servers.memory_bytes(), kernel_bytes: process::kernel_slab_bytes() };
-        let start_ns = monotonic_ns() + GO_DELAY.as_nanos() as u64;
-        let opens = Instant::now() + GO_DELAY + Duration::from_secs_f64(self.spec.warmup_s);
+        let start_ns = match &self.fleet.rendezvous {
+            Some(rendezvous) => rendezvous.agree(GO_DELAY).await,
+            None => monotonic_ns() + GO_DELAY.as_nanos() as u64,
+        };
+        let begins = Instant::now() + Duration::from_nanos(start_ns.saturating_sub(monotonic_ns()));
+        let opens = begins + Duration::from_secs_f64(self.spec.warmup_s);
         self.crew.say_all(&ToWorker::Go { start_ns }).await?;
-        let (readings, streams) = self.load([opens, opens + self.spec.duration()]).await?;
+        let readers = Readers { servers: self.servers.cost_pids(), workers: self.crew.pids() };
+        let rests = async { Ok(readers.read_rests(self.spec, begins).await) };
+        let load = self.load([opens, opens + self.spec.duration()]);
+        let ((readings, streams), rests) = tokio::try_join!(load, rests)?;
+        self.gathered.rests = rests;
         self.note_server(&readings, &idle);
         self.drain(streams).await
     }

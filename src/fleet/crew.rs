@@ -67,6 +67,10 @@ impl Crew {
         Ok(Crew { done: vec![false; processes.len()], processes, inbox })
     }
 
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.processes.iter().map(|process| process.pid).collect()
+    }
+
     pub(super) fn resident_bytes(&self) -> Option<u64> {
         self.processes.iter().map(|process| process::resident_bytes(process.pid)).sum()
     }

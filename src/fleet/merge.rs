@@ -6,6 +6,7 @@ use std::ops::Add;
 use super::coordinator::Gathered;
 use super::crew::worker_core;
 use super::message::Share;
+use super::turns;
 use crate::measure::cell::{
     Cell, Counts, Distribution, FailureCount, GeneratorCost, SCHEMA_VERSION, Status, Trust, TrustLevel, Wire,
 };
@@ -38,6 +39,7 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
     let mut generator = generator(shares, gathered.pinned);
     generator.loop_lag = distribution(|share| &share.recorded.loop_lag);
     generator.loop_lag.events = generator.loop_lag.count;
+    let delivered = sum_slices(shares);
     let mut cell = Cell {
         schema_version: SCHEMA_VERSION,
         spec: spec.clone(),
@@ -63,6 +65,7 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         host: gathered.host.clone(),
         failures: failures(shares),
         intervals: gathered.seconds.clone(),
+        slices: turns::slices(spec, &gathered.rests, &delivered),
         trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
         schedule_digest: format!(
             "{:016x}",
@@ -84,6 +87,13 @@ fn expected(spec: &CellSpec, gathered: &Gathered) -> u64 {
     });
     let excused: u64 = gathered.shares.iter().map(|share| share.recorded.counts.excused).sum();
     owed.sum::<u64>().saturating_sub(excused)
+}
+
+/// Deliveries of each slice, of all workers.
+fn sum_slices(shares: &[Share]) -> Vec<u64> {
+    let most = shares.iter().map(|share| share.recorded.slices.len()).max().unwrap_or(0);
+    let of = |slice| shares.iter().filter_map(|share| share.recorded.slices.get(slice)).sum();
+    (0..most).map(of).collect()
 }
 
 fn merge<'a>(

@@ -115,7 +115,7 @@ pub struct Share {
     pub run_queue_delay_ns: Option<u64>,
     /// Private memory with its clients ready, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Length of the window that was measured, in ns.
+    /// Length of the window that was measured, in ns; of a cell that takes turns, its own half.
     pub window_ns: u64,
     /// It was told to stop before the end.
     pub interrupted: bool,

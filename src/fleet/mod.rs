@@ -9,4 +9,5 @@ pub mod message;
 mod reading;
 pub mod server;
 pub mod servers;
+pub mod turns;
 pub mod worker;

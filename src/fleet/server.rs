@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use tokio::io::{BufReader, Lines};
+use tokio::process::ChildStdout;
 
 use super::child::Process;
 use crate::host::process;
@@ -25,6 +27,13 @@ pub enum ServerChoice {
         /// Its arguments.
         args: Vec<String>,
     },
+    /// A fresh process for each cell: a command as a shell reads it, in which `{port}` stands for a free port.
+    Command {
+        /// The command.
+        line: String,
+        /// What answers with success once it is ready, `{port}` as above; without it, it prints the `Ready` line.
+        ready: Option<String>,
+    },
     /// One that stands already.
     Standing {
         /// Its address.
@@ -38,6 +47,19 @@ pub enum ServerChoice {
     },
 }
 
+/// Standard output of a server.
+type Output = Lines<BufReader<ChildStdout>>;
+
+/// What it prints from here on is nobody's business, but it must not block on a full pipe.
+fn ignore(lines: Output) {
+    tokio::spawn(async move { tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await });
+}
+
+/// A port that is free now. Another may take it before the server does; then the server will say so.
+fn free_port() -> std::io::Result<u16> {
+    Ok(std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
 /// A server that is ready.
 pub struct Server {
     /// Where clients connect.
@@ -47,7 +69,7 @@ pub struct Server {
     /// The process, if rtbench started it.
     pub process: Option<Process>,
     /// Whose cost is read, if anybody's.
-    pid: Option<u32>,
+    pub(super) pid: Option<u32>,
     /// Whose certificate it has; `None` speaks without TLS.
     pub trust: Option<Trust>,
     /// The same, ready for use.
@@ -107,22 +129,55 @@ impl Server {
                 Ok(server)
             }
             ServerChoice::Start { program, args } => {
-                let (mut process, mut lines) = Process::start("the server".to_owned(), program, args)?;
-                let line = tokio::time::timeout(READY_PATIENCE, lines.next_line()).await;
-                let line = line.context("the server did not print its Ready line within 10 s")?;
-                let Some(line) = line.context("the server's output cannot be read")? else {
-                    bail!("{}", process.fell_silent().await);
-                };
-                let ready: ReadyLine =
-                    serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
-                // What it prints from here on is nobody's business, but it must not block on a full pipe.
-                tokio::spawn(async move {
-                    tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await
-                });
-                let trust = ready.ready.trust();
-                Server::new(ready.ready.http, None, Some(process), trust)
+                let (process, lines) = Process::start("the server".to_owned(), program, args)?;
+                Server::that_says_so(process, lines).await
+            }
+            ServerChoice::Command { line, ready } => {
+                let port = free_port().context("no port is free for the server")?.to_string();
+                let fill = |text: &str| text.replace("{port}", &port);
+                let name = format!("the server ({line})");
+                let (process, lines) = Process::start_shell(name, &fill(line))?;
+                match ready {
+                    None => Server::that_says_so(process, lines).await,
+                    Some(url) => Server::that_answers(process, lines, &fill(url)).await,
+                }
             }
         }
+    }
+
+    /// One that prints the `Ready` line.
+    async fn that_says_so(mut process: Process, mut lines: Output) -> Result<Server> {
+        let line = tokio::time::timeout(READY_PATIENCE, lines.next_line()).await;
+        let line = line.context("the server did not print its Ready line within 10 s")?;
+        let Some(line) = line.context("the server's output cannot be read")? else {
+            bail!("{}", process.fell_silent().await);
+        };
+        let ready: ReadyLine =
+            serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
+        ignore(lines);
+        let trust = ready.ready.trust();
+        Server::new(ready.ready.http, None, Some(process), trust)
+    }
+
+    /// One that answers at a URL when it is ready.
+    async fn that_answers(mut process: Process, lines: Output, url: &str) -> Result<Server> {
+        ignore(lines);
+        let parsed = reqwest::Url::parse(url).with_context(|| format!("'{url}' is no URL"))?;
+        let address = parsed.socket_addrs(|| None)?.first().copied().context("its host has no address")?;
+        let http = control::client(address, None).timeout(READY_PATIENCE).build()?;
+        let answers = async {
+            let asked = || async { http.get(url).send().await?.error_for_status() };
+            while asked().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            answered = tokio::time::timeout(READY_PATIENCE, answers) => {
+                answered.with_context(|| format!("nothing answers with success at {url} within 10 s"))?;
+            }
+            obituary = process.ended() => bail!("{obituary}"),
+        }
+        Server::new(address, None, Some(process), None)
     }
 
     fn new(

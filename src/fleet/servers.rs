@@ -48,6 +48,11 @@ impl Servers {
         self.0.iter().filter_map(|server| server.process.as_ref().map(|process| process.pid))
     }
 
+    /// The processes whose cost is read; `None` if one of them is not known.
+    pub fn cost_pids(&self) -> Option<Vec<u32>> {
+        self.0.iter().map(|server| server.pid).collect()
+    }
+
     /// Waits until one of their processes has ended; for ever if none is ours.
     pub async fn ended(&mut self) -> String {
         select_all(self.0.iter_mut().map(|server| Box::pin(server.ended()))).await.0

@@ -388,7 +388,7 @@ impl Worker {
             cpu_ns: between(opened.cpu_ns, closed.cpu_ns),
             run_queue_delay_ns: between(opened.run_queue_delay_ns, closed.run_queue_delay_ns),
             memory_bytes: self.memory_bytes,
-            window_ns: closed.at_ns - opened.at_ns,
+            window_ns: own_share_ns(&self.run.spec, opened.at_ns, closed.at_ns),
             interrupted,
         })));
         self.farewell().await;
@@ -401,6 +401,20 @@ impl Worker {
             if !self.look_until(patience_ns, || self.run.alive.get() != alive).await {
                 return;
             }
+        }
+    }
+}
+
+/// How much of a window this cell was loaded: all of it, unless it takes turns.
+fn own_share_ns(spec: &CellSpec, opened_ns: u64, closed_ns: u64) -> u64 {
+    let window_ns = closed_ns - opened_ns;
+    match &spec.turns {
+        None => window_ns,
+        // By the timetable: the ends are read a little late, and not in the same slice of both sides.
+        Some(turns) => {
+            let to_load_ns = |seconds: f64| turns.to_load_ns((seconds * 1e9).round() as u64);
+            let planned_ns = to_load_ns(spec.warmup_s + spec.duration_s) - to_load_ns(spec.warmup_s);
+            planned_ns.min(window_ns)
         }
     }
 }

@@ -66,6 +66,27 @@ impl HostFacts {
         }
     }
 
+    /// The first fact in which costs measured here and there are not comparable; `None` if the machines are alike.
+    pub fn differs_from(&self, other: &HostFacts) -> Option<String> {
+        let say = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "unknown".to_owned());
+        let number = |fact: Option<u64>| fact.map(|number| number.to_string());
+        let facts = |host: &HostFacts| {
+            [
+                ("architecture", Some(host.architecture.clone())),
+                ("kernel", host.kernel.clone()),
+                ("processor", host.cpu_model.clone()),
+                ("number of cores", number(host.cores)),
+                ("clock source", host.clocksource.clone()),
+                ("frequency governor", host.governor.clone()),
+            ]
+        };
+        let pairs = facts(self).into_iter().zip(facts(other));
+        let mut differing = pairs.filter(|((_, here), (_, there))| here != there);
+        differing.next().map(|((name, here), (_, there))| {
+            format!("the {name} is {}, and was {}", say(&here), say(&there))
+        })
+    }
+
     /// The facts in one line for people: `AMD EPYC, 2 cores, 8.3 GB, linux 6.1, virtual`.
     pub fn summary(&self) -> String {
         let mut parts: Vec<String> = Vec::new();

@@ -22,7 +22,7 @@ pub struct Cell {
     pub status: Status,
     /// When it began, in seconds since 1970 (UTC).
     pub started_unix_s: f64,
-    /// Length of the window that was really measured, in seconds.
+    /// Length of the window that was really measured, in seconds; of a cell that took turns, its own half.
     pub measured_s: f64,
     /// Time from the first connect to the last client being ready, in seconds.
     pub connect_s: f64,
@@ -58,6 +58,9 @@ pub struct Cell {
     pub failures: Vec<FailureCount>,
     /// A row for each second of the window.
     pub intervals: Vec<Interval>,
+    /// What each slice of the window cost, where the cell took turns with another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<Slice>,
     /// Whether to believe it.
     pub trust: Trust,
     /// Order-independent digest of the schedule of the window's events (stream, sequence, due time), hexadecimal.
@@ -91,6 +94,7 @@ impl Cell {
             host: HostStrain::default(),
             failures: Vec::new(),
             intervals: Vec::new(),
+            slices: Vec::new(),
             trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
             schedule_digest: String::new(),
             probes: Vec::new(),
@@ -333,6 +337,17 @@ pub struct Interval {
     /// Resident memory of the workers at its end, in bytes.
     #[serde(default)]
     pub generator_resident_bytes: Option<u64>,
+}
+
+/// One slice of a cell that took turns with another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Slice {
+    /// Deliveries of the events that were due in it.
+    pub delivered: u64,
+    /// CPU time of the servers for it, in ns.
+    pub server_cpu_ns: Option<u64>,
+    /// CPU time of the workers for it, in ns.
+    pub generator_cpu_ns: Option<u64>,
 }
 
 /// Whether to believe a cell.

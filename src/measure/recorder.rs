@@ -11,6 +11,7 @@ use super::cell::{Counts, Distribution, FailureCount, Interval};
 use super::delivery::Arrival;
 use super::spread::Spreads;
 use crate::protocol::Failure;
+use crate::scenario::turns::Turns;
 use crate::stats::histogram::{self, HistogramError};
 
 /// Samples of one kind of time.
@@ -141,11 +142,13 @@ pub struct Recorder {
     failures_before: u64,
     failures: BTreeMap<(String, String), (u64, String)>,
     schedule_digest: u64,
+    /// Deliveries by slice, where the cell takes turns.
+    slices: Option<(Turns, Vec<u64>)>,
 }
 
 impl Recorder {
-    /// A recorder for messages of `run` with due times in `window_ns`.
-    pub fn new(run: u32, window_ns: Range<u64>) -> Recorder {
+    /// A recorder for messages of `run` with due times in `window_ns`, which may lie in slices.
+    pub fn new(run: u32, window_ns: Range<u64>, turns: Option<Turns>) -> Recorder {
         Recorder {
             window_ns,
             run,
@@ -163,6 +166,7 @@ impl Recorder {
             failures_before: 0,
             failures: BTreeMap::new(),
             schedule_digest: 0,
+            slices: turns.map(|turns| (turns, Vec::new())),
         }
     }
 
@@ -223,6 +227,11 @@ impl Recorder {
         self.response.record(response_ns);
         self.second.record(response_ns);
         self.service.record(now_ns.saturating_sub(envelope.sent_ns));
+        if let Some((turns, delivered)) = &mut self.slices {
+            let slice = turns.slice_of(envelope.due_ns) as usize;
+            delivered.resize(delivered.len().max(slice + 1), 0);
+            delivered[slice] += 1;
+        }
     }
 
     /// One of `subscribers` received an event of the window, for the first time.
@@ -289,6 +298,7 @@ impl Recorder {
             reordered_by: self.reordered_by,
             failures: self.failure_rows(),
             schedule_digest: self.schedule_digest,
+            slices: self.slices.as_ref().map_or(Vec::new(), |(_, delivered)| delivered.clone()),
         }
     }
 
@@ -326,6 +336,9 @@ pub struct Recorded {
     pub failures: Vec<FailureCount>,
     /// Sum of the digests of the window's events: independent of order and of the number of workers.
     pub schedule_digest: u64,
+    /// Deliveries of each slice, by their due time, where the cell takes turns; slices of the warm-up have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<u64>,
 }
 
 fn event_digest(envelope: &Envelope) -> u64 {

@@ -8,6 +8,7 @@ use super::floor::Floor;
 use super::source::{self, SourceCount};
 use super::threshold::{Outcome, Threshold};
 use crate::capacity::search::SearchPlan;
+use crate::gate::GateFile;
 use crate::host::facts::HostFacts;
 
 /// A run and its cells, as reports get them.
@@ -84,6 +85,9 @@ pub struct RunFile {
     /// What was searched, in a run that looked for a capacity.
     #[serde(default)]
     pub search: Option<SearchPlan>,
+    /// What was compared, in a run that was a gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateFile>,
     /// How it ended.
     pub status: RunStatus,
 }
@@ -117,6 +121,8 @@ pub enum RunKind {
     Scenario,
     /// The largest load of a scenario that holds.
     Capacity,
+    /// Whether a change made it worse.
+    Gate,
 }
 
 /// A scenario, verbatim.
@@ -185,6 +191,7 @@ impl RunFile {
             source: source::counts(),
             floor: None,
             search: None,
+            gate: None,
             status: RunStatus::Running,
         }
     }

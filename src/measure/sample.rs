@@ -60,6 +60,7 @@ pub(crate) fn cell(name: &str) -> Sample {
         host: HostStrain::default(),
         failures: Vec::new(),
         intervals: Vec::new(),
+        slices: Vec::new(),
         trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
         schedule_digest: "00000000".into(),
         probes: Vec::new(),
@@ -98,6 +99,7 @@ fn spec(name: &str, protocol: &str) -> CellSpec {
         reconnect: Reconnect::Protocol,
         seed: 7,
         repeat: 0,
+        turns: None,
     }
 }
 

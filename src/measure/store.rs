@@ -93,6 +93,25 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens a run again whose cells are not all there yet. A torn last line is cut off.
+    ///
+    /// # Errors
+    /// What [`load`] says, or `Write`.
+    pub fn reopen(dir: &Path) -> Result<Store, StoreError> {
+        let run = load(dir)?;
+        let path = dir.join(CELLS_FILE);
+        let whole = read_bytes(&path)?.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+        let opened = OpenOptions::new().append(true).open(&path).and_then(|cells| {
+            cells.set_len(whole as u64)?;
+            Ok(cells)
+        });
+        let cells = opened.map_err(|source| StoreError::Write { path, source })?;
+        let file = RunFile { status: RunStatus::Running, finished: None, ..run.file };
+        let store = Store { dir: dir.to_owned(), file, cells };
+        store.write_run_file()?;
+        Ok(store)
+    }
+
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -221,9 +240,12 @@ pub fn read_cells(path: &Path) -> Result<(Vec<Cell>, Option<String>), StoreError
 }
 
 fn read(path: &Path) -> Result<String, StoreError> {
-    let bytes = fs::read(path).map_err(|source| StoreError::Read { path: path.into(), source })?;
     // A torn line may end inside a character; what is wrong with it will show when it is parsed.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(String::from_utf8_lossy(&read_bytes(path)?).into_owned())
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, StoreError> {
+    fs::read(path).map_err(|source| StoreError::Read { path: path.into(), source })
 }
 
 /// Reads JSON after looking at its version alone, so that another layout is called that, and not malformed.
@@ -332,6 +354,20 @@ mod tests {
             assert!(run.warnings[0].contains("cells.jsonl:2"), "{:?}", run.warnings);
             assert_eq!(run.file.status, RunStatus::Running);
         }
+    }
+
+    #[test]
+    fn a_killed_run_that_is_opened_again_goes_on_behind_its_last_whole_cell() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut killed = store(parent.path());
+        killed.append(&sample::cell("workload/sse").build()).unwrap();
+        let whole = fs::read_to_string(killed.dir().join(CELLS_FILE)).unwrap();
+        fs::write(killed.dir().join(CELLS_FILE), format!("{whole}{}", &whole[..whole.len() / 2])).unwrap();
+        let mut store = Store::reopen(killed.dir()).unwrap();
+        store.append(&sample::cell("workload/websocket").build()).unwrap();
+        let run = store.finish(RunStatus::Finished).unwrap();
+        let names: Vec<&str> = run.cells.iter().map(|cell| cell.spec.name.as_str()).collect();
+        assert_eq!((names, run.warnings.len()), (vec!["workload/sse", "workload/websocket"], 0));
     }
 
     #[test]

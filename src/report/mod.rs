@@ -12,6 +12,7 @@ mod capacity;
 mod capacity_tests;
 mod claims;
 mod csv;
+mod gate;
 mod hgrm;
 mod html;
 mod json;
@@ -24,6 +25,7 @@ pub mod terminal;
 mod tests;
 
 pub use claims::csv as claims_csv;
+pub use gate::plan as gate_plan;
 pub use json::{SCHEMAS, Schema, cell_schema, run_schema, scenario_schema};
 
 /// A way to write a run down. The same run always gives the same bytes.
@@ -68,6 +70,10 @@ pub static ALL: &[&dyn Format] = &[
     &csv::Intervals,
     &csv::Matrix,
     &markdown::Matrix,
+    &gate::Metrics,
+    &gate::Slices,
+    &gate::Page,
+    &gate::Selftest,
     &capacity::Steps,
     &capacity::Projected,
     &capacity::Page,
@@ -116,6 +122,7 @@ pub fn print(run: &Run) -> io::Result<()> {
         RunKind::Matrix => terminal::matrix(run, width),
         RunKind::Scenario => terminal::summary(run, width),
         RunKind::Capacity => terminal::capacity(run, width),
+        RunKind::Gate => terminal::gate(run, width),
     };
     print_text(&text)
 }

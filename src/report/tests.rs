@@ -98,6 +98,7 @@ pub(super) fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
         scenario: ScenarioText { name: "matrix".into(), text: "[load]\nclients = 1000\n".into() },
         thresholds: Vec::new(),
         floor: None,
+        gate: None,
         search: None,
         source: COLUMNS
             .iter()

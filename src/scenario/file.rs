@@ -57,7 +57,7 @@ pub struct Load {
     pub publishers: Count,
     /// Events of each publisher, e.g. `1/s`.
     pub rate: OneOrMany<PerSecond>,
-    /// `constant` or `poisson`.
+    /// `constant`, `poisson`, or for echo `closed`: each when an own one came back, whatever the rate.
     #[serde(default = "defaults::pace")]
     pub pace: Pace,
     /// Size of an event.

@@ -6,6 +6,7 @@ pub mod file;
 pub mod headers;
 pub mod matrix;
 pub mod plan;
+pub mod turns;
 pub mod unit;
 
 pub use file::Scenario;
@@ -26,7 +27,7 @@ macro_rules! builtins {
 
 /// Every scenario that comes with the program.
 pub static BUILTINS: &[Builtin] =
-    builtins!["broadcast", "crowd", "echo", "fanout", "idle", "lossy", "million", "poll-latency"];
+    builtins!["broadcast", "crowd", "echo", "fanout", "gate", "idle", "lossy", "million", "poll-latency"];
 
 /// Where a scenario's text came from, and the text: what errors point into and results keep verbatim.
 #[derive(Clone, Debug)]
@@ -78,6 +79,11 @@ pub fn locate(argument: &str) -> Result<Source, ScenarioError> {
 }
 
 impl Source {
+    /// A scenario as results keep it.
+    pub fn kept(name: &str, text: &str) -> Source {
+        Source { name: name.to_owned(), origin: name.to_owned(), text: text.to_owned() }
+    }
+
     /// Reads the text as a scenario.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::{Scenario, Topology};
+use super::turns::Turns;
 use super::unit::OneOrMany;
 use crate::protocol::{self, Protocol};
 use crate::transport::link::LinkSpec;
@@ -74,6 +75,9 @@ pub struct CellSpec {
     /// Which repetition of the same cell this is, from 0.
     #[serde(default)]
     pub repeat: u32,
+    /// It shares the machine with another cell, and is loaded in turns with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<Turns>,
 }
 
 /// What a client does after its connection was cut in mid-run.
@@ -104,6 +108,9 @@ pub enum Pace {
     Constant,
     /// At random, independently of everything else.
     Poisson,
+    /// Each as soon as an own one came back (echo): as fast as both ends manage, so that a cost can be measured at
+    /// full load. Latency says little then, as nobody waits for a slow answer but its own client.
+    Closed,
 }
 
 /// What a poll interval is counted from.
@@ -149,6 +156,7 @@ impl CellSpec {
             reconnect: Reconnect::Protocol,
             seed: 1,
             repeat: 0,
+            turns: None,
         }
     }
 
@@ -250,6 +258,9 @@ pub enum PlanError {
     /// Some number that must be above zero is not.
     #[error("{0} must be above zero")]
     Zero(&'static str),
+    /// Nothing comes back that could be answered.
+    #[error("load.pace = \"closed\" sends when an own event came back, which takes load.pattern = \"echo\"")]
+    ClosedBroadcast,
     /// A mesh cannot have this size.
     #[error(
         "a mesh of {0} would hold {1} peer connections per group; set webrtc.topology = \"server\" or a group of at most 64"
@@ -337,10 +348,14 @@ fn cell(
         warmup_s: load.warmup.0,
         duration_s: load.duration.0,
         drain_s: load.drain.0,
-        in_flight: load.in_flight.map(|count| count.0),
+        in_flight: match (load.in_flight, load.pace) {
+            (None, Pace::Closed) => Some(1),
+            (limit, _) => limit.map(|count| count.0),
+        },
         reconnect: scenario.connect.reconnect,
         seed,
         repeat: 0,
+        turns: None,
     };
     check(&spec)?;
     Ok(spec)
@@ -369,6 +384,9 @@ fn check(spec: &CellSpec) -> Result<(), PlanError> {
     }
     if spec.pattern == Pattern::Broadcast && (spec.publishers == 0 || spec.publishers >= spec.group) {
         return Err(PlanError::NoSubscribers { group: spec.group, publishers: spec.publishers });
+    }
+    if spec.pace == Pace::Closed && spec.pattern != Pattern::Echo {
+        return Err(PlanError::ClosedBroadcast);
     }
     if spec.peer_to_peer && spec.group > 64 {
         let members = u64::from(spec.group);

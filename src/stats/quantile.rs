@@ -1,4 +1,15 @@
-//! How much a quantile can be known from `n` independent events, whatever their distribution.
+//! The median, and how much a quantile can be known from `n` independent events, whatever their distribution.
+
+/// The median of values in any order; `None` without any.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        1 => Some(sorted[middle]),
+        _ => Some((sorted.get(middle.checked_sub(1)?)? + sorted[middle]) / 2.0),
+    }
+}
 
 /// Distinct events that the quantile `p` (0 to 1) needs before it may be printed: ten beyond it, `10/(1-p)`.
 /// With fewer, a handful of events decides the figure.

@@ -8,11 +8,12 @@ use super::Session;
 use crate::client::pace::Pacer;
 use crate::client::run::Phase;
 use crate::protocol::Message;
-use crate::scenario::plan::{CellSpec, Pattern};
+use crate::scenario::plan::{CellSpec, Pace, Pattern};
 
 /// The sending half of a publisher.
 pub(super) struct Sender {
-    pub(super) pacer: Pacer,
+    /// Its schedule; without one, an event is due when an own one came back.
+    pub(super) pacer: Option<Pacer>,
     pub(super) next_due_ns: u64,
     /// Sequence of the next measured event, and of the next of the warm-up.
     pub(super) sequence: u32,
@@ -24,6 +25,23 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    /// That of `client`; `None` if it never sends.
+    pub(super) fn new(spec: &CellSpec, client: u32) -> Option<Sender> {
+        let mut pacer = Pacer::new(spec, client);
+        let next_due_ns = match (&mut pacer, spec.pace) {
+            (Some(pacer), _) => pacer.next()?,
+            (None, Pace::Closed) => spec.turns.map_or(0, |turns| turns.to_run_ns(0)),
+            (None, _) => return None,
+        };
+        Some(Sender { pacer, next_due_ns, sequence: 0, warmup_sequence: 0, outgoing: None, under_way: 0 })
+    }
+
+    /// Nothing is left to send before `end_ns`.
+    fn is_exhausted(&self, end_ns: u64) -> bool {
+        let answers_decide = self.pacer.is_none() && self.under_way > 0;
+        self.outgoing.is_none() && self.next_due_ns >= end_ns && !answers_decide
+    }
+
     /// As many of its events are under way as may be.
     pub(super) fn is_full(&self, spec: &CellSpec) -> bool {
         spec.pattern == Pattern::Echo && spec.in_flight.is_some_and(|limit| self.under_way >= limit)
@@ -37,8 +55,7 @@ impl Session {
             return false;
         }
         let Some(sender) = &mut self.sender else { return false };
-        let exhausted = sender.outgoing.is_none() && sender.next_due_ns >= self.run.window_end_ns();
-        if exhausted || phase >= Phase::Drain {
+        if sender.is_exhausted(self.run.window_end_ns()) || phase >= Phase::Drain {
             self.stop_sending();
             return false;
         }
@@ -58,12 +75,27 @@ impl Session {
         drop(payload);
         sender.outgoing = None;
         sender.under_way += 1;
+        if sender.pacer.is_none() && !sender.is_full(spec) {
+            sender.next_due_ns = self.run.own_turn_ns(envelope.sent_ns);
+        }
         // After a stall the backlog goes out at once, each event with a time of its own.
         if sender.next_due_ns <= envelope.sent_ns && !sender.is_full(spec) {
             let now_ns = self.run.now_ns();
             self.start_event(now_ns);
         }
         true
+    }
+
+    /// So many own events came back at `now_ns`.
+    pub(super) fn answered(&mut self, events: u32, now_ns: Option<u64>) {
+        let Some(sender) = &mut self.sender else { return };
+        sender.under_way = sender.under_way.saturating_sub(events);
+        let Some(now_ns) = now_ns else { return };
+        if sender.pacer.is_none() && events > 0 && sender.outgoing.is_none() {
+            sender.next_due_ns = self.run.own_turn_ns(now_ns);
+        }
+        // An event that waited for this receipt, and is due, goes out with it: one look at the clock for both.
+        self.start_event(now_ns);
     }
 
     /// Stamps the next event if it is due at `now_ns` and may go.
@@ -86,7 +118,7 @@ impl Session {
             Envelope { run: self.run.id, stream: self.id, sequence: *counter, due_ns, sent_ns: now_ns };
         *counter += 1;
         sender.outgoing = Some(envelope);
-        sender.next_due_ns = sender.pacer.next().unwrap_or(u64::MAX);
+        sender.next_due_ns = sender.pacer.as_mut().and_then(Pacer::next).unwrap_or(u64::MAX);
     }
 
     /// No more events from this client; what was due and not sent is shed.
@@ -106,8 +138,9 @@ impl Session {
         self.run.published.borrow_mut().insert(self.id, sender.sequence);
         if self.run.phase() != Phase::Connect {
             let recorder = &mut *self.run.recorder.borrow_mut();
-            let unsent =
-                std::iter::once(sender.next_due_ns).chain(&mut sender.pacer).take_while(|&due| due < end_ns);
+            let unsent = std::iter::once(sender.next_due_ns)
+                .chain(sender.pacer.into_iter().flatten())
+                .take_while(|&due| due < end_ns);
             recorder.counts.shed += unsent.filter(|&due_ns| recorder.measures(due_ns)).count() as u64;
         }
     }

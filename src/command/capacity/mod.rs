@@ -112,6 +112,7 @@ impl Hunt<'_> {
             server: self.server.clone(),
             workers: self.workers,
             headers: self.headers.to_owned(),
+            rendezvous: None,
             stop: self.bench.stop(),
         })
     }

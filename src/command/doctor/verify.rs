@@ -64,7 +64,7 @@ pub(super) async fn measure(
 ) -> Result<Cell> {
     let (_sender, stop) = watch::channel(false);
     let program = std::env::current_exe()?;
-    let fleet = Fleet { program, server, workers: Some(1), headers: String::new(), stop };
+    let fleet = Fleet { program, server, workers: Some(1), headers: String::new(), rendezvous: None, stop };
     let cell = fleet
         .measure(spec, &mut |progress| {
             if matches!(progress, Progress::Second(_)) {

@@ -1,0 +1,119 @@
+//! Against a baseline that was measured earlier: for runners that cannot build two versions.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{Order, baseline_dir, conclude, contestant};
+use crate::command::campaign::{self, Bench, Job};
+use crate::exit::Exit;
+use crate::fleet::coordinator::Fleet;
+use crate::gate::Side;
+use crate::gate::baseline::REPLICATES;
+use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::run::RunFile;
+use crate::measure::store::{self, StoreError};
+use crate::scenario::ScenarioError;
+use crate::scenario::plan::CellSpec;
+
+/// Measures the base alone and keeps it under a name, in the place of one that had it before.
+///
+/// # Errors
+/// As the other verbs.
+pub(super) fn save(order: &Order<'_>, name: &str) -> Result<Exit> {
+    let dir = baseline_dir(order.args, name)?;
+    let base = contestant::one(&order.args.sides, Side::Base, order.tls)?;
+    let file = order.run_file([base.words.clone(), String::new()]);
+    let run = campaign::conduct(file, &order.name(), &order.args.output, None, async |bench| {
+        alone(order, bench, &base, Side::Base).await
+    })?;
+    let exit = campaign::exit_of(&run);
+    if exit != Exit::Ok {
+        campaign::show(&run, &order.args.output, &[])?;
+        return Ok(exit);
+    }
+    replace(&order.args.output.out.join(&run.name), &dir)?;
+    if !order.args.output.quiet {
+        eprintln!("baseline '{name}': {} cells in {}", run.cells.len(), dir.display());
+    }
+    Ok(Exit::Ok)
+}
+
+/// Moves a directory to where another may be.
+fn replace(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let moved = match std::fs::remove_dir_all(to) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::rename(from, to),
+    };
+    moved.map_err(|source| StoreError::Write { path: to.into(), source })
+}
+
+/// Measures the new one alone, beside what the baseline holds.
+///
+/// # Errors
+/// There is no such baseline, or it holds another workload; else as the other verbs.
+pub(super) fn compare(order: &Order<'_>, name: &str) -> Result<Exit> {
+    let formats = campaign::formats(&order.args.output)?;
+    let dir = baseline_dir(order.args, name)?;
+    let baseline = store::load(&dir)?;
+    // The same schedule, so that the exact tier can be exact.
+    let cells: Vec<CellSpec> =
+        order.cells.iter().map(|spec| CellSpec { seed: baseline.file.seed, ..spec.clone() }).collect();
+    same_workload(name, &baseline.cells, &cells)?;
+    let order = Order { cells, seed: baseline.file.seed, ..order.clone() };
+    let new = contestant::one(&order.args.sides, Side::New, order.tls)?;
+    let mut file: RunFile = order.run_file([format!("baseline {name}"), new.words.clone()]);
+    if let Some(gate) = &mut file.gate {
+        gate.baseline = Some(baseline.file.host.clone());
+    }
+    let run = campaign::conduct(file, &order.name(), &order.args.output, None, async |bench| {
+        // The run holds both sides, and can be judged again without the baseline.
+        baseline.cells.iter().try_for_each(|cell| bench.keep(cell))?;
+        alone(&order, bench, &new, Side::New).await
+    })?;
+    conclude(order.args, &run, &formats)
+}
+
+/// Every cell often enough, one after the other.
+async fn alone(
+    order: &Order<'_>,
+    bench: &Bench,
+    contestant: &contestant::Contestant,
+    side: Side,
+) -> Result<()> {
+    for repeat in 0..REPLICATES {
+        for spec in &order.cells {
+            let fleet = Fleet {
+                program: contestant.program.clone(),
+                server: contestant.server.clone(),
+                workers: None,
+                headers: order.headers.clone(),
+                rendezvous: None,
+                stop: bench.stop(),
+            };
+            let cell = bench.measure(&Job::Load(of_side(spec, side, repeat)), &fleet).await?;
+            if cell.status != Status::Finished {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn of_side(spec: &CellSpec, side: Side, repeat: u32) -> CellSpec {
+    CellSpec { name: format!("{}/{}", side.word(), spec.name), repeat, ..spec.clone() }
+}
+
+fn same_workload(name: &str, base: &[Cell], specs: &[CellSpec]) -> Result<(), ScenarioError> {
+    let has = |spec: &CellSpec| {
+        let asked = of_side(spec, Side::Base, 0);
+        base.iter().any(|cell| cell.spec == asked && cell.trust.level != TrustLevel::Invalid)
+    };
+    match specs.iter().find(|spec| !has(spec)) {
+        None => Ok(()),
+        Some(spec) => Err(ScenarioError::Invalid(format!(
+            "the baseline '{name}' holds no trusted cell {} of this very workload; save it again",
+            spec.name
+        ))),
+    }
+}

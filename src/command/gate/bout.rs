@@ -1,0 +1,140 @@
+//! Replicate after replicate, until a cell is settled or its time is up.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::{Contestant, Order};
+use crate::command::campaign::Bench;
+use crate::fleet::coordinator::Fleet;
+use crate::fleet::turns::Rendezvous;
+use crate::gate::judge::{self, Judgement};
+use crate::gate::{GateFile, exact, plan, rule, sides_of};
+use crate::host::facts::HostFacts;
+use crate::measure::cell::{Cell, Status};
+use crate::scenario::plan::CellSpec;
+
+/// Replicates that may not be trusted before a cell is given up.
+const MOST_UNTRUSTED: usize = 8;
+
+/// A gate of two that stand at the same time.
+pub(super) struct Bout<'a> {
+    order: &'a Order<'a>,
+    bench: &'a Bench,
+    contestants: &'a [Contestant; 2],
+    file: GateFile,
+    host: HostFacts,
+    silent: bool,
+    /// Measured so far, in this sitting and before.
+    cells: RefCell<Vec<Cell>>,
+}
+
+impl<'a> Bout<'a> {
+    pub(super) fn new(
+        order: &'a Order<'a>,
+        bench: &'a Bench,
+        contestants: &'a [Contestant; 2],
+        file: Option<GateFile>,
+        cells: Vec<Cell>,
+    ) -> Bout<'a> {
+        let file = file.unwrap_or_else(|| unreachable!("a gate's run says what it compares"));
+        let host = HostFacts::read();
+        Bout { order, bench, contestants, file, host, silent: false, cells: RefCell::new(cells) }
+    }
+
+    /// Says nothing of single replicates.
+    pub(super) fn silent(self) -> Self {
+        Bout { silent: true, ..self }
+    }
+
+    /// Every cell. What time one leaves, the next may use.
+    pub(super) async fn fight(&self) -> Result<()> {
+        let begun = Instant::now();
+        let share_s = self.order.args.budget.0 / self.order.cells.len() as f64;
+        for (index, spec) in self.order.cells.iter().enumerate() {
+            let end = begun + Duration::from_secs_f64(share_s * (index + 1) as f64);
+            self.settle(spec, end).await?;
+            if self.bench.is_stopped() || self.is_broken() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_broken(&self) -> bool {
+        self.cells.borrow().last().is_some_and(|cell| cell.status != Status::Finished)
+    }
+
+    /// The verdict so far.
+    pub(super) fn judge(&self, spec: &CellSpec) -> Judgement {
+        judge::judge(&self.file, &spec.name, &self.cells.borrow(), &self.host)
+    }
+
+    /// One cell, until its verdict stands or `end`.
+    pub(super) async fn settle(&self, spec: &CellSpec, end: Instant) -> Result<()> {
+        let replicate = Duration::from_secs_f64(plan::replicate_s(spec));
+        let mut number = self.first_number();
+        loop {
+            let judgement = self.judge(spec);
+            let most = rule::STEPS[rule::STEPS.len() - 1].replicates;
+            let given_up = judgement.untrusted.len() >= MOST_UNTRUSTED || judgement.replicates >= most;
+            if judgement.finding.settled
+                || given_up
+                || Instant::now() + replicate > end
+                || self.bench.is_stopped()
+            {
+                return Ok(());
+            }
+            let cells = self.replicate(spec, number).await?;
+            number += 1;
+            let broken = cells.iter().any(|cell| cell.status != Status::Finished);
+            self.cells.borrow_mut().extend(cells);
+            if !self.silent {
+                self.say(&self.judge(spec));
+            }
+            if broken {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Behind whatever was measured before: a half replicate is not completed but measured anew.
+    fn first_number(&self) -> u32 {
+        self.cells.borrow().iter().map(|cell| cell.spec.repeat + 1).max().unwrap_or(0)
+    }
+
+    /// One pair of fresh processes.
+    async fn replicate(&self, spec: &CellSpec, number: u32) -> Result<Vec<Cell>> {
+        let rendezvous = Arc::new(Rendezvous::of(2));
+        let fleets = self.contestants.each_ref().map(|contestant| Fleet {
+            program: contestant.program.clone(),
+            server: contestant.server.clone(),
+            workers: None,
+            headers: self.order.headers.clone(),
+            rendezvous: Some(rendezvous.clone()),
+            stop: self.bench.stop(),
+        });
+        let (mut specs, mut fleets) = (sides_of(spec, number), fleets);
+        // Who goes first also starts first.
+        if specs[0].turns.is_some_and(|turns| turns.second) {
+            specs.reverse();
+            fleets.reverse();
+        }
+        self.bench.measure_together(specs, fleets).await
+    }
+
+    /// How far it is, in a line.
+    fn say(&self, judgement: &Judgement) {
+        let Judgement { cell, replicates, untrusted, .. } = judgement;
+        let so_far = match judgement.noisy.first() {
+            Some(row) if *replicates >= exact::REPLICATES => {
+                format!(", {} {:+.1}% so far", row.metric.name, (row.ratio - 1.0) * 100.0)
+            }
+            _ => String::new(),
+        };
+        let doubt = untrusted.last().map_or(String::new(), |why| format!(" ({why})"));
+        self.bench.say(&format!("{cell}: {replicates} replicates{so_far}{doubt}"));
+    }
+}

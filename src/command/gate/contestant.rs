@@ -1,0 +1,70 @@
+//! The two that are compared: what the command line says of each.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::cli::{SideArgs, TargetArgs};
+use crate::command::run;
+use crate::fleet::server::ServerChoice;
+use crate::gate::Side;
+use crate::scenario::ScenarioError;
+use crate::scenario::file::Encryption;
+
+/// One of the two.
+#[derive(Clone)]
+pub(super) struct Contestant {
+    /// What it is, as it was asked for.
+    pub(super) words: String,
+    /// The server.
+    pub(super) server: ServerChoice,
+    /// The rtbench whose workers load it.
+    pub(super) program: PathBuf,
+}
+
+/// Both, of the same kind.
+///
+/// # Errors
+/// One is missing, or named in two ways.
+pub(super) fn both(args: &SideArgs, tls: bool) -> Result<[Contestant; 2]> {
+    let [base, new] = Side::BOTH.map(|side| one(args, side, tls));
+    Ok([base?, new?])
+}
+
+/// One of them.
+///
+/// # Errors
+/// It is missing, or named in two ways.
+pub(super) fn one(args: &SideArgs, side: Side, tls: bool) -> Result<Contestant> {
+    let (command, rtbench, target, pid) = match side {
+        Side::Base => (&args.base_server, &args.base_rtbench, &args.base_target, args.base_pid),
+        Side::New => (&args.new_server, &args.new_rtbench, &args.new_target, args.new_pid),
+    };
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    match (command, rtbench, target) {
+        (Some(line), None, None) => Ok(Contestant {
+            words: line.clone(),
+            server: ServerChoice::Command { line: line.clone(), ready: args.ready.clone() },
+            program,
+        }),
+        (None, Some(path), None) => {
+            let flags = ["serve", "--stdin-guard"].into_iter().chain(tls.then_some("--tls"));
+            let args = flags.map(str::to_owned).collect();
+            let server = ServerChoice::Start { program: path.clone(), args };
+            Ok(Contestant { words: path.display().to_string(), server, program: path.clone() })
+        }
+        (None, None, Some(url)) => {
+            let target = TargetArgs { target: Some(url.clone()), server_pid: pid, ..TargetArgs::default() };
+            let mut encryption = if tls { Encryption::Tls } else { Encryption::Plain };
+            Ok(Contestant { words: url.clone(), server: run::server(&target, &mut encryption)?, program })
+        }
+        _ => {
+            let side = side.word();
+            let text = format!(
+                "say what to compare, in one way for each side: --{side}-server COMMAND, --{side}-rtbench PATH or \
+                 --{side}-target URL"
+            );
+            Err(ScenarioError::Invalid(text).into())
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! `rtbench gate`: whether a change made it worse.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::campaign;
+use super::run::{fresh_seed, override_workload};
+use crate::cli::GateArgs;
+use crate::exit::Exit;
+use crate::gate::judge::{self, Outcome};
+use crate::gate::{GateFile, Tiers, plan};
+use crate::measure::metric::{self, Better};
+use crate::measure::run::{Run, RunFile, RunKind, ScenarioText};
+use crate::measure::store::{self, Store};
+use crate::report;
+use crate::scenario::plan::CellSpec;
+use crate::scenario::{self, Scenario, ScenarioError, Source, headers};
+
+mod against;
+mod bout;
+mod contestant;
+mod selftest;
+
+use bout::Bout;
+use contestant::Contestant;
+
+/// What `--inconclusive` says of a gate that cannot tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Inconclusive {
+    /// It ends with exit code 3.
+    Fail,
+    /// It says that nothing is proven, and ends with 0.
+    Warn,
+}
+
+/// Compares.
+///
+/// # Errors
+/// `ScenarioError` or `PlanError` for what the user wrote; else what the surroundings refused.
+pub fn run(args: &GateArgs) -> Result<Exit> {
+    let order = Order::new(args)?;
+    if let Some(gates) = args.selftest {
+        return selftest::run(&order, gates);
+    }
+    if args.plan {
+        return order.show_plan();
+    }
+    match (&args.save_baseline, &args.baseline) {
+        (Some(name), _) => against::save(&order, name),
+        (_, Some(name)) => against::compare(&order, name),
+        _ => duet(&order),
+    }
+}
+
+/// What is to be done, all of it checked.
+#[derive(Clone)]
+struct Order<'a> {
+    args: &'a GateArgs,
+    source: Source,
+    cells: Vec<CellSpec>,
+    seed: u64,
+    headers: String,
+    /// Whether the scenario wants connections to be encrypted.
+    tls: bool,
+    /// The run that goes on.
+    resumed: Option<(PathBuf, Run)>,
+}
+
+impl<'a> Order<'a> {
+    fn new(args: &'a GateArgs) -> Result<Order<'a>> {
+        let resumed = match &args.resume {
+            Some(dir) => Some((dir.clone(), to_resume(dir)?)),
+            None => None,
+        };
+        let source = match &resumed {
+            None => scenario::locate(&args.scenario)?,
+            // As it was then, whatever has become of the file.
+            Some((_, run)) => Source::kept(&run.file.scenario.name, &run.file.scenario.text),
+        };
+        let mut scenario: Scenario = source.parse()?;
+        override_workload(&mut scenario, &args.workload);
+        headers::choice(&scenario.http).map_err(ScenarioError::Invalid)?;
+        scenario.load.duration = args.duration;
+        let resumed_seed = resumed.as_ref().map(|(_, run)| run.file.seed);
+        let seed = resumed_seed.or(args.workload.seed).unwrap_or_else(fresh_seed);
+        decides(&args.metric)?;
+        let begun = resumed.as_ref().and_then(|(_, run)| run.file.gate.as_ref());
+        Ok(Order {
+            cells: match begun {
+                Some(gate) => gate.cells.clone(),
+                None => scenario::plan::cells(&scenario, seed)?,
+            },
+            headers: headers::lines(&scenario.http),
+            tls: scenario.connect.tls == scenario::file::Encryption::Tls,
+            args,
+            source,
+            seed,
+            resumed,
+        })
+    }
+
+    /// What `run.json` will say of it.
+    fn run_file(&self, sides: [String; 2]) -> RunFile {
+        let text = ScenarioText { name: self.source.name.clone(), text: self.source.text.clone() };
+        let mut file = RunFile::begin(RunKind::Gate, campaign::command_line(), self.seed, text);
+        file.gate = Some(GateFile {
+            sides,
+            tiers: self.args.tier,
+            metric: self.args.metric.clone(),
+            min_effect: self.args.min_effect.0 / 100.0,
+            cells: self.cells.clone(),
+            selftest: false,
+            baseline: None,
+        });
+        file
+    }
+
+    fn name(&self) -> String {
+        format!("gate-{}", self.source.name)
+    }
+
+    fn show_plan(&self) -> Result<Exit> {
+        let plans = plan::fit(&self.cells, self.args.budget.0);
+        let text = report::gate_plan(&plans, self.args.budget.0, self.args.tier, &self.args.metric);
+        report::forgive_closed_pipe(std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()))?;
+        let fits = plans.iter().all(|plan| match self.args.tier {
+            Tiers::Exact => !plan.is_too_short(),
+            Tiers::All => plan.last.is_some(),
+        });
+        Ok(if fits { Exit::Ok } else { Exit::Inconclusive })
+    }
+}
+
+/// A gate that was killed, or ran out of time. Workload and rule are those that it was begun with.
+fn to_resume(dir: &Path) -> Result<Run> {
+    let run = store::load(dir)?;
+    if run.file.gate.as_ref().is_none_or(|gate| gate.baseline.is_some()) {
+        let why = format!("{} is no gate of two sides, and only such a gate can go on", dir.display());
+        return Err(ScenarioError::Invalid(why).into());
+    }
+    Ok(run)
+}
+
+/// Whether this metric can decide a gate.
+fn decides(name: &str) -> Result<(), ScenarioError> {
+    match metric::find(name) {
+        Some(metric) if metric.better != Better::Neither => Ok(()),
+        Some(_) => Err(ScenarioError::Invalid(format!("{name} has no better direction, and cannot decide"))),
+        None => {
+            Err(ScenarioError::Invalid(format!("'{name}' is no metric; `rtbench list metrics` names them")))
+        }
+    }
+}
+
+/// Two that stand at the same time.
+fn duet(order: &Order<'_>) -> Result<Exit> {
+    let formats = campaign::formats(&order.args.output)?;
+    let contestants = contestant::both(&order.args.sides, order.tls)?;
+    let run = match &order.resumed {
+        Some((dir, run)) => {
+            let sides = contestants.each_ref().map(|contestant| contestant.words.clone());
+            let were = run.file.gate.as_ref().map(|gate| gate.sides.clone());
+            if were.as_ref() != Some(&sides) {
+                let were = were.unwrap_or_default().join(" and ");
+                let why = format!("{} compares {were}; name the same two again", dir.display());
+                return Err(ScenarioError::Invalid(why).into());
+            }
+            campaign::conduct_in(Store::reopen(dir)?, &order.args.output, None, async |bench| {
+                Bout::new(order, bench, &contestants, run.file.gate.clone(), run.cells.clone()).fight().await
+            })?
+        }
+        None => {
+            let file = order.run_file(contestants.each_ref().map(|contestant| contestant.words.clone()));
+            let gate = file.gate.clone();
+            campaign::conduct(file, &order.name(), &order.args.output, None, async |bench| {
+                Bout::new(order, bench, &contestants, gate, Vec::new()).fight().await
+            })?
+        }
+    };
+    conclude(order.args, &run, &formats)
+}
+
+/// Shows the run; its verdict as an exit code.
+fn conclude(args: &GateArgs, run: &Run, formats: &[&dyn report::Format]) -> Result<Exit> {
+    campaign::show(run, &args.output, formats)?;
+    let judgements = judge::of(run);
+    annotate(args, &judgements);
+    let measured = campaign::exit_of(run);
+    if matches!(measured, Exit::Broken | Exit::Interrupted) {
+        return Ok(measured);
+    }
+    let of = |judgement: &judge::Judgement| match judgement.finding.outcome {
+        Outcome::Pass => Exit::Ok,
+        Outcome::Regression => Exit::Failed,
+        Outcome::Inconclusive if args.inconclusive == Inconclusive::Warn => Exit::Ok,
+        Outcome::Inconclusive => Exit::Inconclusive,
+    };
+    let exits = || judgements.iter().map(of);
+    // What is proven outweighs what nobody can tell.
+    Ok(if exits().any(|exit| exit == Exit::Failed) {
+        Exit::Failed
+    } else {
+        exits().fold(Exit::Ok, Exit::max)
+    })
+}
+
+/// Says on the error stream, in the form that GitHub shows beside a change, what failed and what was not proven.
+fn annotate(args: &GateArgs, judgements: &[judge::Judgement]) {
+    let on_github = std::env::var_os("GITHUB_ACTIONS").is_some();
+    for judgement in judgements {
+        let (level, word) = match judgement.finding.outcome {
+            Outcome::Pass => continue,
+            Outcome::Regression => ("error", "regression"),
+            Outcome::Inconclusive if args.inconclusive == Inconclusive::Warn => ("warning", "not proven"),
+            Outcome::Inconclusive => ("error", "inconclusive"),
+        };
+        let text = format!("{}: {word}: {}", judgement.cell, judgement.finding.why);
+        match on_github {
+            true => println!("::{level} title=rtbench gate::{text}"),
+            false if args.output.quiet || level == "warning" => eprintln!("rtbench: {level}: {text}"),
+            false => {}
+        }
+    }
+}
+
+/// Where a baseline of this name lies.
+fn baseline_dir(args: &GateArgs, name: &str) -> Result<PathBuf> {
+    let safe = store::safe_name(name);
+    if safe != name {
+        let why = format!("'{name}' cannot be a baseline's name; letters, digits, '.', '-' and '_' can");
+        return Err(ScenarioError::Invalid(why).into());
+    }
+    let parent = args.output.out.join("baselines");
+    std::fs::create_dir_all(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    Ok(parent.join(name))
+}

@@ -1,0 +1,145 @@
+//! `rtbench gate --selftest`: gates of the reference server against itself, and against itself made slower.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::bout::Bout;
+use super::{Order, contestant::Contestant};
+use crate::command::campaign::{self, Bench};
+use crate::exit::Exit;
+use crate::fleet::child::Process;
+use crate::fleet::server::ServerChoice;
+use crate::gate::GateFile;
+use crate::gate::selftest::{ARMS, Arm, Change};
+use crate::measure::run::Run;
+use crate::scenario::plan::CellSpec;
+
+/// Longest time for one gate.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs `gates` gates without a change, and the other arms among them.
+///
+/// # Errors
+/// As the other verbs.
+pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
+    let formats = campaign::formats(&order.args.output)?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let sides = ["the reference server", "the same, with the change in the cell's name"].map(str::to_owned);
+    let mut file = order.run_file(sides);
+    let gate = file.gate.as_mut().map(|gate| {
+        gate.selftest = true;
+        gate.clone()
+    });
+    let name = if order.args.disturbed { "selftest-disturbed" } else { "selftest" };
+    let run = campaign::conduct(file, name, &order.args.output, None, async |bench| {
+        let nuisance = match order.args.disturbed {
+            true => Some(Process::start("the nuisance".to_owned(), &program, &["nuisance".to_owned()])?.0),
+            false => None,
+        };
+        let selftest = Selftest { order, bench, program: &program, gate: gate.clone() };
+        let done = selftest.all(gates).await;
+        if let Some(nuisance) = nuisance {
+            nuisance.end().await;
+        }
+        done
+    })?;
+    campaign::show(&run, &order.args.output, &formats)?;
+    Ok(exit_of(&run))
+}
+
+/// Whatever its gates found, a selftest has done its work if it came to its end.
+fn exit_of(run: &Run) -> Exit {
+    match campaign::exit_of(run) {
+        exit @ (Exit::Broken | Exit::Interrupted) => exit,
+        _ => Exit::Ok,
+    }
+}
+
+struct Selftest<'a> {
+    order: &'a Order<'a>,
+    bench: &'a Bench,
+    program: &'a Path,
+    gate: Option<GateFile>,
+}
+
+impl Selftest<'_> {
+    /// The arms take turns, so that each has its share of whatever the machine does.
+    async fn all(&self, gates: u32) -> Result<()> {
+        let spec = self.order.cells.first().context("the scenario has no cell")?;
+        // What a delivery costs the base, as the last gate without a change found it.
+        let mut base_us = None;
+        for gate in 0..gates {
+            for arm in ARMS.iter().filter(|arm| gate % arm.one_in == 0) {
+                if self.bench.is_stopped() {
+                    return Ok(());
+                }
+                let found_us =
+                    self.one(arm, gate / arm.one_in + 1, gates.div_ceil(arm.one_in), spec, base_us).await?;
+                if arm.change == Change::Nothing {
+                    base_us = found_us.or(base_us);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One gate; what a delivery cost its base, in us.
+    async fn one(
+        &self,
+        arm: &Arm,
+        number: u32,
+        of: u32,
+        spec: &CellSpec,
+        base_us: Option<f64>,
+    ) -> Result<Option<f64>> {
+        let contestants = [self.server(&[]), self.server(&fault(arm.change, base_us.unwrap_or(0.0)))];
+        let spec = CellSpec { name: arm.cell(number, &spec.name), ..spec.clone() };
+        let bout = Bout::new(self.order, self.bench, &contestants, self.gate.clone(), Vec::new()).silent();
+        bout.settle(&spec, Instant::now() + PATIENCE).await?;
+        let judgement = bout.judge(&spec);
+        self.bench.say(&format!(
+            "{} {number}/{of}: {}, {} replicates: {}",
+            arm.about,
+            judgement.finding.outcome.word(),
+            judgement.replicates,
+            judgement.finding.why
+        ));
+        Ok(judgement.noisy.first().filter(|row| row.decides).map(|row| row.medians[0]))
+    }
+
+    fn server(&self, faults: &[String]) -> Contestant {
+        let args = ["serve", "--stdin-guard"].map(str::to_owned).into_iter().chain(faults.iter().cloned());
+        Contestant {
+            words: faults.join(" "),
+            server: ServerChoice::Start { program: self.program.to_owned(), args: args.collect() },
+            program: self.program.to_owned(),
+        }
+    }
+}
+
+/// The arguments that give the reference server a change of this size.
+fn fault(change: Change, base_us: f64) -> Vec<String> {
+    let fault = match change {
+        Change::Nothing => return Vec::new(),
+        Change::Framing(bytes) => format!("framing={bytes}B"),
+        Change::Cpu(share) => {
+            // The loop that burns it looks at the clock before, and half too often.
+            let ns = (share * base_us * 1e3 - 1.5 * clock_ns()).max(0.0);
+            format!("spin={ns:.0}ns")
+        }
+    };
+    vec!["--fault".to_owned(), fault]
+}
+
+/// What a look at the clock takes, in ns.
+fn clock_ns() -> f64 {
+    const LOOKS: u32 = 100_000;
+    let begun = Instant::now();
+    for _ in 0..LOOKS {
+        black_box(Instant::now());
+    }
+    begun.elapsed().as_nanos() as f64 / f64::from(LOOKS)
+}

@@ -1,0 +1,87 @@
+//! What `gate` shows at its end: the verdict on each cell, and the figures it rests on.
+
+use owo_colors::OwoColorize;
+
+use super::{faint, links, origin, pad, paint, strong, unsure, wrap};
+use crate::claim::verdict::with_unit;
+use crate::gate::Side;
+use crate::gate::judge::{self, Judgement};
+use crate::measure::run::Run;
+use crate::report::gate::{TALLY_HEADS, figures, is_selftest, mark, tallies};
+
+/// A gate, at most `width` characters wide as long as its figures are.
+pub fn gate(run: &Run, width: usize) -> String {
+    let mut out = String::new();
+    if let Some(gate) = &run.file.gate {
+        for (side, words) in Side::BOTH.iter().zip(&gate.sides).filter(|(_, words)| !words.is_empty()) {
+            out += &wrap(&pad(side.word(), 6), words, width);
+        }
+    }
+    if is_selftest(run) {
+        let rows = tallies(run);
+        out += "\n";
+        out += &aligned(&TALLY_HEADS.map(str::to_owned), &rows, |_| false);
+        return out + &origin(run, width);
+    }
+    out += &judge::of(run).iter().map(|judgement| block(judgement, width)).collect::<String>();
+    out += &links(run, width);
+    out + &origin(run, width)
+}
+
+fn block(judgement: &Judgement, width: usize) -> String {
+    let Judgement { cell, finding, replicates, untrusted, exact, .. } = judgement;
+    let mark = mark(finding.outcome);
+    let verdict = paint(mark, &format!("{mark} {}", finding.outcome.word()));
+    let mut out = format!("\n{}  {verdict}  {replicates} replicates\n", cell.style(strong()));
+    out += &wrap("  ", &finding.why, width);
+    out += &table(judgement);
+    for difference in &exact.differences {
+        let [base, new] = [difference.base, difference.new].map(|value| with_unit(value, difference.unit));
+        let word = if difference.worse { "worse" } else { "better" };
+        out += &wrap("  exact  ", &format!("{}: {base} -> {new}, {word}", difference.metric), width);
+    }
+    if exact.agree > 0 {
+        out += &wrap("  exact  ", &format!("{} metrics agree to the last digit", exact.agree), width);
+    }
+    for doubt in untrusted {
+        out += &wrap("  ! ", &format!("not counted: {doubt}"), width).style(unsure()).to_string();
+    }
+    out
+}
+
+fn table(judgement: &Judgement) -> String {
+    if judgement.noisy.is_empty() {
+        return String::new();
+    }
+    let heads = ["", "base", "new", "change", "limits", "p"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = judgement.noisy.iter().map(figures).collect();
+    aligned(&heads, &rows, |row| judgement.noisy[row].decides)
+}
+
+/// Columns under their heads, the first to the left and the others to the right.
+fn aligned<const N: usize>(
+    heads: &[String; N],
+    rows: &[[String; N]],
+    is_strong: impl Fn(usize) -> bool,
+) -> String {
+    let widths: [usize; N] = std::array::from_fn(|i| {
+        let texts = rows.iter().chain([heads]).map(|row| row[i].chars().count());
+        texts.max().unwrap_or(0)
+    });
+    let line = |row: &[String; N]| {
+        let texts = row.iter().enumerate().map(|(i, text)| match i {
+            0 => pad(text, widths[i]),
+            _ => format!("{text:>width$}", width = widths[i]),
+        });
+        format!("  {}", texts.collect::<Vec<_>>().join("  "))
+    };
+    let mut out = format!("{}\n", line(heads).style(faint()));
+    for (index, row) in rows.iter().enumerate() {
+        let text = line(row);
+        out += &match is_strong(index) {
+            true => format!("{}\n", text.style(strong())),
+            false => format!("{text}\n"),
+        };
+    }
+    out
+}
