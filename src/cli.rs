@@ -281,7 +281,7 @@ pub enum Slow {
 /// `rtbench list`.
 #[derive(Args)]
 pub struct ListArgs {
-    /// What to list; without it, everything
+    /// What to list; without it, everything but columns
     pub what: Option<Topic>,
     /// Print a built-in scenario's file
     #[arg(long, value_name = "SCENARIO", conflicts_with = "what")]
@@ -308,6 +308,8 @@ pub enum Topic {
     Formats,
     /// The JSON Schemas of files.
     Schemas,
+    /// The columns of every CSV file.
+    Columns,
 }
 
 /// `rtbench doctor`.

@@ -74,11 +74,12 @@ pub(super) fn formats(output: &OutputArgs) -> Result<Vec<&'static dyn Format>, U
     output.format.iter().map(|name| report::find(name)).collect()
 }
 
-/// Shows what was measured: a summary, or what was asked for.
+/// Shows what was measured: a summary, or what was asked for; and in the summary of a CI step, where there is one.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn show(run: &Run, output: &OutputArgs, formats: &[&dyn Format]) -> Result<()> {
+    report::step_summary(&report::markdown(run));
     match (formats.is_empty(), output.quiet) {
         (false, _) => report::print_as(run, formats)?,
         (true, false) => report::print(run)?,

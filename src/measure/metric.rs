@@ -88,6 +88,11 @@ impl Metric {
         self.bounds.and_then(|bounds| bounds(cell))
     }
 
+    /// Whether its values are whole numbers: counts, and sizes that are no share of something.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.unit, "" | "B") && !self.name.contains("_per_")
+    }
+
     const fn bounded(self, bounds: fn(&Cell) -> Option<Bounds>) -> Metric {
         Metric { bounds: Some(bounds), ..self }
     }

@@ -15,16 +15,22 @@ mod csv;
 mod hgrm;
 mod html;
 mod json;
+mod junit;
 mod markdown;
 mod picture;
 #[cfg(test)]
 mod schema_tests;
+pub mod sheet;
+#[cfg(test)]
+mod sheet_tests;
+mod step_summary;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
 
 pub use claims::csv as claims_csv;
 pub use json::{SCHEMAS, Schema, cell_schema, run_schema, scenario_schema};
+pub use step_summary::step_summary;
 
 /// A way to write a run down. The same run always gives the same bytes.
 pub trait Format: Sync {
@@ -67,13 +73,14 @@ pub static ALL: &[&dyn Format] = &[
     &csv::Cells,
     &csv::Intervals,
     &csv::Matrix,
-    &markdown::Matrix,
+    &claims::Claims,
+    &markdown::Page,
     &capacity::Steps,
     &capacity::Projected,
-    &capacity::Page,
     &picture::Picture,
     &html::Page,
     &hgrm::Hgrm,
+    &junit::Junit,
 ];
 
 /// No format has this name.
@@ -118,6 +125,14 @@ pub fn print(run: &Run) -> io::Result<()> {
         RunKind::Capacity => terminal::capacity(run, width),
     };
     print_text(&text)
+}
+
+/// A run as Markdown.
+pub fn markdown(run: &Run) -> String {
+    let mut out = Vec::new();
+    // Memory takes everything.
+    let _ = markdown::Page.render(run, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Shows a text with colours on standard output.
