@@ -123,6 +123,10 @@ pub struct OutputArgs {
     /// Progress as plain lines, also on a terminal
     #[arg(long)]
     pub no_tui: bool,
+    /// Serve what is measured at http://ADDR/metrics while it is, for Prometheus [e.g. 127.0.0.1:9464; port 0 takes a
+    /// free one]
+    #[arg(long, value_name = "ADDR", value_parser = crate::command::prometheus::listen_address)]
+    pub prometheus: Option<SocketAddr>,
 }
 
 /// `rtbench matrix`.
@@ -343,7 +347,8 @@ pub struct ClaimsArgs {
     /// Only claims of sections whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub section: Option<String>,
-    /// Directory for claims.csv, or `-` for standard output instead of the table; without it, the last run's own
+    /// Directory for claims.csv, or `-` for standard output instead of the table; a run's own claims.csv has the
+    /// verdicts of that run alone
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Where `latest` and the reference runs are

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use tokio::sync::watch;
 
 use super::progress::Display;
+use super::prometheus::{Endpoint, Feed};
 use super::serve::Fault;
 use crate::claim::probe;
 use crate::cli::OutputArgs;
@@ -156,12 +157,17 @@ pub(super) fn conduct(
     work: impl AsyncFnOnce(&Bench) -> Result<()>,
 ) -> Result<Run> {
     process::descriptor_limit();
+    let endpoint = output.prometheus.map(Endpoint::bind).transpose()?;
     file.floor = Floor::load(&output.out);
     let store = RefCell::new(Store::create(&output.out, name, file)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let display = Display::new(output, total);
     let bench = runtime.block_on(async {
-        let bench = Bench { store, display, number: std::cell::Cell::new(0), stop: stop_signal() };
+        let feed = endpoint.map(Endpoint::serve).transpose()?.map(|(feed, url)| {
+            display.say(&format!("metrics: {url}"));
+            feed
+        });
+        let bench = Bench { store, display, feed, number: std::cell::Cell::new(0), stop: stop_signal() };
         work(&bench).await?;
         anyhow::Ok(bench)
     })?;
@@ -177,6 +183,8 @@ pub(super) fn conduct(
 pub(super) struct Bench {
     store: RefCell<Store>,
     display: Display,
+    /// Who else is told, with `--prometheus`.
+    feed: Option<Feed>,
     /// Cells begun.
     number: std::cell::Cell<usize>,
     stop: watch::Receiver<bool>,
@@ -205,11 +213,20 @@ impl Bench {
     pub(super) async fn measure(&self, job: &Job, fleet: &Fleet) -> Result<Cell> {
         self.number.set(self.number.get() + 1);
         let mut line = self.display.begin(self.number.get(), job.spec());
+        let feed = self.feed.as_ref();
+        feed.inspect(|feed| feed.begin(job.spec()));
         let cell = match job {
-            Job::Load(spec) => fleet.measure(spec, &mut |progress| line.update(progress)).await,
+            Job::Load(spec) => {
+                let mut tell = |progress| {
+                    feed.inspect(|feed| feed.update(spec, &progress));
+                    line.update(progress);
+                };
+                fleet.measure(spec, &mut tell).await
+            }
             Job::Probe(spec) => probe_until(spec, &fleet.server, self.stop()).await,
         };
         line.end(&cell);
+        feed.inspect(|feed| feed.end(&cell));
         self.store.borrow_mut().append(&cell)?;
         Ok(cell)
     }

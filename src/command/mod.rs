@@ -8,6 +8,7 @@ pub mod holder;
 pub mod list;
 pub mod matrix;
 pub mod progress;
+pub mod prometheus;
 pub mod report;
 pub mod run;
 pub mod serve;

@@ -12,6 +12,7 @@ mod capacity;
 mod capacity_tests;
 mod claims;
 mod csv;
+pub mod exposition;
 mod hgrm;
 mod html;
 mod json;
