@@ -145,7 +145,7 @@ impl<R> Column<R> {
 
     fn field(&self, row: &R) -> String {
         let figure = match &self.value {
-            Value::Text(text) => return text(row),
+            Value::Text(text) => return told(text(row)),
             Value::Figure(figure) => figure(row),
             Value::Metric(metric, cell) => metric.value(cell(row)),
         };
@@ -155,6 +155,17 @@ impl<R> Column<R> {
             (Some(value), _) => decimal(value),
         }
     }
+}
+
+/// Words that pandas and others take for an empty field.
+const ABSENT: &[&str] = &[
+    "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na",
+    "nan", "none", "null",
+];
+
+/// A text that no reader takes for an empty field: `(N/A)`, not `N/A`.
+fn told(text: String) -> String {
+    if ABSENT.contains(&text.to_lowercase().as_str()) { format!("({text})") } else { text }
 }
 
 /// A number that every reader takes for one with a fraction: `30.0`, not `30`.

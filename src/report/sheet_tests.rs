@@ -106,6 +106,14 @@ fn a_number_looks_like_one_whatever_its_value() {
 }
 
 #[test]
+fn a_text_is_never_taken_for_an_empty_field() {
+    let columns = [Column::text("t", "", |text: &&str| (*text).to_owned())];
+    let mut out = Vec::new();
+    sheet::write(&columns, ["N/A", "null", "nano", ""], &mut out).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), "t\n(N/A)\n(null)\nnano\n\"\"\n");
+}
+
+#[test]
 fn whole_metrics_are_whole() {
     let cells = [
         sample::cell("workload/short-poll").polls(30_001, 10_000, 900).cpu_us(7).build(),
