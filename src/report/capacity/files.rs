@@ -37,7 +37,7 @@ pub(in crate::report) fn step_columns<'a>() -> Vec<Column<Numbered<'a>>> {
         Column::number("response_p99_ms", "ms", "Receipt minus due time, 99th percentile; empty where too few events carry it", |(_, s)| value(s.cell, "response_p99_ms")),
         Column::whole("servers", "", "Server processes, over which groups are spread; CPU and memory are their sum", |(_, s)| Some(s.servers().into())),
         Column::number("server_cpu_percent", "%", "CPU of the servers, of one core", |(_, s)| value(s.cell, "server_cpu_percent")),
-        Column::number("server_cpu_us_per_delivery", "us", "The same per delivery", |(_, s)| value(s.cell, "server_cpu_us_per_delivery")),
+        Column::number("server_cpu_us_per_delivery", "us", "CPU of the servers per delivery", |(_, s)| value(s.cell, "server_cpu_us_per_delivery")),
         Column::whole("server_memory_bytes", "B", "Private memory of the servers after the traffic, all clients connected", |(_, s)| value(s.cell, "server_memory_after_bytes")),
         Column::whole("kernel_memory_bytes", "B", "Memory of the host's kernel for the connections, both ends of each on this host", |(_, s)| value(s.cell, "kernel_memory_after_bytes")),
         Column::number("generator_busiest_percent", "%", "CPU of the workers on their busiest core, of that core", |(_, s)| value(s.cell, "generator_busiest_percent")),
