@@ -130,6 +130,10 @@ pub struct OutputArgs {
     /// Progress as plain lines, also on a terminal
     #[arg(long)]
     pub no_tui: bool,
+    /// Serve what is measured at http://ADDR/metrics while it is, for Prometheus [e.g. 127.0.0.1:9464; port 0 takes a
+    /// free one]
+    #[arg(long, value_name = "ADDR", value_parser = crate::command::prometheus::listen_address)]
+    pub prometheus: Option<SocketAddr>,
 }
 
 /// `rtbench matrix`.
@@ -377,7 +381,7 @@ pub enum Slow {
 /// `rtbench list`.
 #[derive(Args)]
 pub struct ListArgs {
-    /// What to list; without it, everything
+    /// What to list; without it, everything but columns
     pub what: Option<Topic>,
     /// Print a built-in scenario's file
     #[arg(long, value_name = "SCENARIO", conflicts_with = "what")]
@@ -404,6 +408,8 @@ pub enum Topic {
     Formats,
     /// The JSON Schemas of files.
     Schemas,
+    /// The columns of every CSV file.
+    Columns,
 }
 
 /// `rtbench doctor`.
@@ -437,7 +443,8 @@ pub struct ClaimsArgs {
     /// Only claims of sections whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub section: Option<String>,
-    /// Directory for claims.csv, or `-` for standard output instead of the table; without it, the last run's own
+    /// Directory for claims.csv, or `-` for standard output instead of the table; a run's own claims.csv has the
+    /// verdicts of that run alone
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Where `latest` and the reference runs are

@@ -39,7 +39,7 @@ impl Measured {
         let exact = rows.filter_map(|row: BTreeMap<String, String>| {
             let (feature, protocol) = (row["feature"].clone(), row["protocol"].clone());
             let counted = EXACT.contains(&feature.as_str()) && PROTOCOLS.contains(&protocol.as_str());
-            counted.then(|| ((feature, protocol), row["measured"].clone()))
+            counted.then(|| ((feature, protocol), row["measured"].clone() + &row["found"]))
         });
         let cells = program::cells(&dir).into_iter().map(|row| {
             let cell: Cell = serde_json::from_value(row).unwrap();

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use tokio::sync::watch;
 
 use super::progress::Display;
+use super::prometheus::{Endpoint, Feed};
 use super::serve::Fault;
 use crate::claim::probe;
 use crate::cli::OutputArgs;
@@ -17,7 +18,7 @@ use crate::host::process;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::floor::Floor;
 use crate::measure::run::{Run, RunFile, RunStatus};
-use crate::measure::store::Store;
+use crate::measure::store::{Store, StoreError};
 use crate::report::{self, Format, UnknownFormat};
 use crate::scenario::plan::CellSpec;
 
@@ -74,11 +75,12 @@ pub(super) fn formats(output: &OutputArgs) -> Result<Vec<&'static dyn Format>, U
     output.format.iter().map(|name| report::find(name)).collect()
 }
 
-/// Shows what was measured: a summary, or what was asked for.
+/// Shows what was measured: a summary, or what was asked for; and in the summary of a CI step, where there is one.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn show(run: &Run, output: &OutputArgs, formats: &[&dyn Format]) -> Result<()> {
+    report::step_summary(&report::markdown(run));
     match (formats.is_empty(), output.quiet) {
         (false, _) => report::print_as(run, formats)?,
         (true, false) => report::print(run)?,
@@ -155,25 +157,30 @@ pub(super) fn conduct(
     work: impl AsyncFnOnce(&Bench) -> Result<()>,
 ) -> Result<Run> {
     file.floor = Floor::load(&output.out);
-    conduct_in(Store::create(&output.out, name, file)?, output, total, work)
+    conduct_in(|| Store::create(&output.out, name, file), output, total, work)
 }
 
-/// The same in a store that is there.
+/// The same in a store of the caller's; whatever else could refuse the run is asked first.
 ///
 /// # Errors
 /// As [`conduct`].
 pub(super) fn conduct_in(
-    store: Store,
+    open: impl FnOnce() -> Result<Store, StoreError>,
     output: &OutputArgs,
     total: Option<usize>,
     work: impl AsyncFnOnce(&Bench) -> Result<()>,
 ) -> Result<Run> {
     process::descriptor_limit();
-    let store = RefCell::new(store);
+    let endpoint = output.prometheus.map(Endpoint::bind).transpose()?;
+    let store = RefCell::new(open()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let display = Display::new(output, total);
     let bench = runtime.block_on(async {
-        let bench = Bench { store, display, number: std::cell::Cell::new(0), stop: stop_signal() };
+        let feed = endpoint.map(Endpoint::serve).transpose()?.map(|(feed, url)| {
+            display.say(&format!("metrics: {url}"));
+            feed
+        });
+        let bench = Bench { store, display, feed, number: std::cell::Cell::new(0), stop: stop_signal() };
         work(&bench).await?;
         anyhow::Ok(bench)
     })?;
@@ -189,6 +196,8 @@ pub(super) fn conduct_in(
 pub(super) struct Bench {
     store: RefCell<Store>,
     display: Display,
+    /// Who else is told, with `--prometheus`.
+    feed: Option<Feed>,
     /// Cells begun.
     number: std::cell::Cell<usize>,
     stop: watch::Receiver<bool>,
@@ -217,11 +226,20 @@ impl Bench {
     pub(super) async fn measure(&self, job: &Job, fleet: &Fleet) -> Result<Cell> {
         self.number.set(self.number.get() + 1);
         let mut line = self.display.begin(self.number.get(), job.spec());
+        let feed = self.feed.as_ref();
+        feed.inspect(|feed| feed.begin(job.spec()));
         let cell = match job {
-            Job::Load(spec) => fleet.measure(spec, &mut |progress| line.update(progress)).await,
+            Job::Load(spec) => {
+                let mut tell = |progress| {
+                    feed.inspect(|feed| feed.update(spec, &progress));
+                    line.update(progress);
+                };
+                fleet.measure(spec, &mut tell).await
+            }
             Job::Probe(spec) => probe_until(spec, &fleet.server, self.stop()).await,
         };
         line.end(&cell);
+        feed.inspect(|feed| feed.end(&cell));
         self.keep(&cell)?;
         Ok(cell)
     }

@@ -34,7 +34,7 @@ pub fn run(args: &ClaimsArgs) -> Result<Exit> {
         return Ok(Exit::Ok);
     }
     report::print_text(&report::terminal::claims(&entries, report::terminal::width()))?;
-    if let Some(dir) = args.out.as_ref().or(dirs.last()) {
+    if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let path = dir.join("claims.csv");
         store::replace(&path, |out| report::claims_csv(&entries, out))?;

@@ -9,7 +9,7 @@ use crate::cli::{ListArgs, Topic};
 use crate::exit::Exit;
 use crate::measure::metric::{self, Metric};
 use crate::protocol::{self, Protocol, Traits};
-use crate::report;
+use crate::report::{self, sheet};
 use crate::scenario::{self, BUILTINS, Builtin, ScenarioError};
 use crate::transport::link::PRESETS;
 
@@ -30,7 +30,9 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
         print_out((schema.text)().as_bytes())?;
         return Ok(Exit::Ok);
     }
-    let topics = Topic::value_variants().iter().filter(|&&topic| args.what.is_none_or(|what| what == topic));
+    // Columns repeat the metrics at length.
+    let asked = |topic| args.what.map_or(topic != Topic::Columns, |what| what == topic);
+    let topics = Topic::value_variants().iter().filter(|&&topic| asked(topic));
     let tables: Vec<String> = topics.map(|&topic| table(topic)).collect();
     let text = tables.join("\n");
     print_out(text.as_bytes())?;
@@ -62,6 +64,8 @@ fn table(topic: Topic) -> String {
             "FORMATS  (render one: rtbench report latest --format NAME)",
             report::ALL.iter().map(|format| [format.name().to_owned(), format.about().to_owned()]),
         ),
+        // As it stands in results/README.md.
+        Topic::Columns => sheet::markdown().trim_start().to_owned(),
         Topic::Schemas => columns(
             "SCHEMAS  (print one: rtbench list --schema NAME)",
             report::SCHEMAS.iter().map(|schema| [schema.name.to_owned(), schema.about.to_owned()]),

@@ -10,6 +10,7 @@ pub mod list;
 pub mod matrix;
 pub mod nuisance;
 pub mod progress;
+pub mod prometheus;
 pub mod report;
 pub mod run;
 pub mod serve;

@@ -88,6 +88,11 @@ impl Metric {
         self.bounds.and_then(|bounds| bounds(cell))
     }
 
+    /// Whether its values are whole numbers: counts, and sizes that are no share of something.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.unit, "" | "B") && !self.name.contains("_per_")
+    }
+
     const fn bounded(self, bounds: fn(&Cell) -> Option<Bounds>) -> Metric {
         Metric { bounds: Some(bounds), ..self }
     }
@@ -132,7 +137,7 @@ pub static ALL: &[Metric] = &[
     exact("expected", "", Neither, "Deliveries owed for them, counted by publishers", |c| count(c.counts.expected)),
     exact("delivered", "", Higher, "Deliveries received once, counted by subscribers", |c| count(c.counts.delivered)),
     exact("lost", "", Lower, "Deliveries that never came", |c| count(c.counts.lost)),
-    exact("lost_percent", "%", Lower, "The same, of those owed", |c| percent(c.counts.lost, c.counts.expected)),
+    exact("lost_percent", "%", Lower, "Deliveries that never came, of those owed", |c| percent(c.counts.lost, c.counts.expected)),
     exact("excused", "", Lower, "Deliveries that fell due while a client was cut off whose protocol does not resume: owed to nobody", |c| count(c.counts.excused)),
     exact("duplicates", "", Lower, "Deliveries received again", |c| count(c.counts.duplicates)),
     exact("reordered", "", Lower, "Deliveries that came after a later one", |c| count(c.counts.reordered)),
@@ -146,7 +151,7 @@ pub static ALL: &[Metric] = &[
     exact("failures", "", Lower, "Failures of clients, all phases and kinds", |c| count(c.failures.iter().map(|f| f.count).sum())),
     noisy("delivered_per_s", "1/s", Higher, "Deliveries per second of the window", |c| rate(c.counts.delivered, c.measured_s)),
     noisy("connect_s", "s", Lower, "First connect to last client ready", |c| some(c.connect_s)),
-    noisy("connects_per_s", "1/s", Higher, "Clients made ready per second of that", |c| rate(c.counts.connected, c.connect_s)),
+    noisy("connects_per_s", "1/s", Higher, "Clients made ready per second, from the first connect to the last client ready", |c| rate(c.counts.connected, c.connect_s)),
 
     // Times.
     noisy("response_mean_ms", "ms", Lower, "Receipt minus due time, mean", |c| ms(c.response.mean_s()))
@@ -177,7 +182,7 @@ pub static ALL: &[Metric] = &[
 
     noisy("exchange_p50_ms", "ms", Lower, "A poll that brought something, or was held, from asking to the answer, median", |c| quantile(&c.exchange, 0.5))
         .bounded(|c| quantile_bounds(&c.exchange, 0.5)),
-    noisy("exchange_max_ms", "ms", Lower, "The same, largest", |c| ms(c.exchange.max_s())),
+    noisy("exchange_max_ms", "ms", Lower, "A poll that brought something, or was held, from asking to the answer, largest", |c| ms(c.exchange.max_s())),
 
     // Bytes, from the barrier to the end of the drain.
     exact("framing_in_bytes_per_delivery", "B", Lower, "Read by a subscriber beyond payload; byte streams only", bytes::framing_in),
@@ -193,14 +198,14 @@ pub static ALL: &[Metric] = &[
     noisy("tls_out_bytes_per_delivery", "B", Lower, "Added by TLS from a subscriber", |c| Layer::Tls.per_delivery(c, Out)),
     noisy("network_in_bytes_per_delivery", "B", Lower, "Added by TCP/IP or UDP/IP to a subscriber: headers, acknowledgements, handshakes; loopback hides segments (MTU 65536)", |c| Layer::Network.per_delivery(c, In)),
     noisy("network_out_bytes_per_delivery", "B", Lower, "Added by TCP/IP or UDP/IP from a subscriber: headers, acknowledgements, handshakes; loopback hides segments (MTU 65536)", |c| Layer::Network.per_delivery(c, Out)),
-    noisy("network_mtu1500_in_bytes_per_delivery", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_delivery(c, In)),
-    noisy("network_mtu1500_out_bytes_per_delivery", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_delivery(c, Out)),
+    noisy("network_mtu1500_in_bytes_per_delivery", "B", Lower, "Added by TCP/IP or UDP/IP to a subscriber at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_delivery(c, In)),
+    noisy("network_mtu1500_out_bytes_per_delivery", "B", Lower, "Added by TCP/IP or UDP/IP from a subscriber at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_delivery(c, Out)),
     noisy("ip_bytes_per_delivery", "B", Lower, "All bytes of IP packets of a subscriber, both ways, payload included", layers::ip_per_delivery),
-    noisy("ip_overhead_bytes_per_delivery", "B", Lower, "The same without payload", layers::ip_overhead_per_delivery),
+    noisy("ip_overhead_bytes_per_delivery", "B", Lower, "Bytes of IP packets of a subscriber beyond payload, both ways", layers::ip_overhead_per_delivery),
     noisy("ip_overhead_bytes_per_exchange", "B", Lower, "Bytes of IP packets beyond payload, both ways, per poll", layers::ip_overhead_per_exchange),
-    noisy("stun_bytes_per_delivery", "B", Lower, "ICE's checks and keep-alives among them; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.stun_ip_bytes)),
-    noisy("dtls_bytes_per_delivery", "B", Lower, "DTLS handshakes and alerts among them; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.dtls_ip_bytes)),
-    noisy("sctp_control_bytes_per_delivery", "B", Lower, "SCTP's acknowledgements that travel alone and its heartbeats among them; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.sctp_control_ip_bytes)),
+    noisy("stun_bytes_per_delivery", "B", Lower, "IP packets of a subscriber with ICE's checks and keep-alives; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.stun_ip_bytes)),
+    noisy("dtls_bytes_per_delivery", "B", Lower, "IP packets of a subscriber with DTLS handshakes and alerts; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.dtls_ip_bytes)),
+    noisy("sctp_control_bytes_per_delivery", "B", Lower, "IP packets of a subscriber with SCTP's heartbeats and the acknowledgements that travel alone; datagrams only", |c| layers::aside_per_delivery(c, |wire| wire.sctp_control_ip_bytes)),
     noisy("mesh_upload_bytes_per_s", "B/s", Lower, "What each participant of a mesh sends if all send this stream; peer to peer only", layers::mesh_upload_per_s),
     noisy("segments_per_delivery", "", Lower, "TCP segments or datagrams of a subscriber, both ways", layers::segments_per_delivery),
     noisy("headers_in_bytes_per_exchange", "B", Lower, "Beyond payload in a poll's answer", |c| layers::headers_per_exchange(c, In)),
@@ -209,8 +214,8 @@ pub static ALL: &[Metric] = &[
     noisy("tls_out_bytes_per_exchange", "B", Lower, "Added by TLS from the client, per poll", |c| Layer::Tls.per_exchange(c, Out)),
     noisy("network_in_bytes_per_exchange", "B", Lower, "Added by TCP/IP towards the client, per poll", |c| Layer::Network.per_exchange(c, In)),
     noisy("network_out_bytes_per_exchange", "B", Lower, "Added by TCP/IP from the client, per poll", |c| Layer::Network.per_exchange(c, Out)),
-    noisy("network_mtu1500_in_bytes_per_exchange", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_exchange(c, In)),
-    noisy("network_mtu1500_out_bytes_per_exchange", "B", Lower, "The same at an MTU of 1500, by arithmetic", |c| Layer::NetworkMtu1500.per_exchange(c, Out)),
+    noisy("network_mtu1500_in_bytes_per_exchange", "B", Lower, "Added by TCP/IP towards the client at an MTU of 1500, per poll, by arithmetic", |c| Layer::NetworkMtu1500.per_exchange(c, In)),
+    noisy("network_mtu1500_out_bytes_per_exchange", "B", Lower, "Added by TCP/IP from the client at an MTU of 1500, per poll, by arithmetic", |c| Layer::NetworkMtu1500.per_exchange(c, Out)),
     noisy("publish_tls_bytes_per_event", "B", Lower, "Added by TLS, both ways, of a publisher", |c| Layer::Tls.publish(c)),
     noisy("publish_network_bytes_per_event", "B", Lower, "Added by TCP/IP or UDP/IP, both ways, of a publisher", |c| Layer::Network.publish(c)),
 
@@ -225,11 +230,11 @@ pub static ALL: &[Metric] = &[
     noisy("server_cpu_us_per_delivery", "us", Lower, "Server CPU per message received in the window", |c| per(server(c)?.cpu_ns? as f64 / 1e3, c.counts.received_in_window)),
     noisy("server_cpu_percent", "%", Lower, "Server CPU, of one core", |c| rate(server(c)?.cpu_ns?, c.measured_s).map(|ns| ns / 1e7)),
     noisy("server_memory_empty_bytes", "B", Lower, "Private memory of the server before any client", |c| count(server(c)?.memory_empty_bytes?)),
-    noisy("server_memory_idle_bytes", "B", Lower, "The same with all clients connected and idle", |c| count(server(c)?.memory_idle_bytes?)),
-    noisy("server_memory_after_bytes", "B", Lower, "The same after the traffic", |c| count(server(c)?.memory_after_bytes?)),
+    noisy("server_memory_idle_bytes", "B", Lower, "Private memory of the server with all clients connected and idle", |c| count(server(c)?.memory_idle_bytes?)),
+    noisy("server_memory_after_bytes", "B", Lower, "Private memory of the server after the traffic, with all clients connected", |c| count(server(c)?.memory_after_bytes?)),
     noisy("server_memory_bytes_per_client", "B", Lower, "Idle minus empty, per client; rough, a slope over client counts is better", memory_per_client),
     noisy("kernel_memory_idle_bytes", "B", Lower, "Slabs of the host's kernel with all clients idle, minus before any client: both ends of their connections", |c| grown(server(c)?.kernel_empty_bytes, server(c)?.kernel_idle_bytes)),
-    noisy("kernel_memory_after_bytes", "B", Lower, "The same after the traffic", |c| grown(server(c)?.kernel_empty_bytes, server(c)?.kernel_after_bytes)),
+    noisy("kernel_memory_after_bytes", "B", Lower, "Slabs of the host's kernel after the traffic, minus before any client: both ends of the connections", |c| grown(server(c)?.kernel_empty_bytes, server(c)?.kernel_after_bytes)),
     noisy("host_cpu_us_per_delivery", "us", Lower, "CPU of the whole host, whatever else ran on it, per message received in the window: on loopback the receiver's kernel work lands on the sender", |c| per(server(c)?.host_busy_ns? as f64 / 1e3, c.counts.received_in_window)),
     noisy("server_connections", "", Neither, "Connections open at the end of the window", |c| count(server(c)?.connections?)),
     noisy("lookups_per_s", "1/s", Lower, "Look-ups into the message store", |c| rate(server(c)?.lookups?, c.measured_s)),

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use super::{Format, command_line, emulated_links};
 use crate::capacity::curve::{self, Curve, Step};
 use crate::capacity::projection::{self, Figure, Projection};
 use crate::capacity::search::Vary;
@@ -10,17 +9,13 @@ use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
 use crate::measure::run::{Run, RunKind};
-use crate::report::markdown::escape;
+use crate::report::markdown::{ending, escape};
 use crate::report::terminal::{bytes, trust_word};
 use crate::stats::slope::Slope;
 
 mod files;
 
-use files::COLUMNS;
-pub(super) use files::{Projected, Steps};
-
-/// Curve and projection for pages.
-pub(super) struct Page;
+pub(super) use files::{Projected, Steps, projected_columns, step_columns};
 
 fn value(cell: &Cell, name: &str) -> Option<f64> {
     metric::find(name).and_then(|metric| metric.value(cell))
@@ -161,46 +156,28 @@ pub(super) fn figure(figure: &Figure) -> [String; 6] {
     ]
 }
 
-impl Format for Page {
-    fn name(&self) -> &'static str {
-        "capacity.md"
+/// Writes the search as a page.
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn page(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "# Capacity: {}\n\nMust hold: {}.", run.file.scenario.name, escape(&must_hold(run)))?;
+    let curves = curve::of(run);
+    writeln!(out)?;
+    for curve in &curves {
+        writeln!(out, "* **{}**: {}", curve.protocol, escape(&curve.headline()))?;
     }
-
-    fn about(&self) -> &'static str {
-        "A search for a capacity: the curve, how far the server goes, and the projection"
+    for curve in curves.iter().filter(|curve| !curve.steps.is_empty()) {
+        part(curve, out)?;
     }
-
-    fn fits(&self, run: &Run) -> bool {
-        is_capacity(run)
+    writeln!(out, "\n## Columns of `capacity.csv`\n\n| column | what |\n|---|---|")?;
+    for column in step_columns() {
+        writeln!(out, "| `{}` | {} |", column.head.name, column.head.about)?;
     }
-
-    fn file_name(&self) -> Option<&'static str> {
-        Some("capacity.md")
-    }
-
-    fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "# Capacity: {}\n\nMust hold: {}.", run.file.scenario.name, escape(&must_hold(run)))?;
-        let curves = curve::of(run);
-        writeln!(out)?;
-        for curve in &curves {
-            writeln!(out, "* **{}**: {}", curve.protocol, escape(&curve.headline()))?;
-        }
-        for curve in curves.iter().filter(|curve| !curve.steps.is_empty()) {
-            page(curve, out)?;
-        }
-        if let Some(links) = emulated_links(run) {
-            writeln!(out, "\n{}", escape(&links))?;
-        }
-        writeln!(out, "\n## Columns of `capacity.csv`\n\n| column | what |\n|---|---|")?;
-        for column in COLUMNS {
-            writeln!(out, "| `{}` | {} |", column.name, column.about)?;
-        }
-        let file = &run.file;
-        writeln!(out, "\nMeasured by `{}` on {}, {}.", command_line(run), file.started, file.host.summary())
-    }
+    ending(run, out)
 }
 
-fn page(curve: &Curve<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn part(curve: &Curve<'_>, out: &mut dyn Write) -> io::Result<()> {
     let heads = heads(curve.plan.vary).map(|[top, bottom]| format!("{top} {bottom}").trim().to_owned());
     writeln!(out, "\n## {}\n", curve.protocol)?;
     table(&heads, rows(curve).into_iter().map(|(_, row)| row), out)?;

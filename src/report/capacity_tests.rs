@@ -79,7 +79,8 @@ fn a_search_on_a_terminal() {
 fn the_files_of_a_search() {
     insta::assert_snapshot!("capacity_csv", rendered("capacity.csv"));
     insta::assert_snapshot!("projection_csv", rendered("projection.csv"));
-    insta::assert_snapshot!("capacity_md", rendered("capacity.md"));
+    insta::assert_snapshot!("capacity_junit_xml", rendered("junit"));
+    insta::assert_snapshot!("capacity_md", rendered("markdown"));
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn a_search_that_measured_nothing_is_shown_all_the_same() {
     run.cells.clear();
     assert!(terminal::capacity(&run, 80).contains("nothing is known to hold"));
     run.file.search = None;
-    for format in ["capacity.csv", "projection.csv", "capacity.md"] {
+    for format in ["capacity.csv", "projection.csv", "markdown", "junit"] {
         find(format).unwrap().render(&run, &mut Vec::new()).unwrap();
     }
 }

@@ -1,71 +1,68 @@
 //! `claims.csv`: a row for each claim of the guide.
-//!
-//! | column | what |
-//! |---|---|
-//! | `id`, `section`, `protocol`, `claim` | which claim it is, in the guide's words |
-//! | `op`, `low`, `high`, `unit` | how it compares, with what; `report` and `probe` follow a rule of their own |
-//! | `measured` | the number in `unit` where there is one, else what was found in words; empty if nothing was |
-//! | `ci_low`, `ci_high` | its 95% interval in `unit`; equal for what was counted, empty where there is none |
-//! | `verdict` | `reproduced`, `not reproduced`, `depends` or `not measured` |
-//! | `condition` | what the verdict rests on, or what is missing |
-//! | `run` | the runs it was taken from |
-//! | `measured_by` | the command that measures it; empty if this version has none |
-//! | `evidence` | metric or probe, and cell |
 
 use std::io::{self, Write};
 
+use super::sheet::{self, Column};
+use super::{Format, is_matrix};
 use crate::claim::Op;
-use crate::claim::book::Entry;
+use crate::claim::book::{self, Entry};
+use crate::measure::run::Run;
 
-const HEAD: [&str; 16] = [
-    "id",
-    "section",
-    "protocol",
-    "claim",
-    "op",
-    "low",
-    "high",
-    "unit",
-    "measured",
-    "ci_low",
-    "ci_high",
-    "verdict",
-    "condition",
-    "run",
-    "measured_by",
-    "evidence",
-];
+/// The verdicts that a run alone gives.
+pub(super) struct Claims;
+
+/// Columns of `claims.csv`.
+#[rustfmt::skip]
+pub(super) fn columns<'a>() -> Vec<Column<&'a Entry>> {
+    vec![
+        Column::text("id", "Short name of the claim", |e| e.answer.claim.id.clone()),
+        Column::text("section", "Section of the guide", |e| e.answer.claim.guide_section.clone()),
+        Column::text("protocol", "What the claim is about", |e| e.answer.claim.subject.clone()),
+        Column::text("claim", "The claim, in the guide's words", |e| e.answer.claim.claim.clone()),
+        Column::text("op", "How it compares: ~ in < <= >= =; report and probe follow a rule of their own", |e| word(e.answer.claim.op).to_owned()),
+        Column::number("low", "", "The claimed number, or the low end of a range, in `unit`", |e| e.answer.claim.low),
+        Column::number("high", "", "The high end, in `unit`", |e| e.answer.claim.high),
+        Column::text("unit", "Unit of `low`, `high`, `measured` and its interval", |e| e.answer.claim.unit.clone()),
+        Column::number("measured", "", "The measured number, in `unit`; empty where it is none", |e| e.answer.value),
+        Column::number("ci_low", "", "Low end of its 95% interval, in `unit`; equal to the high end for what was counted", |e| e.answer.bounds.map(|bounds| bounds.low)),
+        Column::number("ci_high", "", "High end of the interval", |e| e.answer.bounds.map(|bounds| bounds.high)),
+        Column::text("found", "What was found in words, where that is no number", |e| e.answer.value.map_or(e.answer.measured.clone(), |_| String::new())),
+        Column::text("verdict", "reproduced, not reproduced, depends or not measured", |e| e.answer.verdict.word().to_owned()),
+        Column::text("condition", "What the verdict rests on, or what is missing", |e| e.answer.condition.clone()),
+        Column::text("run", "The runs it was taken from", |e| e.run.clone()),
+        Column::text("measured_by", "The command that measures it; empty if this version has none", |e| e.measured_by.to_owned()),
+        Column::text("evidence", "Metric or probe, and cell", |e| e.answer.evidence.clone()),
+    ]
+}
 
 /// Writes the entries.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn csv(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
-    let mut rows = csv::Writer::from_writer(out);
-    rows.write_record(HEAD)?;
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-    for Entry { answer, run, measured_by } in entries {
-        let claim = answer.claim;
-        rows.write_record([
-            &claim.id,
-            &claim.guide_section,
-            &claim.subject,
-            &claim.claim,
-            word(claim.op),
-            &number(claim.low),
-            &number(claim.high),
-            &claim.unit,
-            &answer.value.map_or_else(|| answer.measured.clone(), |value| value.to_string()),
-            &number(answer.bounds.map(|bounds| bounds.low)),
-            &number(answer.bounds.map(|bounds| bounds.high)),
-            answer.verdict.word(),
-            &answer.condition,
-            run,
-            measured_by,
-            &answer.evidence,
-        ])?;
+    sheet::write(&columns(), entries, out)
+}
+
+impl Format for Claims {
+    fn name(&self) -> &'static str {
+        "claims.csv"
     }
-    rows.flush()
+
+    fn about(&self) -> &'static str {
+        "A row per claim of the guide, with the verdict that this run alone gives"
+    }
+
+    fn fits(&self, run: &Run) -> bool {
+        is_matrix(run)
+    }
+
+    fn file_name(&self) -> Option<&'static str> {
+        Some("claims.csv")
+    }
+
+    fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+        csv(&book::entries(std::slice::from_ref(run)), out)
+    }
 }
 
 /// As `claims.csv` of the project writes it.
@@ -93,13 +90,12 @@ mod tests {
         let entries = crate::claim::book::entries(&[]);
         let mut text = Vec::new();
         csv(&entries, &mut text).unwrap();
-        let mut rows = csv::Reader::from_reader(text.as_slice());
-        assert_eq!(rows.headers().unwrap(), HEAD.as_slice());
+        let mut rows = ::csv::Reader::from_reader(text.as_slice());
         let rows: Vec<crate::claim::Claim> = rows
             .records()
             .map(|row| {
                 let row = row.unwrap();
-                let head = csv::StringRecord::from(vec![
+                let head = ::csv::StringRecord::from(vec![
                     "id",
                     "guide_section",
                     "subject",
@@ -112,7 +108,7 @@ mod tests {
                     "rule",
                 ]);
                 let own: Vec<&str> = (0..8).map(|i| &row[i]).chain(["", ""]).collect();
-                csv::StringRecord::from(own).deserialize(Some(&head)).unwrap()
+                ::csv::StringRecord::from(own).deserialize(Some(&head)).unwrap()
             })
             .collect();
         assert_eq!(rows.len(), crate::claim::all().len());

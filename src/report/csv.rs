@@ -1,11 +1,12 @@
-//! CSV files: a header, units in the names, an empty field for what was not measured. Columns come from the table of metrics.
+//! The CSV files of a run. Their columns are described here, those of metrics by the table of metrics.
 
 use std::io::{self, Write};
 
+use super::sheet::{self, Column};
 use super::{Format, is_matrix, join};
-use crate::claim::matrix;
-use crate::measure::cell::{Cell, Status, TrustLevel};
-use crate::measure::metric::{self, Metric};
+use crate::claim::matrix::{self, MatrixCell, MatrixRow};
+use crate::measure::cell::{Cell, Interval, Status, TrustLevel};
+use crate::measure::metric;
 use crate::measure::run::Run;
 
 /// A row per cell.
@@ -20,37 +21,93 @@ pub(super) struct Matrix;
 /// Metrics that stand first, because they say whether the rest may be looked at.
 const FIRST: [&str; 6] = ["clients", "connected", "delivered", "lost", "duplicates", "reordered"];
 
-type Asked = fn(&Cell) -> String;
+/// What a row of `cells.csv` is made from.
+pub(super) struct CellRow<'a> {
+    run: &'a Run,
+    cell: &'a Cell,
+}
 
-/// What was asked of a cell, behind the name: what distinguishes the rows of a run.
+/// Columns of `cells.csv`: which cell, whether it may be looked at, what was asked of it, what was measured.
 #[rustfmt::skip]
-const ASKED: &[(&str, Asked)] = &[
-    ("status", |c| match c.status {
-        Status::Finished => "finished".into(),
-        Status::Interrupted => "interrupted".into(),
-        Status::Failed(_) => "failed".into(),
-    }),
-    ("group", |c| c.spec.group.to_string()),
-    ("publishers", |c| c.spec.publishers.to_string()),
-    ("rate_per_s", |c| c.spec.rate_per_s.to_string()),
-    ("payload_bytes", |c| c.spec.payload_bytes.to_string()),
-    ("poll_interval_s", |c| c.spec.poll_interval_s.to_string()),
-    ("headers", |c| c.spec.headers.clone()),
-    ("link", |c| c.spec.link.clone()),
-    ("tls", |c| c.spec.tls.clone()),
-    ("duration_s", |c| c.measured_s.to_string()),
-];
-
-fn first_metrics() -> impl Iterator<Item = &'static Metric> {
-    FIRST.iter().filter_map(|name| metric::find(name))
+pub(super) fn cell_columns<'a>() -> Vec<Column<CellRow<'a>>> {
+    let mut columns: Vec<Column<CellRow<'a>>> = vec![
+        Column::text("cell", "Name of the cell", |r| r.cell.spec.name.clone()),
+        Column::text("protocol", "Name of the protocol", |r| r.cell.spec.protocol.clone()),
+    ];
+    columns.extend(FIRST.iter().filter_map(|name| metric::find(name)).map(|metric| match metric.name {
+        // Asked for, not measured: a failed cell has it, too.
+        "clients" => Column::whole("clients", metric.unit, metric.about, |r: &CellRow<'a>| Some(r.cell.spec.clients.into())),
+        _ => Column::metric(metric, |r: &CellRow<'a>| r.cell),
+    }));
+    columns.extend([
+        Column::text("trust", "Whether to believe the cell: ok, degraded or invalid", |r: &CellRow<'a>| trust(r.cell).to_owned()),
+        Column::text("status", "How it ended: finished, interrupted or failed", |r| status(r.cell).to_owned()),
+        Column::whole("group", "", "Clients of one topic", |r| Some(r.cell.spec.group.into())),
+        Column::whole("publishers", "", "Publishers in each group", |r| Some(r.cell.spec.publishers.into())),
+        Column::number("rate_per_s", "1/s", "Events of each publisher per second", |r| Some(r.cell.spec.rate_per_s)),
+        Column::whole("payload_bytes", "B", "Size of an event", |r| Some(r.cell.spec.payload_bytes.into())),
+        Column::number("poll_interval_s", "s", "Time from one short poll to the next", |r| Some(r.cell.spec.poll_interval_s)),
+        Column::text("headers", "Headers of HTTP requests: minimal, browser or custom", |r| r.cell.spec.headers.clone()),
+        Column::text("link", "Emulated network; loopback is none", |r| r.cell.spec.link.clone()),
+        Column::text("tls", "Encryption: plain or tls", |r| r.cell.spec.tls.clone()),
+        Column::number("duration_s", "s", "Length of the window that was really measured", |r| Some(r.cell.measured_s)),
+    ]);
+    let others = metric::ALL.iter().filter(|metric| !FIRST.contains(&metric.name));
+    columns.extend(others.map(|metric| Column::metric(metric, |r: &CellRow<'a>| r.cell)));
+    columns.extend([
+        Column::text("trust_reasons", "Why it failed, or what speaks against it", |r: &CellRow<'a>| reasons(r.cell)),
+        Column::text("generator_bound", "Metrics within twice the generator's own floor", |r| r.run.generator_bound(r.cell).join(" ")),
+    ]);
+    columns
 }
 
-fn other_metrics() -> impl Iterator<Item = &'static Metric> {
-    metric::ALL.iter().filter(|metric| !FIRST.contains(&metric.name))
+fn status(cell: &Cell) -> &'static str {
+    match cell.status {
+        Status::Finished => "finished",
+        Status::Interrupted => "interrupted",
+        Status::Failed(_) => "failed",
+    }
 }
 
-pub(super) fn field(value: Option<f64>) -> String {
-    value.map_or(String::new(), |value| value.to_string())
+/// Columns of `intervals.csv`.
+#[rustfmt::skip]
+pub(super) fn interval_columns<'a>() -> Vec<Column<(&'a Cell, &'a Interval)>> {
+    fn ms(ns: Option<u64>) -> Option<f64> {
+        ns.map(|ns| ns as f64 / 1e6)
+    }
+    fn count(n: u64) -> Option<f64> {
+        Some(n as f64)
+    }
+    vec![
+        Column::text("cell", "Name of the cell", |(cell, _)| cell.spec.name.clone()),
+        Column::text("protocol", "Name of the protocol", |(cell, _)| cell.spec.protocol.clone()),
+        Column::number("at_s", "s", "End of the second, from the start of the window", |(_, i)| Some(i.at_s)),
+        Column::whole("published", "", "Events sent in it", |(_, i)| count(i.published)),
+        Column::whole("delivered", "", "Deliveries received in it", |(_, i)| count(i.delivered)),
+        Column::whole("connected", "", "Clients connected at its end", |(_, i)| count(i.connected)),
+        Column::whole("failures", "", "Failures of clients in it", |(_, i)| count(i.failures)),
+        Column::number("response_p50_ms", "ms", "Receipt minus due time, median", |(_, i)| ms(i.p50_ns)),
+        Column::number("response_p99_ms", "ms", "Receipt minus due time, 99th percentile", |(_, i)| ms(i.p99_ns)),
+        Column::number("response_max_ms", "ms", "Receipt minus due time, largest", |(_, i)| ms(i.max_ns)),
+        Column::number("server_cpu_ms", "ms", "CPU time of the servers in it", |(_, i)| ms(i.server_cpu_ns)),
+        Column::whole("server_resident_bytes", "B", "Resident memory of the servers at its end", |(_, i)| i.server_resident_bytes.and_then(count)),
+        Column::whole("generator_resident_bytes", "B", "Resident memory of the workers at its end", |(_, i)| i.generator_resident_bytes.and_then(count)),
+    ]
+}
+
+/// Columns of `matrix.csv`.
+#[rustfmt::skip]
+pub(super) fn matrix_columns<'a>() -> Vec<Column<(&'a MatrixRow, &'a MatrixCell)>> {
+    vec![
+        Column::text("feature", "Row of the matrix", |(_, cell)| cell.feature.to_owned()),
+        Column::text("protocol", "Name of the protocol", |(_, cell)| cell.protocol.to_owned()),
+        Column::text("claimed", "What the guide says", |(_, cell)| cell.claimed.to_owned()),
+        Column::number("measured", "", "The measured number, in `unit`; empty where it is none", |(_, cell)| cell.value),
+        Column::text("unit", "Unit of `measured`", |(_, cell)| cell.unit.to_owned()),
+        Column::text("found", "What a probe found, where that is no number", |(_, cell)| cell.value.map_or(cell.measured.clone(), |_| String::new())),
+        Column::text("verdict", "reproduced, not reproduced, depends or not measured", |(_, cell)| cell.verdict.word().to_owned()),
+        Column::text("condition", "What the verdict rests on", |(row, cell)| join([cell.condition.as_str(), &row.note], "; ")),
+    ]
 }
 
 /// A cell that failed measured nothing, whatever was written about it until then.
@@ -76,29 +133,8 @@ impl Format for Cells {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = csv::Writer::from_writer(out);
-        let head = ["cell", "protocol"].into_iter().chain(first_metrics().map(|m| m.name)).chain(["trust"]);
-        let rest = ASKED
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(other_metrics().map(|m| m.name))
-            .chain(["trust_reasons", "generator_bound"]);
-        rows.write_record(head.chain(rest))?;
-        for cell in &run.cells {
-            let mut row = vec![cell.spec.name.clone(), cell.spec.protocol.clone()];
-            row.extend(first_metrics().map(|metric| match metric.name {
-                // Asked for, not measured: a failed cell has it, too.
-                "clients" => cell.spec.clients.to_string(),
-                _ => field(metric.value(cell)),
-            }));
-            row.push(trust(cell).into());
-            row.extend(ASKED.iter().map(|(_, value)| value(cell)));
-            row.extend(other_metrics().map(|metric| field(metric.value(cell))));
-            row.push(reasons(cell));
-            row.push(run.generator_bound(cell).join(" "));
-            rows.write_record(row)?;
-        }
-        rows.flush()
+        let rows = run.cells.iter().map(|cell| CellRow { run, cell });
+        sheet::write(&cell_columns(), rows, out)
     }
 }
 
@@ -124,44 +160,8 @@ impl Format for Intervals {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = csv::Writer::from_writer(out);
-        rows.write_record([
-            "cell",
-            "protocol",
-            "at_s",
-            "published",
-            "delivered",
-            "connected",
-            "failures",
-            "response_p50_ms",
-            "response_p99_ms",
-            "response_max_ms",
-            "server_cpu_ms",
-            "server_resident_bytes",
-            "generator_resident_bytes",
-        ])?;
-        let ms = |ns: Option<u64>| field(ns.map(|ns| ns as f64 / 1e6));
-        let count = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
-        for (cell, interval) in
-            run.cells.iter().flat_map(|cell| cell.intervals.iter().map(move |i| (cell, i)))
-        {
-            rows.write_record([
-                cell.spec.name.clone(),
-                cell.spec.protocol.clone(),
-                interval.at_s.to_string(),
-                interval.published.to_string(),
-                interval.delivered.to_string(),
-                interval.connected.to_string(),
-                interval.failures.to_string(),
-                ms(interval.p50_ns),
-                ms(interval.p99_ns),
-                ms(interval.max_ns),
-                ms(interval.server_cpu_ns),
-                count(interval.server_resident_bytes),
-                count(interval.generator_resident_bytes),
-            ])?;
-        }
-        rows.flush()
+        let rows = run.cells.iter().flat_map(|cell| cell.intervals.iter().map(move |second| (cell, second)));
+        sheet::write(&interval_columns(), rows, out)
     }
 }
 
@@ -182,25 +182,9 @@ impl Format for Matrix {
         Some("matrix.csv")
     }
 
-    /// `measured` is the bare number in `unit` where there is one, so that it loads as such; else what a probe found.
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = csv::Writer::from_writer(out);
-        rows.write_record(["feature", "protocol", "claimed", "measured", "unit", "verdict", "condition"])?;
-        for row in &matrix::Matrix::of(run).rows {
-            for cell in &row.cells {
-                let measured = cell.value.map_or_else(|| cell.measured.clone(), |value| value.to_string());
-                let condition = join([cell.condition.as_str(), &row.note], "; ");
-                rows.write_record([
-                    cell.feature,
-                    cell.protocol,
-                    &cell.claimed,
-                    &measured,
-                    cell.unit,
-                    cell.verdict.word(),
-                    &condition,
-                ])?;
-            }
-        }
-        rows.flush()
+        let matrix = matrix::Matrix::of(run);
+        let rows = matrix.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
+        sheet::write(&matrix_columns(), rows, out)
     }
 }

@@ -1,119 +1,98 @@
-//! The comparison matrix as Markdown, for pull requests and pages.
+//! A run as Markdown, for pull requests, pages and the summary of a CI job.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use super::{Format, command_line, emulated_links, is_matrix, join};
-use crate::claim::matrix::{COLUMNS, MatrixCell};
-use crate::claim::verdict::short;
-use crate::claim::{cost, further, matrix};
-use crate::measure::run::Run;
+use super::terminal::trust_word;
+use super::{Format, capacity, command_line, emulated_links, gate};
+use crate::measure::run::{Run, RunKind};
+use crate::measure::store::{self, StoreError};
 
-/// The matrix with all its conditions.
-pub(super) struct Matrix;
+mod matrix;
+mod summary;
 
-impl Format for Matrix {
+/// The page that belongs to the kind of run.
+pub(super) struct Page;
+
+impl Format for Page {
     fn name(&self) -> &'static str {
         "markdown"
     }
 
     fn about(&self) -> &'static str {
-        "The comparison matrix with its conditions, and what 10,000 users cost"
-    }
-
-    fn fits(&self, run: &Run) -> bool {
-        is_matrix(run)
-    }
-
-    fn file_name(&self) -> Option<&'static str> {
-        Some("matrix.md")
+        "What was run and what came of it: the matrix, the cells with their thresholds, the capacity's curve, or the gate's verdicts"
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let matrix = matrix::Matrix::of(run);
-        writeln!(
-            out,
-            "# Comparison matrix\n\nGuide → measured. ✓ reproduced, ✗ not reproduced, ≈ depends, · not measured.\n"
-        )?;
-        table(&matrix, out)?;
-        conditions(&matrix, out)?;
-        claims(run, out)?;
-        costs(run, out)?;
-        if let Some(links) = emulated_links(run) {
-            writeln!(out, "\n{}", escape(&links))?;
-        }
-        let file = &run.file;
-        writeln!(out, "\nMeasured by `{}` on {}, {}.", command_line(run), file.started, file.host.summary())
-    }
-}
-
-fn table(matrix: &matrix::Matrix, out: &mut dyn Write) -> io::Result<()> {
-    let titles: Vec<&str> = COLUMNS.iter().map(|column| column.title).collect();
-    writeln!(out, "| Feature | {} |\n|---|{}", titles.join(" | "), "---|".repeat(COLUMNS.len()))?;
-    for row in &matrix.rows {
-        let cells: Vec<String> = row.cells.iter().map(|cell| escape(&claim_and_measured(cell))).collect();
-        writeln!(out, "| **{}** | {} |", row.feature, cells.join(" | "))?;
-    }
-    Ok(())
-}
-
-fn claim_and_measured(cell: &MatrixCell) -> String {
-    let measured = if cell.measured.is_empty() { cell.verdict.word() } else { &cell.measured };
-    format!("{} {} → {measured}", cell.verdict.mark(), cell.claimed)
-}
-
-fn conditions(matrix: &matrix::Matrix, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "\n## What each verdict rests on\n\n| Feature | Protocol | Verdict | Condition | Evidence |\n|---|---|---|---|---|"
-    )?;
-    for row in &matrix.rows {
-        for cell in &row.cells {
-            let verdict = format!("{} {}", cell.verdict.mark(), cell.verdict.word());
-            let fields = [cell.feature, cell.protocol, &verdict, &cell.condition, &cell.evidence].map(escape);
-            writeln!(out, "| {} |", fields.join(" | "))?;
+        match run.file.kind {
+            RunKind::Matrix => matrix::page(run, out),
+            RunKind::Scenario => summary::page(run, out),
+            RunKind::Capacity => capacity::page(run, out),
+            RunKind::Gate => gate::page(run, out),
         }
     }
-    for row in matrix.rows.iter().filter(|row| !row.note.is_empty()) {
-        writeln!(out, "\n{}: {}.", row.feature, row.note)?;
-    }
-    Ok(())
-}
 
-fn claims(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "\n## Further claims that this run answers\n\n| Claim | Measured | Verdict | Condition |\n|---|---|---|---|"
-    )?;
-    for answer in further::answers(&run.cells) {
-        let claim = format!("{}: {}", answer.claim.subject, answer.claim.claim);
-        let verdict = format!("{} {}", answer.verdict.mark(), answer.verdict.word());
-        let fields = [claim.as_str(), &answer.measured, &verdict, &answer.condition].map(escape);
-        writeln!(out, "| {} |", fields.join(" | "))?;
+    fn file_name(&self) -> Option<&'static str> {
+        None
     }
-    Ok(())
-}
 
-fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let costs = cost::of(&run.cells);
-    if costs.is_empty() {
-        return Ok(());
+    fn save(&self, run: &Run, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+        let path = dir.join(match run.file.kind {
+            RunKind::Matrix => "matrix.md",
+            RunKind::Scenario => "summary.md",
+            RunKind::Capacity => "capacity.md",
+            RunKind::Gate => "gate.md",
+        });
+        store::replace(&path, |out| self.render(run, out))?;
+        Ok(vec![path])
     }
-    writeln!(out, "\n## What {} such users cost\n", short(cost::USERS))?;
-    writeln!(
-        out,
-        "| Protocol | Server cores | Server memory (MB) | GB a month | How |\n|---|---|---|---|---|"
-    )?;
-    for cost in costs {
-        let number = |value: Option<f64>| value.map_or(String::new(), short);
-        let memory_mb = cost.memory_bytes.map(|bytes| bytes / 1e6);
-        let how = join(cost.arithmetic.iter().map(String::as_str), "; ");
-        let figures = [cost.cores, memory_mb, cost.gb_per_month].map(number).join(" | ");
-        writeln!(out, "| {} | {figures} | {} |", cost.protocol, escape(&how))?;
-    }
-    Ok(())
 }
 
 /// Text that stays one cell of a table, and says what it says.
 pub(super) fn escape(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
+}
+
+/// A table; what stands in its cells is escaped.
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn table(
+    heads: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "| {} |\n|{}", heads.join(" | "), "---|".repeat(heads.len()))?;
+    for row in rows {
+        let fields: Vec<String> = row.iter().map(|field| escape(field)).collect();
+        writeln!(out, "| {} |", fields.join(" | "))?;
+    }
+    Ok(())
+}
+
+/// Whether to believe the cells.
+fn trust(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let said: Vec<String> = (run.cells.iter())
+        .flat_map(|cell| summary::doubts(cell).map(move |doubt| (cell, doubt)))
+        .map(|(cell, doubt)| format!("* {} {}: {}", cell.spec.name, trust_word(cell), doubt))
+        .chain(run.warnings.iter().map(|warning| format!("* {warning}")))
+        .collect();
+    if said.is_empty() {
+        return writeln!(out, "\nTrust: nothing speaks against any of the {} cells.", run.cells.len());
+    }
+    writeln!(out, "\n## Trust\n")?;
+    said.iter().try_for_each(|line| writeln!(out, "{}", escape(line)))
+}
+
+/// What every page ends with: the links, the command that made the run, and the host.
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn ending(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(links) = emulated_links(run) {
+        writeln!(out, "\n{}", escape(&links))?;
+    }
+    let file = &run.file;
+    let (command, host) = (command_line(run), file.host.summary());
+    writeln!(out, "\nMeasured by `{command}` with seed {} on {}, {host}.", file.seed, file.started)
 }

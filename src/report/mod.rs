@@ -12,14 +12,20 @@ mod capacity;
 mod capacity_tests;
 mod claims;
 mod csv;
+pub mod exposition;
 mod gate;
 mod hgrm;
 mod html;
 mod json;
+mod junit;
 mod markdown;
 mod picture;
 #[cfg(test)]
 mod schema_tests;
+pub mod sheet;
+#[cfg(test)]
+mod sheet_tests;
+mod step_summary;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
@@ -27,6 +33,7 @@ mod tests;
 pub use claims::csv as claims_csv;
 pub use gate::plan as gate_plan;
 pub use json::{SCHEMAS, Schema, cell_schema, run_schema, scenario_schema};
+pub use step_summary::step_summary;
 
 /// A way to write a run down. The same run always gives the same bytes.
 pub trait Format: Sync {
@@ -69,17 +76,17 @@ pub static ALL: &[&dyn Format] = &[
     &csv::Cells,
     &csv::Intervals,
     &csv::Matrix,
-    &markdown::Matrix,
+    &claims::Claims,
+    &markdown::Page,
     &gate::Metrics,
     &gate::Slices,
-    &gate::Page,
     &gate::Selftest,
     &capacity::Steps,
     &capacity::Projected,
-    &capacity::Page,
     &picture::Picture,
     &html::Page,
     &hgrm::Hgrm,
+    &junit::Junit,
 ];
 
 /// No format has this name.
@@ -125,6 +132,14 @@ pub fn print(run: &Run) -> io::Result<()> {
         RunKind::Gate => terminal::gate(run, width),
     };
     print_text(&text)
+}
+
+/// A run as Markdown.
+pub fn markdown(run: &Run) -> String {
+    let mut out = Vec::new();
+    // Memory takes everything.
+    let _ = markdown::Page.render(run, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Shows a text with colours on standard output.

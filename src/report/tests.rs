@@ -199,7 +199,9 @@ fn the_summary_on_a_terminal() {
 #[test]
 fn the_files() {
     insta::assert_snapshot!("matrix_md", &of("markdown", &matrix_run()));
+    insta::assert_snapshot!("summary_md", &of("markdown", &troubled_run()));
     insta::assert_snapshot!("matrix_csv", &of("matrix.csv", &matrix_run()));
+    insta::assert_snapshot!("junit_xml", of("junit", &troubled_run()));
     insta::assert_snapshot!("cells_csv", of("cells.csv", &troubled_run()));
     insta::assert_snapshot!("intervals_csv", of("intervals.csv", &troubled_run()));
 }
@@ -238,7 +240,7 @@ fn csv_columns_have_the_published_names() {
     let cells = of("cells.csv", &troubled_run());
     assert!(cells.starts_with("cell,protocol,clients,connected,delivered,lost,duplicates,reordered,trust,"));
     let matrix = of("matrix.csv", &matrix_run());
-    assert_eq!(matrix.lines().next(), Some("feature,protocol,claimed,measured,unit,verdict,condition"));
+    assert_eq!(matrix.lines().next(), Some("feature,protocol,claimed,measured,unit,found,verdict,condition"));
     assert_eq!(rows(&matrix).len(), 55);
 }
 
@@ -337,7 +339,7 @@ fn every_report_says_that_a_link_is_emulated() {
     ];
     let mut matrix = Vec::new();
     let measured = run(RunKind::Matrix, &["rtbench", "matrix"], cells.clone());
-    markdown::Matrix.render(&measured, &mut matrix).unwrap();
+    markdown::Page.render(&measured, &mut matrix).unwrap();
     let scenario = run(RunKind::Scenario, &["rtbench", "run"], cells);
     for text in [
         String::from_utf8(matrix).unwrap(),

@@ -166,7 +166,7 @@ fn duet(order: &Order<'_>) -> Result<Exit> {
                 let why = format!("{} compares {were}; name the same two again", dir.display());
                 return Err(ScenarioError::Invalid(why).into());
             }
-            campaign::conduct_in(Store::reopen(dir)?, &order.args.output, None, async |bench| {
+            campaign::conduct_in(|| Store::reopen(dir), &order.args.output, None, async |bench| {
                 Bout::new(order, bench, &contestants, run.file.gate.clone(), run.cells.clone()).fight().await
             })?
         }

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use super::{is_capacity, offered_per_s, value};
 use crate::capacity::curve::{self, Step};
 use crate::capacity::projection::{self, Figure, Projection};
-use crate::measure::cell::Cell;
 use crate::measure::run::Run;
 use crate::report::Format;
-use crate::report::csv::{field, trust};
+use crate::report::csv::trust;
+use crate::report::sheet::{self, Column};
 use crate::stats::slope::Slope;
 
 /// A row per step.
@@ -17,45 +17,63 @@ pub(in crate::report) struct Steps;
 /// A row per protocol and figure of the guide.
 pub(in crate::report) struct Projected;
 
-/// A column of the curve's file: its name with the unit, what it is, and how a step has it.
-pub(super) struct Column {
-    pub(super) name: &'static str,
-    pub(super) about: &'static str,
-    value: fn(usize, &Step<'_>) -> String,
-}
-
-const fn column(name: &'static str, about: &'static str, value: fn(usize, &Step<'_>) -> String) -> Column {
-    Column { name, about, value }
-}
+/// A step and its position in the protocol's search, from 1.
+type Numbered<'a> = (usize, &'a Step<'a>);
 
 /// Columns of `capacity.csv`, in their order.
 #[rustfmt::skip]
-pub(super) static COLUMNS: &[Column] = &[
-    column("protocol", "Name of the protocol", |_, s| s.cell.spec.protocol.clone()),
-    column("step", "Position in the protocol's search, from 1", |index, _| (index + 1).to_string()),
-    column("cell", "Name in cells.csv", |_, s| s.cell.spec.name.clone()),
-    column("clients", "Clients asked for, publishers included", |_, s| s.cell.spec.clients.to_string()),
-    column("connected", "Clients that became ready", |_, s| measured(s.cell, "connected")),
-    column("rate_per_s", "Events of each publisher per second", |_, s| s.cell.spec.rate_per_s.to_string()),
-    column("offered_per_s", "Deliveries owed per second of the window", |_, s| field(offered_per_s(s.cell))),
-    column("delivered_per_s", "Deliveries received per second of the window", |_, s| measured(s.cell, "delivered_per_s")),
-    column("lost", "Deliveries that never came", |_, s| measured(s.cell, "lost")),
-    column("response_p50_ms", "Receipt minus due time, median", |_, s| measured(s.cell, "response_p50_ms")),
-    column("response_p99_ms", "Receipt minus due time, 99th percentile; empty where too few events carry it", |_, s| measured(s.cell, "response_p99_ms")),
-    column("servers", "Server processes, over which groups are spread; CPU and memory are their sum", |_, s| s.servers().to_string()),
-    column("server_cpu_percent", "CPU of the servers, of one core", |_, s| measured(s.cell, "server_cpu_percent")),
-    column("server_cpu_us_per_delivery", "The same per delivery", |_, s| measured(s.cell, "server_cpu_us_per_delivery")),
-    column("server_memory_bytes", "Private memory of the servers after the traffic, all clients connected", |_, s| measured(s.cell, "server_memory_after_bytes")),
-    column("kernel_memory_bytes", "Memory of the host's kernel for the connections, both ends of each on this host", |_, s| measured(s.cell, "kernel_memory_after_bytes")),
-    column("generator_busiest_percent", "CPU of the workers on their busiest core, of that core", |_, s| measured(s.cell, "generator_busiest_percent")),
-    column("trust", "Whether to believe the step: ok, degraded or invalid", |_, s| trust(s.cell).to_owned()),
-    column("verdict", "held, broken, untold (nobody can tell) or failed (not measured)", |_, s| s.judgement.verdict.word().to_owned()),
-    column("reasons", "What speaks against the step", |_, s| s.judgement.reasons.join("; ")),
-];
+pub(in crate::report) fn step_columns<'a>() -> Vec<Column<Numbered<'a>>> {
+    vec![
+        Column::text("protocol", "Name of the protocol", |(_, s)| s.cell.spec.protocol.clone()),
+        Column::whole("step", "", "Position in the protocol's search, from 1", |(number, _)| Some(*number as f64)),
+        Column::text("cell", "Name in cells.csv", |(_, s)| s.cell.spec.name.clone()),
+        Column::whole("clients", "", "Clients asked for, publishers included", |(_, s)| Some(s.cell.spec.clients.into())),
+        Column::whole("connected", "", "Clients that became ready", |(_, s)| value(s.cell, "connected")),
+        Column::number("rate_per_s", "1/s", "Events of each publisher per second", |(_, s)| Some(s.cell.spec.rate_per_s)),
+        Column::number("offered_per_s", "1/s", "Deliveries owed per second of the window", |(_, s)| offered_per_s(s.cell)),
+        Column::number("delivered_per_s", "1/s", "Deliveries received per second of the window", |(_, s)| value(s.cell, "delivered_per_s")),
+        Column::whole("lost", "", "Deliveries that never came", |(_, s)| value(s.cell, "lost")),
+        Column::number("response_p50_ms", "ms", "Receipt minus due time, median", |(_, s)| value(s.cell, "response_p50_ms")),
+        Column::number("response_p99_ms", "ms", "Receipt minus due time, 99th percentile; empty where too few events carry it", |(_, s)| value(s.cell, "response_p99_ms")),
+        Column::whole("servers", "", "Server processes, over which groups are spread; CPU and memory are their sum", |(_, s)| Some(s.servers().into())),
+        Column::number("server_cpu_percent", "%", "CPU of the servers, of one core", |(_, s)| value(s.cell, "server_cpu_percent")),
+        Column::number("server_cpu_us_per_delivery", "us", "CPU of the servers per delivery", |(_, s)| value(s.cell, "server_cpu_us_per_delivery")),
+        Column::whole("server_memory_bytes", "B", "Private memory of the servers after the traffic, all clients connected", |(_, s)| value(s.cell, "server_memory_after_bytes")),
+        Column::whole("kernel_memory_bytes", "B", "Memory of the host's kernel for the connections, both ends of each on this host", |(_, s)| value(s.cell, "kernel_memory_after_bytes")),
+        Column::number("generator_busiest_percent", "%", "CPU of the workers on their busiest core, of that core", |(_, s)| value(s.cell, "generator_busiest_percent")),
+        Column::text("trust", "Whether to believe the step: ok, degraded or invalid", |(_, s)| trust(s.cell).to_owned()),
+        Column::text("verdict", "held, broken, untold (nobody can tell) or failed (not measured)", |(_, s)| s.judgement.verdict.word().to_owned()),
+        Column::text("reasons", "What speaks against the step", |(_, s)| s.judgement.reasons.join("; ")),
+    ]
+}
 
-/// A metric as a field; empty where the cell has none.
-fn measured(cell: &Cell, name: &str) -> String {
-    field(value(cell, name))
+/// What a row of `projection.csv` is made from.
+pub(in crate::report) struct Line<'a> {
+    protocol: &'a str,
+    projection: &'a Projection,
+    figure: &'a Figure,
+}
+
+/// Columns of `projection.csv`, in their order.
+#[rustfmt::skip]
+pub(in crate::report) fn projected_columns<'a>() -> Vec<Column<Line<'a>>> {
+    fn slope(slope: &Option<Slope>) -> Option<f64> {
+        slope.map(|slope| slope.value)
+    }
+    vec![
+        Column::text("protocol", "Name of the protocol", |l| l.protocol.to_owned()),
+        Column::whole("clients", "", "Clients of all servers together", |l| Some(l.figure.clients)),
+        Column::whole("servers", "", "Servers over which they are spread", |l| Some(l.figure.servers)),
+        Column::number("clients_per_server", "", "Clients of one server", |l| Some(l.figure.clients_per_server())),
+        Column::number("server_memory_bytes", "B", "Private memory of one server, projected", |l| l.figure.memory_bytes),
+        Column::number("kernel_memory_bytes", "B", "Kernel memory of both ends of its connections, projected", |l| l.figure.kernel_bytes),
+        Column::number("server_cores", "", "CPU of one server in cores, projected", |l| l.figure.cores),
+        Column::number("memory_bytes_per_client", "B", "Slope of the server's memory over clients", |l| slope(&l.projection.memory)),
+        Column::number("kernel_bytes_per_client", "B", "Slope of kernel memory over clients", |l| slope(&l.projection.kernel)),
+        Column::number("cpu_us_per_client_and_s", "us/s", "Slope of the server's CPU over clients, per second", |l| slope(&l.projection.cpu).map(|cores| cores * 1e6)),
+        Column::number("measured_from_clients", "", "Fewest clients of a server in the steps that held", |l| Some(l.projection.measured[0])),
+        Column::number("measured_to_clients", "", "Most clients of a server in the steps that held", |l| Some(l.projection.measured[1])),
+    ]
 }
 
 impl Format for Steps {
@@ -76,14 +94,10 @@ impl Format for Steps {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = csv::Writer::from_writer(out);
-        rows.write_record(COLUMNS.iter().map(|column| column.name))?;
-        for curve in curve::of(run) {
-            for (index, step) in curve.steps.iter().enumerate() {
-                rows.write_record(COLUMNS.iter().map(|column| (column.value)(index, step)))?;
-            }
-        }
-        rows.flush()
+        let curves = curve::of(run);
+        let rows =
+            curves.iter().flat_map(|curve| curve.steps.iter().enumerate().map(|(i, step)| (i + 1, step)));
+        sheet::write(&step_columns(), rows, out)
     }
 }
 
@@ -105,46 +119,12 @@ impl Format for Projected {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = csv::Writer::from_writer(out);
-        rows.write_record([
-            "protocol",
-            "clients",
-            "servers",
-            "clients_per_server",
-            "server_memory_bytes",
-            "kernel_memory_bytes",
-            "server_cores",
-            "memory_bytes_per_client",
-            "kernel_bytes_per_client",
-            "cpu_us_per_client_and_s",
-            "measured_from_clients",
-            "measured_to_clients",
-        ])?;
-        for curve in curve::of(run) {
-            let Some(projection) = projection::of(&curve) else { continue };
-            for figure in &projection.figures {
-                let mut row = vec![curve.protocol.to_owned()];
-                row.extend(numbers(&projection, figure).into_iter().map(field));
-                rows.write_record(row)?;
-            }
-        }
-        rows.flush()
+        let curves = curve::of(run);
+        let projected: Vec<_> =
+            curves.iter().filter_map(|curve| Some((curve.protocol, projection::of(curve)?))).collect();
+        let rows = projected.iter().flat_map(|(protocol, projection)| {
+            projection.figures.iter().map(move |figure| Line { protocol, projection, figure })
+        });
+        sheet::write(&projected_columns(), rows, out)
     }
-}
-
-fn numbers(projection: &Projection, figure: &Figure) -> [Option<f64>; 11] {
-    let slope = |slope: &Option<Slope>| slope.map(|slope| slope.value);
-    [
-        Some(figure.clients),
-        Some(figure.servers),
-        Some(figure.clients_per_server()),
-        figure.memory_bytes,
-        figure.kernel_bytes,
-        figure.cores,
-        slope(&projection.memory),
-        slope(&projection.kernel),
-        slope(&projection.cpu).map(|cores| cores * 1e6),
-        Some(projection.measured[0]),
-        Some(projection.measured[1]),
-    ]
 }

@@ -7,7 +7,7 @@ use crate::claim::verdict::with_unit;
 use crate::gate::Side;
 use crate::gate::judge::{self, Judgement};
 use crate::measure::run::Run;
-use crate::report::gate::{TALLY_HEADS, figures, is_selftest, mark, tallies};
+use crate::report::gate::{FIGURE_HEADS, TALLY_HEADS, figures, is_selftest, mark, tallies};
 
 /// A gate, at most `width` characters wide as long as its figures are.
 pub fn gate(run: &Run, width: usize) -> String {
@@ -53,7 +53,7 @@ fn table(judgement: &Judgement) -> String {
     if judgement.noisy.is_empty() {
         return String::new();
     }
-    let heads = ["", "base", "new", "change", "limits", "p"].map(str::to_owned);
+    let heads = FIGURE_HEADS.map(str::to_owned);
     let rows: Vec<[String; 6]> = judgement.noisy.iter().map(figures).collect();
     aligned(&heads, &rows, |row| judgement.noisy[row].decides)
 }

@@ -1,0 +1,95 @@
+//! The comparison matrix as Markdown.
+
+use std::io::{self, Write};
+
+use super::{ending, escape, trust};
+use crate::claim::matrix::{COLUMNS, MatrixCell};
+use crate::claim::verdict::short;
+use crate::claim::{cost, further, matrix};
+use crate::measure::run::Run;
+use crate::report::join;
+
+/// Writes the matrix with all its conditions.
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn page(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let matrix = matrix::Matrix::of(run);
+    writeln!(
+        out,
+        "# Comparison matrix\n\nGuide → measured. ✓ reproduced, ✗ not reproduced, ≈ depends, · not measured.\n"
+    )?;
+    table(&matrix, out)?;
+    conditions(&matrix, out)?;
+    claims(run, out)?;
+    costs(run, out)?;
+    trust(run, out)?;
+    ending(run, out)
+}
+
+fn table(matrix: &matrix::Matrix, out: &mut dyn Write) -> io::Result<()> {
+    let titles: Vec<&str> = COLUMNS.iter().map(|column| column.title).collect();
+    writeln!(out, "| Feature | {} |\n|---|{}", titles.join(" | "), "---|".repeat(COLUMNS.len()))?;
+    for row in &matrix.rows {
+        let cells: Vec<String> = row.cells.iter().map(|cell| escape(&claim_and_measured(cell))).collect();
+        writeln!(out, "| **{}** | {} |", row.feature, cells.join(" | "))?;
+    }
+    Ok(())
+}
+
+fn claim_and_measured(cell: &MatrixCell) -> String {
+    let measured = if cell.measured.is_empty() { cell.verdict.word() } else { &cell.measured };
+    format!("{} {} → {measured}", cell.verdict.mark(), cell.claimed)
+}
+
+fn conditions(matrix: &matrix::Matrix, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\n## What each verdict rests on\n\n| Feature | Protocol | Verdict | Condition | Evidence |\n|---|---|---|---|---|"
+    )?;
+    for row in &matrix.rows {
+        for cell in &row.cells {
+            let verdict = format!("{} {}", cell.verdict.mark(), cell.verdict.word());
+            let fields = [cell.feature, cell.protocol, &verdict, &cell.condition, &cell.evidence].map(escape);
+            writeln!(out, "| {} |", fields.join(" | "))?;
+        }
+    }
+    for row in matrix.rows.iter().filter(|row| !row.note.is_empty()) {
+        writeln!(out, "\n{}: {}.", row.feature, row.note)?;
+    }
+    Ok(())
+}
+
+fn claims(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\n## Further claims that this run answers\n\n| Claim | Measured | Verdict | Condition |\n|---|---|---|---|"
+    )?;
+    for answer in further::answers(&run.cells) {
+        let claim = format!("{}: {}", answer.claim.subject, answer.claim.claim);
+        let verdict = format!("{} {}", answer.verdict.mark(), answer.verdict.word());
+        let fields = [claim.as_str(), &answer.measured, &verdict, &answer.condition].map(escape);
+        writeln!(out, "| {} |", fields.join(" | "))?;
+    }
+    Ok(())
+}
+
+fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let costs = cost::of(&run.cells);
+    if costs.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n## What {} such users cost\n", short(cost::USERS))?;
+    writeln!(
+        out,
+        "| Protocol | Server cores | Server memory (MB) | GB a month | How |\n|---|---|---|---|---|"
+    )?;
+    for cost in costs {
+        let number = |value: Option<f64>| value.map_or(String::new(), short);
+        let memory_mb = cost.memory_bytes.map(|bytes| bytes / 1e6);
+        let how = join(cost.arithmetic.iter().map(String::as_str), "; ");
+        let figures = [cost.cores, memory_mb, cost.gb_per_month].map(number).join(" | ");
+        writeln!(out, "| {} | {figures} | {} |", cost.protocol, escape(&how))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! What every CSV file has in common: columns that are described where they are written.
+//!
+//! A file is a list of [`Column`]s. The writer, `rtbench list columns`, the pages that explain columns and the test that notices a change
+//! all read that list. A field that was not measured is empty, a number always has a decimal point and a whole number never has
+//! one, so that readers which guess types guess those that are documented.
+
+use std::io::{self, Write};
+
+use super::{capacity, claims, csv, gate};
+use crate::measure::cell::Cell;
+use crate::measure::metric::Metric;
+
+/// A CSV file that rtbench writes.
+pub struct Sheet {
+    /// Its name, e.g. `cells.csv`.
+    pub file: &'static str,
+    /// Version of its columns: raised whenever one appears, goes, moves or changes its name or type.
+    pub version: u32,
+    /// What its rows are, in one line.
+    pub about: &'static str,
+    /// Its columns, in their order.
+    pub heads: fn() -> Vec<Head>,
+}
+
+/// Every CSV file. A new one is a line here; what its columns were at each version lies in `sheet/`.
+pub static ALL: &[Sheet] = &[
+    Sheet {
+        file: "cells.csv",
+        version: 1,
+        about: "A row for each cell",
+        heads: || heads(&csv::cell_columns()),
+    },
+    Sheet {
+        file: "intervals.csv",
+        version: 1,
+        about: "A row for each second of each cell",
+        heads: || heads(&csv::interval_columns()),
+    },
+    Sheet {
+        file: "matrix.csv",
+        version: 1,
+        about: "Of `rtbench matrix`: a row for each field of the comparison matrix",
+        heads: || heads(&csv::matrix_columns()),
+    },
+    Sheet {
+        file: "claims.csv",
+        version: 1,
+        about: "Of `rtbench matrix` and `rtbench claims`: a row for each claim of the guide",
+        heads: || heads(&claims::columns()),
+    },
+    Sheet {
+        file: "capacity.csv",
+        version: 1,
+        about: "Of `rtbench capacity`: a row for each step of the search",
+        heads: || heads(&capacity::step_columns()),
+    },
+    Sheet {
+        file: "projection.csv",
+        version: 1,
+        about: "Of `rtbench capacity`: a row for each protocol and number of clients of the guide",
+        heads: || heads(&capacity::projected_columns()),
+    },
+    Sheet {
+        file: "gate.csv",
+        version: 1,
+        about: "Of `rtbench gate`: a row for each cell and metric",
+        heads: || heads(&gate::metric_columns()),
+    },
+    Sheet {
+        file: "slices.csv",
+        version: 1,
+        about: "Of `rtbench gate`: a row for each slice of each replicate and side",
+        heads: || heads(&gate::slice_columns()),
+    },
+    Sheet {
+        file: "selftest.csv",
+        version: 1,
+        about: "Of `rtbench gate --selftest`: a row for each known change",
+        heads: || heads(&gate::tally_columns()),
+    },
+];
+
+/// A column as its readers know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Snake case, the unit as suffix.
+    pub name: &'static str,
+    /// What its fields are.
+    pub kind: Kind,
+    /// Unit, e.g. `ms`; empty for text and plain counts.
+    pub unit: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+}
+
+/// What the fields of a column are. Any may be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8 text.
+    Text,
+    /// A number without a fraction.
+    Whole,
+    /// A number, always with a decimal point and without an exponent.
+    Number,
+}
+
+impl Kind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Whole => "integer",
+            Kind::Number => "float",
+        }
+    }
+}
+
+/// A column of a file whose rows are made from `R`.
+pub struct Column<R> {
+    /// How its readers know it.
+    pub head: Head,
+    value: Value<R>,
+}
+
+enum Value<R> {
+    Text(fn(&R) -> String),
+    Figure(fn(&R) -> Option<f64>),
+    Metric(&'static Metric, fn(&R) -> &Cell),
+}
+
+impl<R> Column<R> {
+    /// A column of text.
+    pub fn text(name: &'static str, about: &'static str, value: fn(&R) -> String) -> Column<R> {
+        Column { head: Head { name, kind: Kind::Text, unit: "", about }, value: Value::Text(value) }
+    }
+
+    /// A column of whole numbers.
+    pub fn whole(
+        name: &'static str,
+        unit: &'static str,
+        about: &'static str,
+        value: fn(&R) -> Option<f64>,
+    ) -> Column<R> {
+        Column { head: Head { name, kind: Kind::Whole, unit, about }, value: Value::Figure(value) }
+    }
+
+    /// A column of numbers.
+    pub fn number(
+        name: &'static str,
+        unit: &'static str,
+        about: &'static str,
+        value: fn(&R) -> Option<f64>,
+    ) -> Column<R> {
+        Column { head: Head { name, kind: Kind::Number, unit, about }, value: Value::Figure(value) }
+    }
+
+    /// A metric of the cell that a row is about.
+    pub fn metric(metric: &'static Metric, cell: fn(&R) -> &Cell) -> Column<R> {
+        let kind = if metric.is_whole() { Kind::Whole } else { Kind::Number };
+        let head = Head { name: metric.name, kind, unit: metric.unit, about: metric.about };
+        Column { head, value: Value::Metric(metric, cell) }
+    }
+
+    fn field(&self, row: &R) -> String {
+        let figure = match &self.value {
+            Value::Text(text) => return told(text(row)),
+            Value::Figure(figure) => figure(row),
+            Value::Metric(metric, cell) => metric.value(cell(row)),
+        };
+        match (figure.filter(|value| value.is_finite()), self.head.kind) {
+            (None, _) => String::new(),
+            (Some(value), Kind::Whole) => format!("{value:.0}"),
+            (Some(value), _) => decimal(value),
+        }
+    }
+}
+
+/// Words that pandas and others take for an empty field.
+const ABSENT: &[&str] = &[
+    "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na",
+    "nan", "none", "null",
+];
+
+/// A text that no reader takes for an empty field: `(N/A)`, not `N/A`.
+fn told(text: String) -> String {
+    if ABSENT.contains(&text.to_lowercase().as_str()) { format!("({text})") } else { text }
+}
+
+/// A number that every reader takes for one with a fraction: `30.0`, not `30`.
+fn decimal(value: f64) -> String {
+    let text = value.to_string();
+    if text.contains('.') { text } else { text + ".0" }
+}
+
+/// Writes a file: a line of names, and a line for each row.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write<R>(
+    columns: &[Column<R>],
+    rows: impl IntoIterator<Item = R>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut file = ::csv::Writer::from_writer(out);
+    file.write_record(columns.iter().map(|column| column.head.name))?;
+    for row in rows {
+        file.write_record(columns.iter().map(|column| column.field(&row)))?;
+    }
+    file.flush()
+}
+
+fn heads<R>(columns: &[Column<R>]) -> Vec<Head> {
+    columns.iter().map(|column| column.head).collect()
+}
+
+/// All files and their columns as Markdown, as `results/README.md` has it.
+pub fn markdown() -> String {
+    let mut text = String::new();
+    for sheet in ALL {
+        text += &format!("\n### {}\n\n{}. Version {}.\n\n", sheet.file, sheet.about, sheet.version);
+        text += "| column | type | unit | what |\n|---|---|---|---|\n";
+        for head in (sheet.heads)() {
+            let unit = if head.unit.is_empty() { String::new() } else { format!(" {}", head.unit) };
+            text += &format!("| `{}` | {} |{unit} | {} |\n", head.name, head.kind.word(), head.about);
+        }
+    }
+    text
+}
