@@ -134,6 +134,9 @@ pub struct MatrixArgs {
     /// Ten minutes: the same cells with longer windows and five memory points
     #[arg(long)]
     pub full: bool,
+    /// Measure each cell so many times: all cells once, then all again, with the same seed; probes are asked once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
     #[arg(long, value_name = "KIND=SIZE", hide_short_help = true)]
     pub server_fault: Vec<crate::command::serve::Fault>,
@@ -153,6 +156,9 @@ pub struct RunArgs {
     /// Length of the measured window [e.g. 30s]
     #[arg(short = 'z', long, value_name = "TIME")]
     pub duration: Option<Seconds>,
+    /// Measure each cell so many times: all cells once, then all again, with the same seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
     /// What is loaded.
     #[command(flatten)]
     pub server: TargetArgs,

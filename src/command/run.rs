@@ -34,7 +34,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
     let mut file = RunFile::begin(RunKind::Scenario, campaign::command_line(), seed, text);
     file.thresholds = threshold_texts(&scenario);
-    let lanes = vec![cells.into_iter().map(Job::Load).collect()];
+    let lanes = vec![plan::repeated(cells, args.repeat).into_iter().map(Job::Load).collect()];
     let campaign = Campaign { file, name: &source.name, lanes, output: &args.output };
     let run = campaign.measure(|_, stop| {
         Ok(Fleet {

@@ -26,7 +26,7 @@ pub struct Run {
 /// What came of one threshold in one cell of a run.
 #[derive(Clone, Debug)]
 pub struct CellOutcome {
-    /// Name of the cell.
+    /// Name of the cell among all of the run, repetitions told apart.
     pub cell: String,
     /// What came of it.
     pub outcome: Outcome,
@@ -36,7 +36,7 @@ impl Run {
     /// Every threshold of the run in every cell of it.
     pub fn outcomes(&self) -> Vec<CellOutcome> {
         let of = |cell: &Cell, threshold: &ThresholdText| CellOutcome {
-            cell: cell.spec.name.clone(),
+            cell: cell.spec.label(),
             outcome: threshold.evaluate(cell),
         };
         self.file.thresholds.iter().flat_map(|t| self.cells.iter().map(move |cell| of(cell, t))).collect()
@@ -47,7 +47,7 @@ impl Run {
         self.file.floor.as_ref().map_or(Vec::new(), |floor| floor.generator_bound(cell))
     }
 
-    /// The cell of this name.
+    /// The cell of this name; of several repetitions the first.
     pub fn cell(&self, name: &str) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.spec.name == name)
     }

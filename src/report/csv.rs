@@ -1,8 +1,10 @@
 //! CSV files: a header, units in the names, an empty field for what was not measured. Columns come from the table of metrics.
+//!
+//! Files of cells name the run in each row, so that those of one run and of several side by side have the same layout.
 
 use std::io::{self, Write};
 
-use super::{Format, is_matrix, join};
+use super::{Format, Several, is_matrix, join};
 use crate::claim::matrix;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::metric::{self, Metric};
@@ -19,6 +21,14 @@ pub(super) struct Matrix;
 
 /// Metrics that stand first, because they say whether the rest may be looked at.
 const FIRST: [&str; 6] = ["clients", "connected", "delivered", "lost", "duplicates", "reordered"];
+
+/// What every row begins with: the run, the cell, which repetition of it (from 0), and the protocol.
+const IDENTITY: [&str; 4] = ["run", "cell", "repeat", "protocol"];
+
+fn identity(run: &Run, cell: &Cell) -> [String; 4] {
+    let spec = &cell.spec;
+    [run.name.clone(), spec.name.clone(), spec.repeat.to_string(), spec.protocol.clone()]
+}
 
 type Asked = fn(&Cell) -> String;
 
@@ -76,30 +86,42 @@ impl Format for Cells {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = csv::Writer::from_writer(out);
-        let head = ["cell", "protocol"].into_iter().chain(first_metrics().map(|m| m.name)).chain(["trust"]);
-        let rest = ASKED
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(other_metrics().map(|m| m.name))
-            .chain(["trust_reasons", "generator_bound"]);
-        rows.write_record(head.chain(rest))?;
-        for cell in &run.cells {
-            let mut row = vec![cell.spec.name.clone(), cell.spec.protocol.clone()];
-            row.extend(first_metrics().map(|metric| match metric.name {
-                // Asked for, not measured: a failed cell has it, too.
-                "clients" => cell.spec.clients.to_string(),
-                _ => field(metric.value(cell)),
-            }));
-            row.push(trust(cell).into());
-            row.extend(ASKED.iter().map(|(_, value)| value(cell)));
-            row.extend(other_metrics().map(|metric| field(metric.value(cell))));
-            row.push(reasons(cell));
-            row.push(run.generator_bound(cell).join(" "));
-            rows.write_record(row)?;
-        }
-        rows.flush()
+        cells(std::slice::from_ref(run), out)
     }
+
+    fn several(&self) -> Option<Several> {
+        Some(cells)
+    }
+}
+
+fn cells(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
+    let mut rows = csv::Writer::from_writer(out);
+    let head = IDENTITY.into_iter().chain(first_metrics().map(|m| m.name)).chain(["trust"]);
+    let rest = ASKED
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(other_metrics().map(|m| m.name))
+        .chain(["trust_reasons", "generator_bound"]);
+    rows.write_record(head.chain(rest))?;
+    for (run, cell) in each_cell(runs) {
+        let mut row = identity(run, cell).to_vec();
+        row.extend(first_metrics().map(|metric| match metric.name {
+            // Asked for, not measured: a failed cell has it, too.
+            "clients" => cell.spec.clients.to_string(),
+            _ => field(metric.value(cell)),
+        }));
+        row.push(trust(cell).into());
+        row.extend(ASKED.iter().map(|(_, value)| value(cell)));
+        row.extend(other_metrics().map(|metric| field(metric.value(cell))));
+        row.push(reasons(cell));
+        row.push(run.generator_bound(cell).join(" "));
+        rows.write_record(row)?;
+    }
+    rows.flush()
+}
+
+fn each_cell(runs: &[Run]) -> impl Iterator<Item = (&Run, &Cell)> {
+    runs.iter().flat_map(|run| run.cells.iter().map(move |cell| (run, cell)))
 }
 
 fn reasons(cell: &Cell) -> String {
@@ -124,30 +146,37 @@ impl Format for Intervals {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = csv::Writer::from_writer(out);
-        rows.write_record([
-            "cell",
-            "protocol",
-            "at_s",
-            "published",
-            "delivered",
-            "connected",
-            "failures",
-            "response_p50_ms",
-            "response_p99_ms",
-            "response_max_ms",
-            "server_cpu_ms",
-            "server_resident_bytes",
-            "generator_resident_bytes",
-        ])?;
-        let ms = |ns: Option<u64>| field(ns.map(|ns| ns as f64 / 1e6));
-        let count = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
-        for (cell, interval) in
-            run.cells.iter().flat_map(|cell| cell.intervals.iter().map(move |i| (cell, i)))
-        {
-            rows.write_record([
-                cell.spec.name.clone(),
-                cell.spec.protocol.clone(),
+        intervals(std::slice::from_ref(run), out)
+    }
+
+    fn several(&self) -> Option<Several> {
+        Some(intervals)
+    }
+}
+
+/// Columns of a second, behind its cell.
+const OF_A_SECOND: [&str; 11] = [
+    "at_s",
+    "published",
+    "delivered",
+    "connected",
+    "failures",
+    "response_p50_ms",
+    "response_p99_ms",
+    "response_max_ms",
+    "server_cpu_ms",
+    "server_resident_bytes",
+    "generator_resident_bytes",
+];
+
+fn intervals(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
+    let mut rows = csv::Writer::from_writer(out);
+    rows.write_record(IDENTITY.into_iter().chain(OF_A_SECOND))?;
+    let ms = |ns: Option<u64>| field(ns.map(|ns| ns as f64 / 1e6));
+    let count = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
+    for (run, cell) in each_cell(runs) {
+        for interval in &cell.intervals {
+            let second: [String; OF_A_SECOND.len()] = [
                 interval.at_s.to_string(),
                 interval.published.to_string(),
                 interval.delivered.to_string(),
@@ -159,10 +188,11 @@ impl Format for Intervals {
                 ms(interval.server_cpu_ns),
                 count(interval.server_resident_bytes),
                 count(interval.generator_resident_bytes),
-            ])?;
+            ];
+            rows.write_record(identity(run, cell).into_iter().chain(second))?;
         }
-        rows.flush()
     }
+    rows.flush()
 }
 
 impl Format for Matrix {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Format, command_line, emulated_links, is_matrix, join};
+use super::{Format, command_line, emulated_links, is_matrix, join, repeats_note};
 use crate::claim::matrix::{COLUMNS, MatrixCell};
 use crate::claim::verdict::short;
 use crate::claim::{cost, further, matrix};
@@ -38,8 +38,8 @@ impl Format for Matrix {
         conditions(&matrix, out)?;
         claims(run, out)?;
         costs(run, out)?;
-        if let Some(links) = emulated_links(run) {
-            writeln!(out, "\n{}", escape(&links))?;
+        for note in [emulated_links(run), repeats_note(run)].into_iter().flatten() {
+            writeln!(out, "\n{}", escape(&note))?;
         }
         let file = &run.file;
         writeln!(out, "\nMeasured by `{}` on {}, {}.", command_line(run), file.started, file.host.summary())

@@ -22,6 +22,7 @@ mod load;
 mod markup;
 mod matrix;
 mod origin;
+mod repeats;
 mod scale;
 mod server;
 mod summary;
@@ -86,6 +87,7 @@ fn sections(run: &Run, matrix: Option<&Matrix>, curves: &[curve::Curve<'_>]) -> 
     if curves.is_empty() {
         out += &trust::thresholds(run);
     }
+    out += &repeats::repeats(&families);
     out += &latency::latency(&families);
     out += &load::throughput(&families);
     out += &layers::layers(&families);

@@ -3,9 +3,10 @@
 use super::markup::{Content, paragraph, section, table};
 use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::{Cell, Status};
+use crate::measure::repeats::Repeats;
 use crate::measure::run::{CellOutcome, Run};
 use crate::report::terminal::trust_word;
-use crate::report::{emulated_links, join};
+use crate::report::{emulated_links, join, repeats_note};
 
 /// How far a run can be believed, in a sentence.
 pub(super) fn sentence(run: &Run) -> String {
@@ -40,8 +41,8 @@ pub(super) fn trust(run: &Run) -> String {
     for warning in &run.warnings {
         body += &paragraph("", &format!("! {warning}"));
     }
-    if let Some(links) = emulated_links(run) {
-        body += &paragraph("", &links);
+    for note in [emulated_links(run), repeats_note(run)].into_iter().flatten() {
+        body += &paragraph("", &note);
     }
     section("trust", "Trust", &body)
 }
@@ -59,7 +60,7 @@ fn doubts(run: &Run, cell: &Cell) -> Option<Vec<String>> {
     let reasons = [failed].into_iter().chain(cell.trust.reasons.iter().map(String::as_str));
     let why = join(reasons.chain([bound.as_str()]), "; ");
     (trust_word(cell) != "ok" || !why.is_empty())
-        .then(|| vec![cell.spec.name.clone(), trust_word(cell).to_owned(), why])
+        .then(|| vec![cell.spec.label(), trust_word(cell).to_owned(), why])
 }
 
 /// The thresholds in a sentence; nothing where there are none.
@@ -100,8 +101,11 @@ fn threshold(CellOutcome { cell, outcome }: &CellOutcome) -> Vec<String> {
 
 /// A number of cells in words.
 pub(super) fn cells_in_words(run: &Run) -> String {
-    match run.cells.len() {
+    let cells = Repeats::of(&run.cells);
+    let most = cells.iter().map(|repeats| repeats.cells().len()).max().unwrap_or(0);
+    let cells = match cells.len() {
         1 => "1 cell".to_owned(),
         n => format!("{} cells", short(n as f64)),
-    }
+    };
+    if most > 1 { format!("{cells}, measured up to {most} times") } else { cells }
 }
