@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::capacity::search::Vary;
 use crate::exit;
 use crate::scenario::file::Headers;
+use crate::scenario::sweep::{self, Sweep};
 use crate::scenario::unit::{Bytes, Count, PerSecond, Percent, Seconds};
 use crate::transport::link::LinkSpec;
 
@@ -159,6 +160,10 @@ pub struct RunArgs {
     /// Measure each cell so many times: all cells once, then all again, with the same seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
+    /// Measure several values of anything in the scenario; may be repeated, and then every combination [e.g.
+    /// poll=1s,5s,30s, payload=100B,4KB, 'link=lan;rtt=40ms,loss=1%', short_poll.keep_alive=true,false]
+    #[arg(long, value_name = "KEY=VALUES", long_help = sweep::HELP)]
+    pub sweep: Vec<Sweep>,
     /// What is loaded.
     #[command(flatten)]
     pub server: TargetArgs,

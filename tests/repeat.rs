@@ -96,3 +96,81 @@ fn nothing_is_measured_no_times() {
         assert!(text(&output).contains("--repeat"), "{}", text(&output));
     }
 }
+
+#[test]
+fn a_sweep_is_one_run_whose_cells_say_what_was_chosen() {
+    let args = [
+        "--sweep",
+        "poll=100ms,200ms",
+        "--sweep",
+        "headers=minimal,browser",
+        "--sweep",
+        "protocol=short-poll,sse",
+    ];
+    let ran = tiny(TINY, &args);
+    assert_exit(&ran.output, 0);
+    let names: Vec<String> = ran.names().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "short-poll/poll=100ms/headers=minimal",
+            "short-poll/poll=100ms/headers=browser",
+            "short-poll/poll=200ms/headers=minimal",
+            "short-poll/poll=200ms/headers=browser",
+            "sse/headers=minimal",
+            "sse/headers=browser",
+        ]
+    );
+    let cells = ran.cells();
+    assert_eq!(cells[2]["spec"]["poll_interval_s"], 0.2);
+    assert_eq!(cells[3]["spec"]["headers"], "browser");
+    // What each cell really sent is its own headers.
+    let sent = |cell: &Value| cell["subscriber_wire"]["exchange_out_bytes"].as_u64().unwrap() as f64;
+    let polls = |cell: &Value| cell["subscriber_wire"]["exchanges"].as_u64().unwrap() as f64;
+    let per_poll = |cell: &Value| sent(cell) / polls(cell);
+    assert!(
+        per_poll(&cells[1]) > per_poll(&cells[0]) + 500.0,
+        "{} {}",
+        per_poll(&cells[1]),
+        per_poll(&cells[0])
+    );
+    let file = std::fs::read_to_string(ran.dir().join("run.json")).unwrap();
+    let file: Value = serde_json::from_str(&file).unwrap();
+    assert_eq!(file["swept"][0]["key"], "short_poll.interval");
+    assert_eq!(file["swept"][0]["values"], serde_json::json!(["100ms", "200ms"]));
+    assert!(ran.dir().join("short-poll-poll-100ms-headers-minimal.hgrm").exists());
+}
+
+#[test]
+fn encryption_can_be_swept_over() {
+    let ran = tiny(TINY, &["-p", "websocket", "--sweep", "tls=plain,tls"]);
+    assert_exit(&ran.output, 0);
+    let encrypted = |cell: &Value| {
+        let wire = &cell["subscriber_wire"];
+        wire["socket_in_bytes"].as_u64().unwrap() > wire["in_bytes"].as_u64().unwrap()
+    };
+    assert_eq!(ran.cells().iter().map(encrypted).collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
+fn a_sweep_that_cannot_be_is_told_before_anything_is_measured() {
+    for (args, messages) in [
+        (vec!["--sweep", "pol=1s"], vec!["there is no key 'pol'", "poll"]),
+        (vec!["--sweep", "poll=1s,soon"], vec!["short_poll.interval=soon", "a time such as 250ms"]),
+        (vec!["--sweep", "short_poll.intervall=1s"], vec!["unknown field `intervall`", "`interval`"]),
+        (vec!["--sweep", "payload=10B"], vec!["cannot hold the envelope"]),
+        (vec!["--sweep", "poll=1s,2s", "-p", "sse"], vec!["only short-poll heeds it"]),
+        (vec!["--sweep", "clients=10,20", "-c", "30"], vec!["load.clients is set twice"]),
+        (
+            vec!["--sweep", "tls=plain,tls", "--target", "https://127.0.0.1:1"],
+            vec!["connect.tls is set twice"],
+        ),
+        (vec!["--sweep", "tls=plain,tls", "--target", "http://127.0.0.1:1"], vec!["is not https://"]),
+    ] {
+        let ran = tiny(TINY, &args);
+        assert_exit(&ran.output, 2);
+        let said = text(&ran.output);
+        assert!(messages.iter().all(|message| said.contains(message)), "{args:?}: {said}");
+        assert!(run_dir(ran.out.path()).is_none(), "{args:?} left a directory");
+    }
+}

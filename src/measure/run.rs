@@ -74,6 +74,9 @@ pub struct RunFile {
     pub host: HostFacts,
     /// The scenario.
     pub scenario: ScenarioText,
+    /// What was measured with several values instead of the scenario's own.
+    #[serde(default)]
+    pub swept: Vec<Swept>,
     /// What must hold in each cell.
     pub thresholds: Vec<ThresholdText>,
     /// The size of each protocol's modules in the program that measured it.
@@ -126,6 +129,15 @@ pub struct ScenarioText {
     pub name: String,
     /// Its file; empty where there was none.
     pub text: String,
+}
+
+/// A value of a scenario that was swept over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Swept {
+    /// Its path in the scenario's file, e.g. `short_poll.interval`.
+    pub key: String,
+    /// What it was, one after the other, as typed.
+    pub values: Vec<String>,
 }
 
 /// A threshold, as written.
@@ -181,6 +193,7 @@ impl RunFile {
             finished: None,
             host: HostFacts::read(),
             scenario,
+            swept: Vec::new(),
             thresholds: Vec::new(),
             source: source::counts(),
             floor: None,

@@ -96,6 +96,7 @@ pub(super) fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
             ..HostFacts::default()
         },
         scenario: ScenarioText { name: "matrix".into(), text: "[load]\nclients = 1000\n".into() },
+        swept: Vec::new(),
         thresholds: Vec::new(),
         floor: None,
         search: None,
