@@ -59,7 +59,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// List protocols, scenarios, claims, metrics, formats and schemas.
     List(ListArgs),
-    /// Render a run again from its files.
+    /// Render a run again from its files, or several side by side.
     Report(ReportArgs),
     /// A verdict for every claim of the guide, from the runs at hand.
     Claims(ClaimsArgs),
@@ -363,12 +363,14 @@ pub struct ClaimsArgs {
 /// `rtbench report`.
 #[derive(Args)]
 pub struct ReportArgs {
-    /// A run's directory, or `latest`
-    pub run: String,
-    /// Formats to render; without it the summary, or with --out all files [see `rtbench list formats`]
+    /// Directories of runs, or `latest`; several are shown side by side
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Formats to render; without it the summary, or with --out all files; of several runs cells.csv, intervals.csv and
+    /// html [see `rtbench list formats`]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub format: Vec<String>,
-    /// Directory to write to, or `-` for standard output; without it, the run's own
+    /// Directory to write to, or `-` for standard output; without it, the run's own, if it is one
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Where `latest` looks

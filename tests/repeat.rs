@@ -174,3 +174,51 @@ fn a_sweep_that_cannot_be_is_told_before_anything_is_measured() {
         assert!(run_dir(ran.out.path()).is_none(), "{args:?} left a directory");
     }
 }
+
+#[test]
+fn runs_are_shown_side_by_side() {
+    let [first, second] =
+        [TINY, &TINY.replace("\"sse\"", "\"long-poll\"")].map(|scenario| tiny(scenario, &[]));
+    assert_exit(&first.output, 0);
+    assert_exit(&second.output, 0);
+    let dirs = [first.dir(), second.dir()].map(|dir| dir.to_string_lossy().into_owned());
+    let out = tempfile::tempdir().unwrap();
+    let place = out.path().join("both").to_string_lossy().into_owned();
+    let report = |args: &[&str]| run(&[&["report", &dirs[0], &dirs[1]], args].concat());
+
+    let shown = report(&[]);
+    assert_exit(&shown, 0);
+    for word in ["websocket", "sse", "long-poll", "latency mean, ms", "Not the same in all runs: scenario"] {
+        assert!(text(&shown).contains(word), "{word}: {}", text(&shown));
+    }
+
+    let table = report(&["--format", "cells.csv", "--out", "-"]);
+    assert_exit(&table, 0);
+    let printed = String::from_utf8(table.stdout).unwrap();
+    let rows: Vec<&str> = printed.lines().skip(1).map(|row| row.split(',').nth(1).unwrap()).collect();
+    assert_eq!(rows, ["websocket", "sse", "websocket", "long-poll"]);
+    let runs: std::collections::BTreeSet<&str> =
+        printed.lines().skip(1).map(|row| row.split(',').next().unwrap()).collect();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+
+    assert_exit(&report(&["--out", &place]), 0);
+    for name in ["cells.csv", "intervals.csv", "report.html"] {
+        assert!(out.path().join("both").join(name).exists(), "{name}");
+    }
+    for (args, message) in [
+        (
+            vec!["--format", "json", "--out", "-"],
+            "shows one run; several are shown by cells.csv, intervals.csv, html",
+        ),
+        (vec!["--format", "html"], "say --out DIR"),
+        (vec!["--out", &dirs[0]], "is the directory of a run"),
+    ] {
+        let output = report(&args);
+        assert_exit(&output, 2);
+        assert!(text(&output).contains(message), "{args:?}: {}", text(&output));
+    }
+    let twice = run(&["report", &dirs[0], &dirs[0]]);
+    assert_exit(&twice, 2);
+    assert!(text(&twice).contains("stands there twice"), "{}", text(&twice));
+    assert_exit(&run(&["report"]), 2);
+}

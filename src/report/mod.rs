@@ -21,6 +21,7 @@ mod markdown;
 mod picture;
 #[cfg(test)]
 mod schema_tests;
+mod side;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
@@ -131,6 +132,14 @@ pub fn print(run: &Run) -> io::Result<()> {
         RunKind::Capacity => terminal::capacity(run, width),
     };
     print_text(&text)
+}
+
+/// Shows several runs side by side on standard output, as wide as the terminal is.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_side_by_side(runs: &[Run]) -> io::Result<()> {
+    print_text(&terminal::side_by_side(runs, terminal::width()))
 }
 
 /// Shows a text with colours on standard output.

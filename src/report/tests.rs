@@ -230,6 +230,48 @@ fn the_summary_on_a_terminal() {
     insta::assert_snapshot!("repeats_at_80", plain(&terminal::summary(&repeated_run(), 80)));
 }
 
+/// A repeated run and one that was measured later, of another seed and with one cell more and one less.
+pub(super) fn two_runs() -> [Run; 2] {
+    let samples: Vec<f64> = (1..=1_000).map(|i| f64::from(i) / 500.0).collect();
+    let cell =
+        |name: &str| sample::cell(name).latency_ms(&samples, 1_000).stream(2.0, 6.0).cpu_us(25).build();
+    let cells = vec![cell("workload/sse"), cell("workload/a-protocol-with-a-long-name")];
+    let mut later = run(RunKind::Scenario, &["rtbench", "run", "chat"], cells);
+    later.name = "20261125T081500Z-chat".into();
+    later.file.seed = 8;
+    [repeated_run(), later]
+}
+
+#[test]
+fn several_runs_on_a_terminal() {
+    insta::assert_snapshot!("side_by_side_at_80", plain(&terminal::side_by_side(&two_runs(), 80)));
+    let many: Vec<Run> = (0..9).map(|_| repeated_run()).collect();
+    let bands = [80, 160, 400].map(|width| {
+        let shown = plain(&terminal::side_by_side(&many, width));
+        assert!(shown.lines().all(|line| line.chars().count() <= width), "{shown}");
+        shown.matches("latency p99, ms").count()
+    });
+    assert!(
+        bands[0] > bands[1] && bands[1] > bands[2] && bands[2] == 2,
+        "one block for each cell: {bands:?}"
+    );
+}
+
+#[test]
+fn files_of_several_runs_have_the_layout_of_one() {
+    let runs = two_runs();
+    for name in ["cells.csv", "intervals.csv"] {
+        let mut out = Vec::new();
+        find(name).unwrap().several().unwrap()(&runs, &mut out).unwrap();
+        let all = String::from_utf8(out).unwrap();
+        let [first, second] = runs.each_ref().map(|run| of(name, run));
+        let (head, rows) = second.split_once('\n').unwrap();
+        assert_eq!(first.lines().next(), Some(head));
+        assert_eq!(all, first.clone() + rows, "{name}");
+    }
+    assert!(find("hgrm").unwrap().several().is_none());
+}
+
 #[test]
 fn the_files() {
     insta::assert_snapshot!("matrix_md", &of("markdown", &matrix_run()));

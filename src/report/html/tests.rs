@@ -7,7 +7,8 @@ use crate::measure::cell::{FailureCount, Interval};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::{sample, store};
 use crate::report::capacity_tests::search;
-use crate::report::tests::{matrix_run, of, repeated_run, run, troubled_run};
+use crate::report::find;
+use crate::report::tests::{matrix_run, of, repeated_run, run, troubled_run, two_runs};
 
 /// A run of two protocols with everything that a chart can show.
 fn small_run() -> Run {
@@ -171,6 +172,25 @@ fn repetitions_are_one_line_of_a_chart_and_all_in_the_tables() {
     let curve = page.split("<b>Latency by percentile</b>").nth(1).unwrap().split("</figure>").next().unwrap();
     assert_eq!(curve.matches("<li>").count(), 2, "two lines for six cells: {curve}");
     assert!(!self::page(&small_run()).contains("Repeats"));
+}
+
+#[test]
+fn several_runs_stand_side_by_side() {
+    let mut out = Vec::new();
+    find("html").unwrap().several().unwrap()(&two_runs(), &mut out).unwrap();
+    let page = String::from_utf8(out).unwrap();
+    for text in [
+        "rtbench: 2 runs side by side",
+        "Not the same in all runs: seed, cells.",
+        "<h3>workload/websocket</h3>",
+        "<th scope=\"row\">latency p99, ms</th><td>1.19 (0.99–4.95)</td><td>1.98</td>",
+        "<th scope=\"row\">latency p99, ms</th><td>-</td><td>1.98</td>",
+        "20261125T081500Z-chat",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("<script") && !page.contains("NaN"));
+    assert_eq!(page.matches("<figure").count(), 3);
 }
 
 #[test]

@@ -4,17 +4,20 @@
 use owo_colors::{OwoColorize, Style};
 
 use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
 use crate::report::{command_line, emulated_links, repeats_note};
 
 mod capacity;
 mod claims;
 mod matrix;
+mod side;
 mod summary;
 
 pub use capacity::capacity;
 pub use claims::claims;
 pub use matrix::matrix;
+pub use side::side_by_side;
 pub use summary::summary;
 
 /// Columns to write for: those of the terminal, or 80 where there is none; never fewer than 60, which the blocks need.
@@ -113,6 +116,18 @@ pub(super) fn trust_word(cell: &Cell) -> &'static str {
         (_, TrustLevel::Degraded) => "degraded",
         (Status::Finished, TrustLevel::Ok) => "ok",
     }
+}
+
+/// The same of repetitions: each word with how many deserve it.
+pub(super) fn trust_counts(repeats: &Repeats<'_>) -> Vec<(&'static str, usize)> {
+    let mut counted: Vec<(&str, usize)> = Vec::new();
+    for word in repeats.cells().iter().map(|cell| trust_word(cell)) {
+        match counted.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((word, 1)),
+        }
+    }
+    counted
 }
 
 fn trust_style(word: &str) -> Style {

@@ -3,8 +3,8 @@
 use owo_colors::OwoColorize;
 
 use super::{
-    bad, bytes_unit, conditions, doubts, good, heading, origin, pad, strong, trust_style, trust_word, unsure,
-    wrap,
+    bad, bytes_unit, conditions, doubts, good, heading, origin, pad, strong, trust_counts, trust_style,
+    unsure, wrap,
 };
 use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::{Cell, Counts};
@@ -24,6 +24,8 @@ pub fn summary(run: &Run, width: usize) -> String {
     out += &doubts(run, width);
     out + &origin(run, width)
 }
+
+type Count = fn(&Counts) -> u64;
 
 /// A cell with its repetitions, as its block sees it.
 struct Block<'a> {
@@ -97,22 +99,13 @@ fn block(block: &Block<'_>, generator_bound: &[&str], width: usize) -> String {
 
 /// How far a cell can be believed: a word, or of several repetitions how many deserve which.
 fn trust(repeats: &Repeats<'_>) -> String {
-    let words: Vec<&str> = repeats.cells().iter().map(|cell| trust_word(cell)).collect();
-    if let [word] = words[..] {
-        return word.style(trust_style(word)).to_string();
-    }
-    let mut counted: Vec<(&str, usize)> = Vec::new();
-    for word in &words {
-        match counted.iter_mut().find(|(known, _)| known == word) {
-            Some((_, count)) => *count += 1,
-            None => counted.push((word, 1)),
-        }
-    }
+    let all = repeats.cells().len();
     let text = |(word, count): &(&str, usize)| {
-        let text = if *count == words.len() { (*word).to_owned() } else { format!("{count} {word}") };
+        let text = if *count == all { (*word).to_owned() } else { format!("{count} {word}") };
         text.style(trust_style(word)).to_string()
     };
-    format!("{} repeats: {}", words.len(), counted.iter().map(text).collect::<Vec<_>>().join(", "))
+    let words = trust_counts(repeats).iter().map(text).collect::<Vec<_>>().join(", ");
+    if all == 1 { words } else { format!("{all} repeats: {words}") }
 }
 
 fn delivery(block: &Block<'_>) -> String {
@@ -121,7 +114,7 @@ fn delivery(block: &Block<'_>) -> String {
         format!("{} of {} delivered", short(delivered as f64), short(expected as f64)),
         block.value("delivered_per_s", |per_s| format!("{per_s}/s")),
     ];
-    let troubles: [(&str, fn(&Counts) -> u64); 6] = [
+    let troubles: [(&str, Count); 6] = [
         ("lost", |counts| counts.lost),
         ("duplicates", |counts| counts.duplicates),
         ("reordered", |counts| counts.reordered),
