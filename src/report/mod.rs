@@ -25,6 +25,7 @@ mod side;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 
 pub use claims::csv as claims_csv;
 pub use json::{SCHEMAS, Schema, cell_schema, run_schema, scenario_schema};

@@ -1,11 +1,12 @@
 //! Whether to believe the run: trust with its reasons, and what had to hold.
 
 use super::markup::{Content, paragraph, section, table};
-use crate::claim::verdict::{short, with_unit};
+use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::repeats::Repeats;
-use crate::measure::run::{CellOutcome, Run};
+use crate::measure::run::Run;
 use crate::report::terminal::trust_word;
+use crate::report::thresholds::{self, Line};
 use crate::report::{emulated_links, join, repeats_note};
 
 /// How far a run can be believed, in a sentence.
@@ -76,7 +77,7 @@ pub(super) fn thresholds_sentence(run: &Run) -> Option<String> {
 
 /// What had to hold, and whether it does; nothing where nothing had to.
 pub(super) fn thresholds(run: &Run) -> String {
-    let rows: Vec<Vec<String>> = run.outcomes().iter().map(threshold).collect();
+    let rows: Vec<Vec<String>> = thresholds::lines(run).into_iter().map(threshold).collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -84,19 +85,13 @@ pub(super) fn thresholds(run: &Run) -> String {
     section("thresholds", "Thresholds", &table(Content::Words, &heads, &rows))
 }
 
-fn threshold(CellOutcome { cell, outcome }: &CellOutcome) -> Vec<String> {
-    let holds = match outcome.passed {
+fn threshold(line: Line) -> Vec<String> {
+    let holds = match line.passed {
         Some(true) => "✓ yes",
         Some(false) => "✗ no",
         None => "· cannot be told",
     };
-    vec![
-        format!("{} {}", outcome.subject, outcome.expression),
-        cell.clone(),
-        outcome.measured.map_or(String::new(), |value| with_unit(value, outcome.unit)),
-        holds.to_owned(),
-        outcome.why.clone().unwrap_or_default(),
-    ]
+    vec![line.threshold, line.cell, line.measured, holds.to_owned(), line.why]
 }
 
 /// A number of cells in words.

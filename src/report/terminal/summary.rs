@@ -6,11 +6,11 @@ use super::{
     bad, bytes_unit, conditions, doubts, good, heading, origin, pad, strong, trust_counts, trust_style,
     unsure, wrap,
 };
-use crate::claim::verdict::{short, with_unit};
+use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Counts};
-use crate::measure::repeats::{MedianRange, Repeats};
+use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
-use crate::measure::threshold::Outcome;
+use crate::report::thresholds::{self, Line};
 use crate::report::{join, median_with_range};
 
 /// The cells of a run, its thresholds and its doubts, at most `width` characters wide.
@@ -19,7 +19,7 @@ pub fn summary(run: &Run, width: usize) -> String {
     let mut out: String =
         cells.iter().map(|cell| block(&Block::new(cell), &generator_bound(run, cell), width)).collect();
     out += &failures(run, width);
-    out += &thresholds(run, &cells, width);
+    out += &thresholds(run, width);
     out += &conditions(run, width);
     out += &doubts(run, width);
     out + &origin(run, width)
@@ -211,53 +211,16 @@ fn failures(run: &Run, width: usize) -> String {
     if lines.is_empty() { lines } else { heading("Failures") + &lines.style(unsure()).to_string() }
 }
 
-/// A line for each threshold and cell. Where it holds in every repetition one line says so; each that breaks it has its own.
-fn thresholds(run: &Run, cells: &[Repeats<'_>], width: usize) -> String {
-    let mut out = String::new();
-    for threshold in &run.file.thresholds {
-        for repeats in cells {
-            let outcome = |cell: &&Cell| (cell.spec.label(), threshold.evaluate(cell));
-            let outcomes: Vec<(String, Outcome)> = repeats.cells().iter().map(outcome).collect();
-            match outcomes.iter().all(|(_, outcome)| outcome.passed == Some(true)) {
-                true => out += &held(repeats.name(), &outcomes, width),
-                false => out.extend(outcomes.iter().map(|(cell, outcome)| line(cell, outcome, width))),
-            }
+fn thresholds(run: &Run, width: usize) -> String {
+    let line = |line: &Line| {
+        let measured = if line.measured.is_empty() { "not measured" } else { &line.measured };
+        let why = if line.why.is_empty() { String::new() } else { format!("({})", line.why) };
+        let text = format!("{} in {}: {}", line.threshold, line.cell, join([measured, &why], " "));
+        match line.passed {
+            Some(true) => wrap("  ✓ ", &text, width).style(good()).to_string(),
+            Some(false) | None => wrap("  ✗ ", &text, width).style(bad()).to_string(),
         }
-    }
-    if out.is_empty() { out } else { heading("Thresholds") + &out }
-}
-
-/// A threshold that holds in every repetition of a cell.
-fn held(cell: &str, outcomes: &[(String, Outcome)], width: usize) -> String {
-    let [(_, first), ..] = outcomes else { return String::new() };
-    let Some(range) = MedianRange::of(outcomes.iter().filter_map(|(_, outcome)| outcome.measured)) else {
-        return line(cell, first, width);
     };
-    if outcomes.len() == 1 || range.low == range.high {
-        return line(cell, first, width);
-    }
-    let [low, high] = [range.low, range.high].map(|value| with_unit(value, first.unit));
-    let text = format!(
-        "{} {} in {cell}: {} to {} in all {} repeats",
-        first.subject,
-        first.expression,
-        low.trim(),
-        high.trim(),
-        outcomes.len()
-    );
-    wrap("  ✓ ", &text, width).style(good()).to_string()
-}
-
-fn line(cell: &str, outcome: &Outcome, width: usize) -> String {
-    let measured = outcome.measured.map(|value| with_unit(value, outcome.unit));
-    let why = outcome.why.as_ref().map(|why| format!("({why})"));
-    let said = join(
-        [measured.as_deref().map(str::trim).unwrap_or("not measured"), why.as_deref().unwrap_or("")],
-        " ",
-    );
-    let text = format!("{} {} in {cell}: {said}", outcome.subject, outcome.expression);
-    match outcome.passed {
-        Some(true) => wrap("  ✓ ", &text, width).style(good()).to_string(),
-        Some(false) | None => wrap("  ✗ ", &text, width).style(bad()).to_string(),
-    }
+    let lines: String = thresholds::lines(run).iter().map(line).collect();
+    if lines.is_empty() { lines } else { heading("Thresholds") + &lines }
 }
