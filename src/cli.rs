@@ -11,6 +11,7 @@ use crate::command::gate::Inconclusive;
 use crate::exit;
 use crate::gate::{PRIMARY, Tiers};
 use crate::scenario::file::Headers;
+use crate::scenario::sweep::{self, Sweep};
 use crate::scenario::unit::{Bytes, Count, PerSecond, Percent, Seconds};
 use crate::transport::link::LinkSpec;
 
@@ -62,7 +63,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// List protocols, scenarios, claims, metrics, formats and schemas.
     List(ListArgs),
-    /// Render a run again from its files.
+    /// Render a run again from its files, or several side by side.
     Report(ReportArgs),
     /// A verdict for every claim of the guide, from the runs at hand.
     Claims(ClaimsArgs),
@@ -145,6 +146,9 @@ pub struct MatrixArgs {
     /// Ten minutes: the same cells with longer windows and five memory points
     #[arg(long)]
     pub full: bool,
+    /// Measure each cell so many times: all cells once, then all again, with the same seed; probes are asked once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
     #[arg(long, value_name = "KIND=SIZE", hide_short_help = true)]
     pub server_fault: Vec<crate::command::serve::Fault>,
@@ -164,6 +168,13 @@ pub struct RunArgs {
     /// Length of the measured window [e.g. 30s]
     #[arg(short = 'z', long, value_name = "TIME")]
     pub duration: Option<Seconds>,
+    /// Measure each cell so many times: all cells once, then all again, with the same seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Measure several values of anything in the scenario; may be repeated, and then every combination [e.g.
+    /// poll=1s,5s,30s, payload=100B,4KB, 'link=lan;rtt=40ms,loss=1%', short_poll.keep_alive=true,false]
+    #[arg(long, value_name = "KEY=VALUES", long_help = sweep::HELP)]
+    pub sweep: Vec<Sweep>,
     /// What is loaded.
     #[command(flatten)]
     pub server: TargetArgs,
@@ -455,12 +466,14 @@ pub struct ClaimsArgs {
 /// `rtbench report`.
 #[derive(Args)]
 pub struct ReportArgs {
-    /// A run's directory, or `latest`
-    pub run: String,
-    /// Formats to render; without it the summary, or with --out all files [see `rtbench list formats`]
+    /// Directories of runs, or `latest`; several are shown side by side
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Formats to render; without it the summary, or with --out all files; of several runs cells.csv, intervals.csv and
+    /// html [see `rtbench list formats`]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub format: Vec<String>,
-    /// Directory to write to, or `-` for standard output; without it, the run's own
+    /// Directory to write to, or `-` for standard output; without it, the run's own, if it is one
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Where `latest` looks

@@ -228,7 +228,7 @@ fn results_are_printed_in_the_format_asked_for() {
     // Twenty events are too few for the 95th percentile of its threshold, and that is neither held nor failed.
     assert_exit(&output, 3);
     let printed = text(&output);
-    assert!(printed.starts_with("cell,") && printed.lines().count() == 2, "{printed}");
+    assert!(printed.starts_with("run,cell,") && printed.lines().count() == 2, "{printed}");
     let output = run(&["report", "latest", "--results", &out, "--format", "cells.csv", "--out", "-"]);
     assert_eq!(text(&output), printed);
     for (args, message) in [

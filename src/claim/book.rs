@@ -5,6 +5,7 @@ use super::further::Answer;
 use super::matrix::Matrix;
 use super::{all, binding};
 use crate::measure::cell::Cell;
+use crate::measure::repeats::Repeats;
 use crate::measure::run::{Run, RunKind};
 
 /// A claim, what the runs say about it, and where that comes from.
@@ -38,25 +39,31 @@ pub fn entries(runs: &[Run]) -> Vec<Entry> {
     all().iter().map(entry).collect()
 }
 
-/// Cells of all runs under the names by which claims know them, each with its run.
+/// Cells of all runs under the names by which claims know them, each with its run. All repetitions of a cell come from one
+/// run.
 fn gather(runs: &[Run]) -> Vec<(&str, Cell)> {
-    let mut gathered: Vec<(&str, Cell)> = Vec::new();
+    let mut gathered: Vec<(&str, Vec<Cell>)> = Vec::new();
+    let any_usable = |cells: &[Cell]| cells.iter().any(|cell| usable(cell).is_ok());
     for run in runs {
-        for cell in &run.cells {
-            let mut cell = cell.clone();
-            if run.file.kind == RunKind::Scenario {
-                cell.spec.name = format!("{}/{}", run.file.scenario.name, cell.spec.name);
-            }
-            match gathered.iter_mut().find(|(_, known)| known.spec.name == cell.spec.name) {
-                Some(known) if usable(&cell).is_ok() || usable(&known.1).is_err() => {
-                    *known = (&run.name, cell)
-                }
+        for repeats in Repeats::of(&run.cells) {
+            let cells: Vec<Cell> = repeats.cells().iter().map(|cell| named(run, cell)).collect();
+            match gathered.iter_mut().find(|(_, known)| known[0].spec.name == cells[0].spec.name) {
+                Some(known) if any_usable(&cells) || !any_usable(&known.1) => *known = (&run.name, cells),
                 Some(_) => {}
-                None => gathered.push((&run.name, cell)),
+                None => gathered.push((&run.name, cells)),
             }
         }
     }
-    gathered
+    gathered.into_iter().flat_map(|(run, cells)| cells.into_iter().map(move |cell| (run, cell))).collect()
+}
+
+/// The cell under the name by which claims know it.
+fn named(run: &Run, cell: &Cell) -> Cell {
+    let mut cell = cell.clone();
+    if run.file.kind == RunKind::Scenario {
+        cell.spec.name = format!("{}/{}", run.file.scenario.name, cell.spec.name);
+    }
+    cell
 }
 
 /// Whether a text of evidence names a cell, itself or by `family/*`.
@@ -107,6 +114,23 @@ mod tests {
         let frame = entry(&entries, "ws-frame");
         assert_eq!((frame.answer.value, frame.run.as_str()), (Some(2.0), "second"));
         assert_eq!(frame.answer.verdict.word(), "reproduced");
+    }
+
+    #[test]
+    fn repetitions_come_from_one_run() {
+        let framing = |bytes: f64, repeat: u32| {
+            sample::cell("workload/websocket")
+                .stream(bytes, 6.0)
+                .with(|cell| cell.spec.repeat = repeat)
+                .build()
+        };
+        let runs = [
+            run("thrice", RunKind::Matrix, "matrix", (0..3).map(|repeat| framing(9.0, repeat)).collect()),
+            run("once", RunKind::Matrix, "matrix", vec![framing(2.0, 0)]),
+        ];
+        let entries = entries(&runs);
+        let frame = entry(&entries, "ws-frame");
+        assert_eq!((frame.answer.value, frame.run.as_str()), (Some(2.0), "once"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn of(cells: &[Cell]) -> Vec<UserCost> {
 
 fn one(evidence: &Evidence<'_>, protocol: &'static str) -> Option<UserCost> {
     let workload = format!("workload/{protocol}");
-    let cell = evidence.cell(&workload).ok()?;
+    let cell = evidence.cell_by(&workload, "delivered_per_s").ok()?;
     let metric = |name: &str| evidence.metric(&workload, name).ok();
     let messages_per_s = metric("delivered_per_s")? / f64::from(cell.spec.clients.max(1));
     let mut cost =

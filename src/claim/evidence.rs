@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::verdict::Verdict;
 use crate::measure::cell::{Cell, Probe, Status, TrustLevel};
 use crate::measure::metric;
+use crate::measure::repeats::{Repeats, middle};
 use crate::measure::source::SourceCount;
 use crate::stats::slope::{Slope, theil_sen};
 
@@ -33,34 +34,45 @@ pub(super) fn probe_cell(protocol: &str, name: &str) -> String {
     format!("{kind}/{protocol}")
 }
 
-/// What verdicts may lean on.
+/// What verdicts may lean on. Of several repetitions of a cell, the one in the middle by the metric in question counts, with
+/// its own interval: they share one schedule of events, so together they know no more about it than one alone.
 pub(super) struct Evidence<'a> {
-    cells: BTreeMap<&'a str, &'a Cell>,
+    cells: BTreeMap<&'a str, Repeats<'a>>,
     pub(super) source: &'a [SourceCount],
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn new(cells: &'a [Cell], source: &'a [SourceCount]) -> Evidence<'a> {
-        Evidence { cells: cells.iter().map(|cell| (cell.spec.name.as_str(), cell)).collect(), source }
+        Evidence { cells: Repeats::of(cells).into_iter().map(|r| (r.name(), r)).collect(), source }
     }
 
-    /// The cell of this name, if it was measured and can be believed.
+    /// The cell of this name, for what its repetitions have in common, if it was measured and can be believed.
     ///
     /// # Errors
     /// The verdict `not measured`, with what would measure it.
     pub(super) fn cell(&self, name: &str) -> Result<&'a Cell, Verdict> {
-        let cell = self.cells.get(name).ok_or_else(|| unmeasured(format!("the cell {name}")))?;
-        match usable(cell) {
-            Ok(()) => Ok(cell),
-            Err(reason) => Err(unmeasured(format!("the cell {name} again: {reason}"))),
+        let repeats = self.cells.get(name).ok_or_else(|| unmeasured(format!("the cell {name}")))?;
+        match (usable_of(repeats).first(), usable(repeats.first())) {
+            (Some(cell), _) => Ok(cell),
+            (None, Err(reason)) => Err(unmeasured(format!("the cell {name} again: {reason}"))),
+            (None, Ok(())) => Err(unmeasured(format!("the cell {name} again"))),
         }
     }
 
-    /// The cells that can be believed whose names begin so.
-    pub(super) fn cells_like(&self, prefix: &str) -> impl Iterator<Item = &'a Cell> {
-        let like =
-            self.cells.iter().filter(move |(name, cell)| name.starts_with(prefix) && usable(cell).is_ok());
-        like.map(|(_, cell)| *cell)
+    /// The repetition of a cell that stands for all by a metric.
+    ///
+    /// # Errors
+    /// As [`Evidence::cell`].
+    pub(super) fn cell_by(&self, name: &str, metric: &str) -> Result<&'a Cell, Verdict> {
+        let any = self.cell(name)?;
+        let usable = self.cells.get(name).map(usable_of).unwrap_or_default();
+        Ok(middle(&usable, metric).unwrap_or(any))
+    }
+
+    /// The cells that can be believed whose names begin so, each by the repetition that stands for it by a metric.
+    pub(super) fn cells_like(&self, prefix: &str, metric: &str) -> impl Iterator<Item = &'a Cell> {
+        let like = self.cells.iter().filter(move |(name, _)| name.starts_with(prefix));
+        like.filter_map(move |(_, repeats)| middle(&usable_of(repeats), metric))
     }
 
     /// A metric of a cell.
@@ -68,7 +80,7 @@ impl<'a> Evidence<'a> {
     /// # Errors
     /// As [`Evidence::cell`], or because the cell does not have it.
     pub(super) fn metric(&self, cell: &str, name: &str) -> Result<f64, Verdict> {
-        let value = metric::find(name).and_then(|metric| metric.value(self.cell(cell).ok()?));
+        let value = metric::find(name).and_then(|metric| metric.value(self.cell_by(cell, name).ok()?));
         match value {
             Some(value) => Ok(value),
             None => {
@@ -107,14 +119,15 @@ impl<'a> Evidence<'a> {
         self.slope(&format!("memory/{protocol}/"), "server_memory_idle_bytes")
     }
 
-    /// A metric over connected clients, in its unit per client.
+    /// A metric over connected clients, in its unit per client; each repetition of a cell is a point of its own.
     ///
     /// # Errors
     /// There are not two client counts with a value.
     pub(super) fn slope(&self, prefix: &str, name: &str) -> Result<Slope, Verdict> {
-        let cells = self.cells.iter().filter(|(name, cell)| name.starts_with(prefix) && usable(cell).is_ok());
+        let cells = self.cells.iter().filter(|(name, _)| name.starts_with(prefix));
         let points: Vec<(f64, f64)> = cells
-            .filter_map(|(_, cell)| {
+            .flat_map(|(_, repeats)| usable_of(repeats))
+            .filter_map(|cell| {
                 let memory = metric::find(name)?.value(cell)?;
                 Some((cell.counts.connected as f64, memory))
             })
@@ -125,6 +138,10 @@ impl<'a> Evidence<'a> {
 
 pub(super) fn unmeasured(what_would: impl Into<String>) -> Verdict {
     Verdict::NotMeasured { what_would: what_would.into() }
+}
+
+fn usable_of<'a>(repeats: &Repeats<'a>) -> Vec<&'a Cell> {
+    repeats.cells().iter().copied().filter(|cell| usable(cell).is_ok()).collect()
 }
 
 /// Whether a cell can be believed, and why not.
@@ -169,6 +186,47 @@ mod tests {
         let ran = sample::cell("browser/sse").probe("browser", "modern", "").build();
         assert!(needs(std::slice::from_ref(&elsewhere)).starts_with("needs a real browser"));
         assert_eq!(needs(&[elsewhere, ran]), "modern");
+    }
+
+    #[test]
+    fn repetitions_speak_with_the_voice_of_the_middle_one() {
+        let cell = |repeat: u32, ms: f64, trust: TrustLevel| {
+            let samples: Vec<f64> = (0..1_000).map(|i| ms + f64::from(i) / 1e4).collect();
+            let cell = sample::cell("workload/sse").latency_ms(&samples, 1_000);
+            cell.with(|cell| (cell.spec.repeat, cell.trust.level) = (repeat, trust)).build()
+        };
+        let cells = [
+            cell(0, 9.0, TrustLevel::Ok),
+            cell(1, 1.0, TrustLevel::Invalid),
+            cell(2, 3.0, TrustLevel::Ok),
+            cell(3, 4.0, TrustLevel::Ok),
+        ];
+        let evidence = Evidence::new(&cells, &[]);
+        let middle = evidence.cell_by("workload/sse", "response_p50_ms").expect("three can be believed");
+        assert_eq!(middle.spec.repeat, 3);
+        let (value, bounds) = metric::find("response_p50_ms")
+            .map(|metric| (evidence.metric("workload/sse", metric.name), metric.bounds(middle)))
+            .expect("a metric");
+        let (value, bounds) = (value.expect("measured"), bounds.expect("enough events"));
+        assert!(bounds.low <= value && value <= bounds.high && bounds.high < 4.2, "{value} in {bounds:?}");
+        let none = [cell(0, 1.0, TrustLevel::Invalid)];
+        let verdict = Evidence::new(&none, &[]).cell("workload/sse").map(|_| ()).expect_err("invalid");
+        assert!(verdict.condition().contains("it is invalid"), "{}", verdict.condition());
+    }
+
+    #[test]
+    fn every_repetition_is_a_point_of_a_slope() {
+        let point = |clients: u32, repeat: u32| {
+            let cell =
+                sample::cell(&format!("memory/sse/{clients}")).idle(clients, 9_000 + 100 * u64::from(repeat));
+            cell.with(|cell| cell.spec.repeat = repeat).build()
+        };
+        let cells: Vec<Cell> =
+            (0..3).flat_map(|repeat| [100, 1_000].map(|clients| point(clients, repeat))).collect();
+        let evidence = Evidence::new(&cells, &[]);
+        let slope = evidence.memory_slope("sse").unwrap_or_else(|verdict| panic!("{verdict:?}"));
+        assert_eq!((slope.points, slope.coarse), (6, false));
+        assert!((9_000.0..=9_200.0).contains(&slope.value), "{slope:?}");
     }
 
     #[test]

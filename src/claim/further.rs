@@ -97,7 +97,7 @@ pub(super) fn claims() -> impl Iterator<Item = &'static str> {
 impl Source {
     fn answer(&self, claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
         let nothing = |verdict: Verdict| Answer::not_measured(claim, verdict);
-        let cell = match evidence.cell(self.cell) {
+        let cell = match evidence.cell_by(self.cell, self.metric) {
             Ok(cell) => cell,
             Err(verdict) => return nothing(verdict),
         };

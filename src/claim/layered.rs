@@ -89,7 +89,7 @@ pub(super) fn peer_overhead(evidence: &Evidence<'_>, workload: &str) -> Finding 
 pub(super) fn mesh(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const UPLINK_MBIT: f64 = 10.0;
     let mut sizes: Vec<(u32, f64, f64)> = evidence
-        .cells_like("mesh/webrtc/")
+        .cells_like("mesh/webrtc/", "mesh_upload_bytes_per_s")
         .filter_map(|cell| {
             let upload = evidence.metric(&cell.spec.name, "mesh_upload_bytes_per_s").ok()? * 8.0 / 1e6;
             let cpu_percent = cell.generator.cpu_ns? as f64 / cell.measured_s / 1e7;

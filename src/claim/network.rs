@@ -43,9 +43,9 @@ pub(super) fn fit(evidence: &Evidence<'_>, protocol: &str) -> Option<Model> {
     let name = if polls { "response_mean_ms" } else { "response_p50_ms" };
     let workload = format!("workload/{protocol}");
     // A poll's cell without a link has the guide's interval, of which the noise alone would hide the network.
-    let own = evidence.cell(&workload).ok().filter(|_| !polls);
+    let own = evidence.cell_by(&workload, name).ok().filter(|_| !polls);
     let linked = format!("{workload}@");
-    let cells = own.into_iter().chain(evidence.cells_like(&linked));
+    let cells = own.into_iter().chain(evidence.cells_like(&linked, name));
     let mut points: Vec<Point> = cells.filter_map(|cell| point(cell, name, polls)).collect();
     points.sort_by_key(|point| point.link.rtt_ns);
     let mut rtts: Vec<u64> = points.iter().map(|point| point.link.rtt_ns).collect();

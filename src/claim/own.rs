@@ -22,7 +22,7 @@ macro_rules! known {
 /// The interval, "plus one request time": the longest poll is taken off the longest latency.
 pub(super) fn poll_latency_max(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CELL: &str = "poll-latency/short-poll";
-    let cell = known!(claim, evidence.cell(CELL));
+    let cell = known!(claim, evidence.cell_by(CELL, "response_max_ms"));
     let largest_s = known!(claim, evidence.metric(CELL, "response_max_ms")) / 1e3;
     let exchange_s = known!(claim, evidence.metric(CELL, "exchange_max_ms")) / 1e3;
     if cell.spec.poll_interval_s != 5.0 {
@@ -43,7 +43,7 @@ pub(super) fn held_polls_wasted(claim: &'static Claim, evidence: &Evidence<'_>) 
     const CELL: &str = "workload/long-poll";
     /// What the reference server holds when it is asked for no time, in seconds.
     const SERVERS_HOLD_S: f64 = 30.0;
-    let cell = known!(claim, evidence.cell(CELL));
+    let cell = known!(claim, evidence.cell_by(CELL, "wasted_percent"));
     let percent = known!(claim, evidence.metric(CELL, "wasted_percent"));
     let hold_s = cell.spec.hold_s.unwrap_or(SERVERS_HOLD_S);
     let rate = events_per_subscriber_per_s(cell);
@@ -67,7 +67,7 @@ pub(super) fn held_polls_wasted(claim: &'static Claim, evidence: &Evidence<'_>) 
 /// Connections that the server holds for waiting users, for 1,000 of them. Those who publish wait for nothing.
 pub(super) fn held(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CELL: &str = "memory/long-poll/1000";
-    let cell = known!(claim, evidence.cell(CELL));
+    let cell = known!(claim, evidence.cell_by(CELL, "server_connections"));
     let connections = known!(claim, evidence.metric(CELL, "server_connections"));
     let publishers = f64::from(cell.spec.publishers * cell.spec.groups());
     let waiting = cell.counts.connected as f64 - publishers;
@@ -80,7 +80,7 @@ pub(super) fn held(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 /// told, and no more.
 pub(super) fn hold(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CELL: &str = "hold/long-poll";
-    let cell = known!(claim, evidence.cell(CELL));
+    let cell = known!(claim, evidence.cell_by(CELL, "exchange_p50_ms"));
     let held_s = known!(claim, evidence.metric(CELL, "exchange_p50_ms")) / 1e3;
     let told_s = cell.spec.hold_s.unwrap_or(f64::NAN);
     let note =
@@ -110,7 +110,7 @@ pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let protocol = &claim.subject;
     let slope = known!(claim, evidence.memory_slope(protocol));
     let mut note = format!(
-        "user memory of the idle server, slope over {} client counts{}",
+        "user memory of the idle server, slope over {} points{}",
         slope.points,
         if slope.coarse { " (coarse)" } else { "" }
     );

@@ -93,7 +93,7 @@ pub(super) fn latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Findi
 }
 
 fn interval_latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Finding {
-    let cell = measured!(evidence.cell("poll-latency/short-poll"));
+    let cell = measured!(evidence.cell_by("poll-latency/short-poll", "response_mean_ms"));
     let mean = measured!(estimate_ms(cell, "response_mean_ms"));
     let verdict = judge_ms(question.claim, mean);
     Finding {
@@ -137,7 +137,7 @@ fn poll_note(cell: &Cell, mean: Bounds) -> String {
 
 /// The median of a cell, and what the network may add to it.
 pub(super) fn network_latency(evidence: &Evidence<'_>, question: &Question<'_>, cell: &str) -> Finding {
-    let cell = measured!(evidence.cell(cell));
+    let cell = measured!(evidence.cell_by(cell, "response_p50_ms"));
     let median = measured!(estimate_ms(cell, "response_p50_ms"));
     let verdict = match judge_ms(question.claim, median) {
         Verdict::Reproduced if cell.spec.link == "loopback" => on_the_network(question.claim, median.value),
@@ -206,7 +206,7 @@ struct View {
 pub(super) fn overhead(evidence: &Evidence<'_>, question: &Question<'_>) -> Finding {
     let protocol = question.column.protocol;
     let workload = format!("workload/{protocol}");
-    let cell = measured!(evidence.cell(&workload));
+    let cell = measured!(evidence.cell_by(&workload, "overhead_bytes_per_delivery"));
     let views = match protocol {
         "webrtc" => return layered::peer_overhead(evidence, &workload),
         "short-poll" | "long-poll" => poll_views(evidence, cell, protocol),
@@ -230,7 +230,7 @@ pub(super) fn overhead(evidence: &Evidence<'_>, question: &Question<'_>) -> Find
 }
 
 fn poll_views(evidence: &Evidence<'_>, cell: &Cell, protocol: &str) -> (&'static str, Vec<View>) {
-    let minimal = evidence.cell(&format!("minimal/{protocol}")).ok();
+    let minimal = evidence.cell_by(&format!("minimal/{protocol}"), "overhead_bytes_per_delivery").ok();
     let mut views = Vec::new();
     for (what, name) in
         [("per message", "overhead_bytes_per_delivery"), ("per poll", "overhead_bytes_per_exchange")]

@@ -123,7 +123,7 @@ fn obstacle(absent: bool) -> Bounds {
 
 fn scalability(evidence: &Evidence<'_>, column: &'static Column) -> Result<Standing, Verdict> {
     let workload = format!("workload/{}", column.protocol);
-    let cell = evidence.cell(&workload)?;
+    let cell = evidence.cell_by(&workload, "server_cpu_percent")?;
     let share_of_core = evidence.metric(&workload, "server_cpu_percent")? / 100.0;
     if share_of_core <= 0.0 || cell.counts.connected == 0 {
         return Err(unmeasured(format!("server CPU in the cell {workload}")));

@@ -9,8 +9,8 @@ use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::measure::run::{RunFile, RunKind, ScenarioText};
 use crate::scenario::file::{Headers, Http};
-use crate::scenario::matrix::{self, Effort, Workload};
-use crate::scenario::{ScenarioError, headers};
+use crate::scenario::matrix::{self, Effort, MatrixPlan, Workload};
+use crate::scenario::{ScenarioError, headers, plan};
 
 /// Measures it.
 ///
@@ -36,14 +36,15 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         return Err(ScenarioError::Invalid(message.to_owned()).into());
     }
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
-    let plan = matrix::plan(effort, &user, seed)?;
+    let MatrixPlan { waiting, working, probes } = matrix::plan(effort, &user, seed)?;
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
+    let load = |cells| plan::repeated(cells, args.repeat).into_iter().map(Job::Load);
     let campaign = Campaign {
         file: RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text),
         name: "matrix",
         lanes: vec![
-            plan.waiting.into_iter().map(Job::Load).collect(),
-            plan.working.into_iter().map(Job::Load).chain(plan.probes.into_iter().map(Job::Probe)).collect(),
+            load(waiting).collect(),
+            load(working).chain(probes.into_iter().map(Job::Probe)).collect(),
         ],
         output: &args.output,
     };

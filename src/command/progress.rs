@@ -59,7 +59,7 @@ impl Display {
     /// A cell begins.
     pub fn begin(&self, number: usize, spec: &CellSpec) -> Line {
         let of = self.total.map_or(String::new(), |total| format!("/{total}"));
-        let name = format!("[{number}{of}] {}", spec.name);
+        let name = format!("[{number}{of}] {}", spec.label());
         let bar = match &self.mode {
             Mode::Bars(all) => {
                 let bar = all.add(ProgressBar::new((spec.duration_s * 1000.0) as u64));

@@ -1,5 +1,6 @@
 //! `rtbench run SCENARIO`.
 
+use std::collections::BTreeMap;
 use std::net::ToSocketAddrs;
 
 use anyhow::{Context, Result};
@@ -10,9 +11,10 @@ use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
 use crate::host::process;
-use crate::measure::run::{Run, RunFile, RunKind, ScenarioText, ThresholdText};
+use crate::measure::run::{Run, RunFile, RunKind, ScenarioText, Swept, ThresholdText};
 use crate::measure::threshold::{Place, Threshold};
 use crate::scenario::file::Encryption;
+use crate::scenario::sweep::{self, Sweep};
 use crate::scenario::unit::OneOrMany;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
 use crate::transport::tls::Trust;
@@ -23,31 +25,73 @@ use crate::transport::tls::Trust;
 /// `ScenarioError` or `PlanError` for what the user wrote; else what the surroundings refused.
 pub fn run(args: &RunArgs) -> Result<Exit> {
     let formats = campaign::formats(&args.output)?;
-    let Prepared { source, mut scenario, server } = prepare(&args.scenario, &args.workload, &args.server)?;
-    if let Some(duration) = args.duration {
-        scenario.load.duration = duration;
+    let sweeps = sweep::merged(&args.sweep)?;
+    set_once(args, &sweeps)?;
+    let source = scenario::locate(&args.scenario)?;
+    let mut variants = sweep::variants(&source, &sweeps)?;
+    let mut settings = Vec::new();
+    for variant in &mut variants {
+        let scenario = &mut variant.scenario;
+        if let Some(duration) = args.duration {
+            scenario.load.duration = duration;
+        }
+        let server = fit(scenario, &args.workload, &args.server)?;
+        settings.push(Setting { server, headers: headers::lines(&scenario.http) });
     }
-    let thresholds = thresholds(&source, &scenario)?;
+    let Some(scenario) = variants.first().map(|variant| &variant.scenario) else { return Ok(Exit::Ok) };
+    let thresholds = thresholds(&source, scenario)?;
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
-    let cells = plan::cells(&scenario, seed)?;
-    let header_lines = headers::lines(&scenario.http);
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
     let mut file = RunFile::begin(RunKind::Scenario, campaign::command_line(), seed, text);
-    file.thresholds = threshold_texts(&scenario);
-    let lanes = vec![cells.into_iter().map(Job::Load).collect()];
+    file.thresholds = threshold_texts(scenario);
+    file.swept = sweeps.into_iter().map(|Sweep { key, values }| Swept { key, values }).collect();
+    let planned = sweep::cells(&variants, seed)?;
+    let of_cell: BTreeMap<String, &Setting> =
+        planned.iter().map(|cell| (cell.spec.name.clone(), &settings[cell.variant])).collect();
+    let cells = planned.into_iter().map(|cell| cell.spec).collect();
+    let lanes = vec![plan::repeated(cells, args.repeat).into_iter().map(Job::Load).collect()];
     let campaign = Campaign { file, name: &source.name, lanes, output: &args.output };
-    let run = campaign.measure(|_, stop| {
+    let run = campaign.measure(|spec, stop| {
+        let setting = of_cell.get(&spec.name).with_context(|| format!("{} was not planned", spec.name))?;
         Ok(Fleet {
             program: std::env::current_exe()?,
-            server: server.clone(),
+            server: setting.server.clone(),
             workers: args.server.workers,
-            headers: header_lines.clone(),
+            headers: setting.headers.clone(),
             rendezvous: None,
             stop,
         })
     })?;
     campaign::show(&run, &args.output, &formats)?;
     Ok(campaign::exit_of(&run).max(exit_of_thresholds(&thresholds, &run)))
+}
+
+/// What the cells of one variant of a scenario are measured with.
+struct Setting {
+    server: ServerChoice,
+    /// Header lines of requests.
+    headers: String,
+}
+
+/// Refuses a value that an option and a sweep both set.
+fn set_once(args: &RunArgs, sweeps: &[Sweep]) -> Result<(), ScenarioError> {
+    let RunArgs { workload, server, .. } = args;
+    let https = server.target.as_ref().is_some_and(|target| target.starts_with("https://"));
+    let options = [
+        ("load.clients", workload.clients.is_some(), "--clients"),
+        ("load.rate", workload.rate.is_some(), "--rate"),
+        ("load.payload", workload.payload.is_some(), "--payload"),
+        ("load.protocols", !workload.protocol.is_empty(), "--protocol"),
+        ("load.duration", args.duration.is_some(), "--duration"),
+        ("connect.link", !workload.link.is_empty(), "--link"),
+        ("connect.tls", server.tls, "--tls"),
+        ("connect.tls", https, "an https:// target"),
+        ("http.headers", workload.headers.is_some(), "--headers"),
+    ];
+    let twice = options.iter().find(|(key, set, _)| *set && sweeps.iter().any(|sweep| sweep.key == *key));
+    twice.map_or(Ok(()), |(key, _, option)| {
+        Err(ScenarioError::Invalid(format!("{key} is set twice: by {option} and by --sweep")))
+    })
 }
 
 /// A scenario as the user wants it, and what it is put on.
@@ -67,13 +111,19 @@ pub(super) struct Prepared {
 pub(super) fn prepare(name: &str, workload: &WorkloadArgs, target: &TargetArgs) -> Result<Prepared> {
     let source = scenario::locate(name)?;
     let mut scenario = source.parse()?;
-    override_workload(&mut scenario, workload);
+    let server = fit(&mut scenario, workload, target)?;
+    Ok(Prepared { source, scenario, server })
+}
+
+/// Makes a scenario what the command line wants, and finds what it is put on.
+fn fit(scenario: &mut Scenario, workload: &WorkloadArgs, target: &TargetArgs) -> Result<ServerChoice> {
+    override_workload(scenario, workload);
     headers::choice(&scenario.http).map_err(ScenarioError::Invalid)?;
     let server = server(target, &mut scenario.connect.tls)?;
     for line in &scenario.http.custom {
         headers::check(line).map_err(ScenarioError::Invalid)?;
     }
-    Ok(Prepared { source, scenario, server })
+    Ok(server)
 }
 
 /// A threshold that fails outweighs one that too few events, or a cell that was not measured, leave open.

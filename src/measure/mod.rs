@@ -9,6 +9,7 @@ pub mod floor;
 mod layers;
 pub mod metric;
 pub mod recorder;
+pub mod repeats;
 pub mod run;
 #[cfg(test)]
 pub(crate) mod sample;

@@ -27,7 +27,7 @@ pub struct Run {
 /// What came of one threshold in one cell of a run.
 #[derive(Clone, Debug)]
 pub struct CellOutcome {
-    /// Name of the cell.
+    /// Name of the cell among all of the run, repetitions told apart.
     pub cell: String,
     /// What came of it.
     pub outcome: Outcome,
@@ -37,7 +37,7 @@ impl Run {
     /// Every threshold of the run in every cell of it.
     pub fn outcomes(&self) -> Vec<CellOutcome> {
         let of = |cell: &Cell, threshold: &ThresholdText| CellOutcome {
-            cell: cell.spec.name.clone(),
+            cell: cell.spec.label(),
             outcome: threshold.evaluate(cell),
         };
         self.file.thresholds.iter().flat_map(|t| self.cells.iter().map(move |cell| of(cell, t))).collect()
@@ -48,7 +48,7 @@ impl Run {
         self.file.floor.as_ref().map_or(Vec::new(), |floor| floor.generator_bound(cell))
     }
 
-    /// The cell of this name.
+    /// The cell of this name; of several repetitions the first.
     pub fn cell(&self, name: &str) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.spec.name == name)
     }
@@ -75,6 +75,9 @@ pub struct RunFile {
     pub host: HostFacts,
     /// The scenario.
     pub scenario: ScenarioText,
+    /// What was measured with several values instead of the scenario's own.
+    #[serde(default)]
+    pub swept: Vec<Swept>,
     /// What must hold in each cell.
     pub thresholds: Vec<ThresholdText>,
     /// The size of each protocol's modules in the program that measured it.
@@ -134,6 +137,15 @@ pub struct ScenarioText {
     pub text: String,
 }
 
+/// A value of a scenario that was swept over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Swept {
+    /// Its path in the scenario's file, e.g. `short_poll.interval`.
+    pub key: String,
+    /// What it was, one after the other, as typed.
+    pub values: Vec<String>,
+}
+
 /// A threshold, as written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThresholdText {
@@ -187,6 +199,7 @@ impl RunFile {
             finished: None,
             host: HostFacts::read(),
             scenario,
+            swept: Vec::new(),
             thresholds: Vec::new(),
             source: source::counts(),
             floor: None,

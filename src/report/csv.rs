@@ -1,9 +1,11 @@
 //! The CSV files of a run. Their columns are described here, those of metrics by the table of metrics.
+//!
+//! Files of cells name the run in each row, so that those of one run and of several side by side have the same layout.
 
 use std::io::{self, Write};
 
 use super::sheet::{self, Column};
-use super::{Format, is_matrix, join};
+use super::{Format, Several, is_matrix, join};
 use crate::claim::matrix::{self, MatrixCell, MatrixRow};
 use crate::measure::cell::{Cell, Interval, Status, TrustLevel};
 use crate::measure::metric;
@@ -31,7 +33,9 @@ pub(super) struct CellRow<'a> {
 #[rustfmt::skip]
 pub(super) fn cell_columns<'a>() -> Vec<Column<CellRow<'a>>> {
     let mut columns: Vec<Column<CellRow<'a>>> = vec![
+        Column::text("run", "Name of the run", |r| r.run.name.clone()),
         Column::text("cell", "Name of the cell", |r| r.cell.spec.name.clone()),
+        Column::whole("repeat", "", "Which repetition of the cell, from 0", |r| Some(r.cell.spec.repeat.into())),
         Column::text("protocol", "Name of the protocol", |r| r.cell.spec.protocol.clone()),
     ];
     columns.extend(FIRST.iter().filter_map(|name| metric::find(name)).map(|metric| match metric.name {
@@ -69,9 +73,16 @@ fn status(cell: &Cell) -> &'static str {
     }
 }
 
+/// What a row of `intervals.csv` is made from.
+pub(super) struct SecondRow<'a> {
+    run: &'a Run,
+    cell: &'a Cell,
+    second: &'a Interval,
+}
+
 /// Columns of `intervals.csv`.
 #[rustfmt::skip]
-pub(super) fn interval_columns<'a>() -> Vec<Column<(&'a Cell, &'a Interval)>> {
+pub(super) fn interval_columns<'a>() -> Vec<Column<SecondRow<'a>>> {
     fn ms(ns: Option<u64>) -> Option<f64> {
         ns.map(|ns| ns as f64 / 1e6)
     }
@@ -79,19 +90,21 @@ pub(super) fn interval_columns<'a>() -> Vec<Column<(&'a Cell, &'a Interval)>> {
         Some(n as f64)
     }
     vec![
-        Column::text("cell", "Name of the cell", |(cell, _)| cell.spec.name.clone()),
-        Column::text("protocol", "Name of the protocol", |(cell, _)| cell.spec.protocol.clone()),
-        Column::number("at_s", "s", "End of the second, from the start of the window", |(_, i)| Some(i.at_s)),
-        Column::whole("published", "", "Events sent in it", |(_, i)| count(i.published)),
-        Column::whole("delivered", "", "Deliveries received in it", |(_, i)| count(i.delivered)),
-        Column::whole("connected", "", "Clients connected at its end", |(_, i)| count(i.connected)),
-        Column::whole("failures", "", "Failures of clients in it", |(_, i)| count(i.failures)),
-        Column::number("response_p50_ms", "ms", "Receipt minus due time, median", |(_, i)| ms(i.p50_ns)),
-        Column::number("response_p99_ms", "ms", "Receipt minus due time, 99th percentile", |(_, i)| ms(i.p99_ns)),
-        Column::number("response_max_ms", "ms", "Receipt minus due time, largest", |(_, i)| ms(i.max_ns)),
-        Column::number("server_cpu_ms", "ms", "CPU time of the servers in it", |(_, i)| ms(i.server_cpu_ns)),
-        Column::whole("server_resident_bytes", "B", "Resident memory of the servers at its end", |(_, i)| i.server_resident_bytes.and_then(count)),
-        Column::whole("generator_resident_bytes", "B", "Resident memory of the workers at its end", |(_, i)| i.generator_resident_bytes.and_then(count)),
+        Column::text("run", "Name of the run", |r| r.run.name.clone()),
+        Column::text("cell", "Name of the cell", |r| r.cell.spec.name.clone()),
+        Column::whole("repeat", "", "Which repetition of the cell, from 0", |r| Some(r.cell.spec.repeat.into())),
+        Column::text("protocol", "Name of the protocol", |r| r.cell.spec.protocol.clone()),
+        Column::number("at_s", "s", "End of the second, from the start of the window", |r| Some(r.second.at_s)),
+        Column::whole("published", "", "Events sent in it", |r| count(r.second.published)),
+        Column::whole("delivered", "", "Deliveries received in it", |r| count(r.second.delivered)),
+        Column::whole("connected", "", "Clients connected at its end", |r| count(r.second.connected)),
+        Column::whole("failures", "", "Failures of clients in it", |r| count(r.second.failures)),
+        Column::number("response_p50_ms", "ms", "Receipt minus due time, median", |r| ms(r.second.p50_ns)),
+        Column::number("response_p99_ms", "ms", "Receipt minus due time, 99th percentile", |r| ms(r.second.p99_ns)),
+        Column::number("response_max_ms", "ms", "Receipt minus due time, largest", |r| ms(r.second.max_ns)),
+        Column::number("server_cpu_ms", "ms", "CPU time of the servers in it", |r| ms(r.second.server_cpu_ns)),
+        Column::whole("server_resident_bytes", "B", "Resident memory of the servers at its end", |r| r.second.server_resident_bytes.and_then(count)),
+        Column::whole("generator_resident_bytes", "B", "Resident memory of the workers at its end", |r| r.second.generator_resident_bytes.and_then(count)),
     ]
 }
 
@@ -133,9 +146,21 @@ impl Format for Cells {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let rows = run.cells.iter().map(|cell| CellRow { run, cell });
-        sheet::write(&cell_columns(), rows, out)
+        cells(std::slice::from_ref(run), out)
     }
+
+    fn several(&self) -> Option<Several> {
+        Some(cells)
+    }
+}
+
+fn cells(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
+    let rows = each_cell(runs).map(|(run, cell)| CellRow { run, cell });
+    sheet::write(&cell_columns(), rows, out)
+}
+
+fn each_cell(runs: &[Run]) -> impl Iterator<Item = (&Run, &Cell)> {
+    runs.iter().flat_map(|run| run.cells.iter().map(move |cell| (run, cell)))
 }
 
 fn reasons(cell: &Cell) -> String {
@@ -160,9 +185,19 @@ impl Format for Intervals {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let rows = run.cells.iter().flat_map(|cell| cell.intervals.iter().map(move |second| (cell, second)));
-        sheet::write(&interval_columns(), rows, out)
+        intervals(std::slice::from_ref(run), out)
     }
+
+    fn several(&self) -> Option<Several> {
+        Some(intervals)
+    }
+}
+
+fn intervals(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
+    let rows = each_cell(runs).flat_map(|(run, cell)| {
+        cell.intervals.iter().map(move |second| SecondRow { run, cell, second })
+    });
+    sheet::write(&interval_columns(), rows, out)
 }
 
 impl Format for Matrix {

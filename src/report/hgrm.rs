@@ -41,7 +41,7 @@ impl Format for Hgrm {
     fn save(&self, run: &Run, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
         let mut written = Vec::new();
         for (name, samples) in histograms(run) {
-            let path = dir.join(format!("{}.hgrm", safe_name(name)));
+            let path = dir.join(format!("{}.hgrm", safe_name(&name)));
             store::replace(&path, |out| distribution(&samples, out))?;
             written.push(path);
         }
@@ -49,8 +49,9 @@ impl Format for Hgrm {
     }
 }
 
-fn histograms(run: &Run) -> impl Iterator<Item = (&str, Histogram<u64>)> {
-    run.cells.iter().filter_map(|cell| Some((cell.spec.name.as_str(), cell.response.samples()?)))
+/// The label of each cell with its samples.
+fn histograms(run: &Run) -> impl Iterator<Item = (String, Histogram<u64>)> {
+    run.cells.iter().filter_map(|cell| Some((cell.spec.label(), cell.response.samples()?)))
 }
 
 fn distribution(samples: &Histogram<u64>, out: &mut dyn Write) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::terminal::trust_word;
-use super::{Format, capacity, command_line, emulated_links, gate};
+use super::{Format, capacity, command_line, emulated_links, gate, repeats_note};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
 
@@ -89,8 +89,8 @@ fn trust(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// Those of `out`.
 pub(super) fn ending(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    if let Some(links) = emulated_links(run) {
-        writeln!(out, "\n{}", escape(&links))?;
+    for note in [emulated_links(run), repeats_note(run)].into_iter().flatten() {
+        writeln!(out, "\n{}", escape(&note))?;
     }
     let file = &run.file;
     let (command, host) = (command_line(run), file.host.summary());

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::claim::verdict::short;
+use crate::measure::repeats::{MedianRange, Repeats};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
 use crate::transport::link::LinkSpec;
@@ -25,15 +27,23 @@ mod schema_tests;
 pub mod sheet;
 #[cfg(test)]
 mod sheet_tests;
+mod side;
 mod step_summary;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 
 pub use claims::csv as claims_csv;
 pub use gate::plan as gate_plan;
 pub use json::{SCHEMAS, Schema, cell_schema, run_schema, scenario_schema};
 pub use step_summary::step_summary;
+
+/// Writes several runs side by side to one stream.
+///
+/// # Errors
+/// Those of the stream.
+pub type Several = fn(&[Run], &mut dyn Write) -> io::Result<()>;
 
 /// A way to write a run down. The same run always gives the same bytes.
 pub trait Format: Sync {
@@ -54,6 +64,11 @@ pub trait Format: Sync {
     /// # Errors
     /// Those of `out`.
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()>;
+
+    /// How it writes several runs side by side; `None` where it shows one run.
+    fn several(&self) -> Option<Several> {
+        None
+    }
 
     /// Name of its file in the run's directory; `None` for formats that override `save`.
     fn file_name(&self) -> Option<&'static str>;
@@ -142,6 +157,14 @@ pub fn markdown(run: &Run) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Shows several runs side by side on standard output, as wide as the terminal is.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_side_by_side(runs: &[Run]) -> io::Result<()> {
+    print_text(&terminal::side_by_side(runs, terminal::width()))
+}
+
 /// Shows a text with colours on standard output.
 ///
 /// # Errors
@@ -177,6 +200,26 @@ fn is_matrix(run: &Run) -> bool {
 /// Parts that say something, with `separator` between them.
 fn join<'a>(parts: impl IntoIterator<Item = &'a str>, separator: &str) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(separator)
+}
+
+/// A median with the range around it, both times `factor`: `0.31`, or `0.31 (0.29–0.42)` where repetitions differ.
+fn median_with_range(range: &MedianRange, factor: f64) -> String {
+    let [median, low, high] = [range.median, range.low, range.high].map(|value| short(value * factor));
+    if low == high { median } else { format!("{median} ({low}–{high})") }
+}
+
+/// That cells were measured more than once, and which figures stand for them; nothing where each was measured once.
+fn repeats_note(run: &Run) -> Option<String> {
+    let most = Repeats::of(&run.cells).iter().map(|repeats| repeats.cells().len()).max().unwrap_or(0);
+    let rule = match run.file.kind {
+        RunKind::Matrix => {
+            "each figure is that of the repeat in the middle by it, with that repeat's own interval; slopes use all repeats"
+        }
+        RunKind::Scenario | RunKind::Capacity => {
+            "figures are medians over repeats, with the range beside them; counts are sums; thresholds must hold in each repeat"
+        }
+    };
+    (most > 1).then(|| format!("Repeats: cells were measured up to {most} times with one seed; {rule}."))
 }
 
 /// The networks that were emulated, each with what it was; nothing where there was none.

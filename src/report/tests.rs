@@ -96,6 +96,7 @@ pub(super) fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
             ..HostFacts::default()
         },
         scenario: ScenarioText { name: "matrix".into(), text: "[load]\nclients = 1000\n".into() },
+        swept: Vec::new(),
         thresholds: Vec::new(),
         floor: None,
         gate: None,
@@ -164,6 +165,39 @@ pub(super) fn troubled_run() -> Run {
     run
 }
 
+/// Two cells, measured three times each: the second repetition of one cell is slow and lost something, of the other it
+/// failed.
+pub(super) fn repeated_run() -> Run {
+    let once = |repeat: u32| {
+        let slower = [1.0, 5.0, 1.2][repeat as usize];
+        let samples: Vec<f64> = (1..=1_000).map(|i| slower * f64::from(i) / 1_000.0).collect();
+        let cell = |name: &str| sample::cell(name).latency_ms(&samples, 1_000).stream(2.0, 6.0);
+        let cell =
+            |name: &str| cell(name).with(|cell| cell.spec.repeat = repeat).cpu_us(20 + 3 * u64::from(repeat));
+        let sse = cell("workload/sse").with(|cell| {
+            if repeat == 1 {
+                (cell.counts.lost, cell.counts.delivered) = (27, cell.counts.delivered - 27);
+                cell.trust.level = TrustLevel::Degraded;
+                cell.trust.reasons.push("send lag p99 12 ms is above 10 ms".into());
+            }
+        });
+        let websocket = cell("workload/websocket").with(|cell| {
+            if repeat == 1 {
+                cell.status = Status::Failed("the server died".into());
+            }
+        });
+        [sse.build(), websocket.build()]
+    };
+    let cells = (0..3).flat_map(once).collect();
+    let mut run = run(RunKind::Scenario, &["rtbench", "run", "chat", "--repeat", "3"], cells);
+    let threshold = |subject: &str, expression: &str| ThresholdText {
+        subject: subject.into(),
+        expression: expression.into(),
+    };
+    run.file.thresholds = vec![threshold("latency", "p(95)<200ms"), threshold("lost", "count==0")];
+    run
+}
+
 fn text(format: &dyn Format, run: &Run) -> String {
     let mut out = Vec::new();
     format.render(run, &mut out).unwrap();
@@ -194,6 +228,49 @@ fn the_matrix_on_a_terminal() {
 #[test]
 fn the_summary_on_a_terminal() {
     insta::assert_snapshot!("summary_at_80", plain(&terminal::summary(&troubled_run(), 80)));
+    insta::assert_snapshot!("repeats_at_80", plain(&terminal::summary(&repeated_run(), 80)));
+}
+
+/// A repeated run and one that was measured later, of another seed and with one cell more and one less.
+pub(super) fn two_runs() -> [Run; 2] {
+    let samples: Vec<f64> = (1..=1_000).map(|i| f64::from(i) / 500.0).collect();
+    let cell =
+        |name: &str| sample::cell(name).latency_ms(&samples, 1_000).stream(2.0, 6.0).cpu_us(25).build();
+    let cells = vec![cell("workload/sse"), cell("workload/a-protocol-with-a-long-name")];
+    let mut later = run(RunKind::Scenario, &["rtbench", "run", "chat"], cells);
+    later.name = "20261125T081500Z-chat".into();
+    later.file.seed = 8;
+    [repeated_run(), later]
+}
+
+#[test]
+fn several_runs_on_a_terminal() {
+    insta::assert_snapshot!("side_by_side_at_80", plain(&terminal::side_by_side(&two_runs(), 80)));
+    let many: Vec<Run> = (0..9).map(|_| repeated_run()).collect();
+    let bands = [80, 160, 400].map(|width| {
+        let shown = plain(&terminal::side_by_side(&many, width));
+        assert!(shown.lines().all(|line| line.chars().count() <= width), "{shown}");
+        shown.matches("latency p99, ms").count()
+    });
+    assert!(
+        bands[0] > bands[1] && bands[1] > bands[2] && bands[2] == 2,
+        "one block for each cell: {bands:?}"
+    );
+}
+
+#[test]
+fn files_of_several_runs_have_the_layout_of_one() {
+    let runs = two_runs();
+    for name in ["cells.csv", "intervals.csv"] {
+        let mut out = Vec::new();
+        find(name).unwrap().several().unwrap()(&runs, &mut out).unwrap();
+        let all = String::from_utf8(out).unwrap();
+        let [first, second] = runs.each_ref().map(|run| of(name, run));
+        let (head, rows) = second.split_once('\n').unwrap();
+        assert_eq!(first.lines().next(), Some(head));
+        assert_eq!(all, first.clone() + rows, "{name}");
+    }
+    assert!(find("hgrm").unwrap().several().is_none());
 }
 
 #[test]
@@ -209,7 +286,7 @@ fn the_files() {
 #[test]
 fn no_line_is_wider_than_the_terminal() {
     for width in [80, 100, 130, 160, 200] {
-        for run in [matrix_run(), troubled_run()] {
+        for run in [matrix_run(), troubled_run(), repeated_run()] {
             for line in plain(&(terminal::matrix(&run, width) + &terminal::summary(&run, width))).lines() {
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }
@@ -238,10 +315,27 @@ fn rendering_twice_gives_the_same_bytes() {
 #[test]
 fn csv_columns_have_the_published_names() {
     let cells = of("cells.csv", &troubled_run());
-    assert!(cells.starts_with("cell,protocol,clients,connected,delivered,lost,duplicates,reordered,trust,"));
+    assert!(cells.starts_with(
+        "run,cell,repeat,protocol,clients,connected,delivered,lost,duplicates,reordered,trust,"
+    ));
     let matrix = of("matrix.csv", &matrix_run());
     assert_eq!(matrix.lines().next(), Some("feature,protocol,claimed,measured,unit,found,verdict,condition"));
     assert_eq!(rows(&matrix).len(), 55);
+}
+
+#[test]
+fn repetitions_are_rows_and_files_of_their_own() {
+    let run = repeated_run();
+    let rows = rows(&of("cells.csv", &run));
+    let named: Vec<(&str, &str)> =
+        rows.iter().map(|row| (row["cell"].as_str(), row["repeat"].as_str())).collect();
+    assert_eq!(named[..3], [("workload/sse", "0"), ("workload/websocket", "0"), ("workload/sse", "1")]);
+    assert!(rows.iter().all(|row| row["run"] == run.name));
+    let dir = tempfile::tempdir().unwrap();
+    find("hgrm").unwrap().save(&run, dir.path()).unwrap();
+    for name in ["workload-sse.hgrm", "workload-sse-r1.hgrm", "workload-sse-r2.hgrm"] {
+        assert!(dir.path().join(name).exists(), "{name}");
+    }
 }
 
 #[test]

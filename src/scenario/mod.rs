@@ -6,6 +6,7 @@ pub mod file;
 pub mod headers;
 pub mod matrix;
 pub mod plan;
+pub mod sweep;
 pub mod turns;
 pub mod unit;
 

@@ -160,6 +160,14 @@ impl CellSpec {
         }
     }
 
+    /// The name among all cells of a run: repetitions after the first carry their number, as in `workload/sse r1`.
+    pub fn label(&self) -> String {
+        match self.repeat {
+            0 => self.name.clone(),
+            repeat => format!("{} r{repeat}", self.name),
+        }
+    }
+
     /// Length of the measured window.
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.duration_s)
@@ -289,6 +297,12 @@ pub fn cells(scenario: &Scenario, seed: u64) -> Result<Vec<CellSpec>, PlanError>
     }
     name_cells(&mut cells, scenario);
     Ok(cells)
+}
+
+/// Every cell once, then all of them again, `times` in all: what drifts meanwhile hits all cells alike.
+pub fn repeated(cells: Vec<CellSpec>, times: u32) -> Vec<CellSpec> {
+    let once = |repeat: u32| cells.iter().map(move |cell| CellSpec { repeat, ..cell.clone() });
+    (0..times).flat_map(once).collect()
 }
 
 fn protocols(asked: Option<&OneOrMany<String>>) -> Result<Vec<&'static Protocol>, PlanError> {

@@ -25,8 +25,8 @@ pub(super) const FIGURES: &[Column] = &[
 const FEW: usize = 12;
 
 /// The id of a cell's row.
-pub(super) fn anchor(cell: &str) -> String {
-    format!("cell-{}", safe_name(cell))
+pub(super) fn anchor(cell: &Cell) -> String {
+    format!("cell-{}", safe_name(&cell.spec.label()))
 }
 
 /// The section.
@@ -37,8 +37,7 @@ pub(super) fn cells(run: &Run) -> String {
     let asked = ["cell", "trust", "link", "tls", "clients", "payload, B", "events/s"];
     let heads: Vec<&str> = asked.into_iter().chain(heads(FIGURES)).collect();
     let rows: Vec<Vec<String>> = run.cells.iter().map(row).collect();
-    let rows: Vec<(String, &Vec<String>)> =
-        run.cells.iter().map(|cell| anchor(&cell.spec.name)).zip(&rows).collect();
+    let rows: Vec<(String, &Vec<String>)> = run.cells.iter().map(anchor).zip(&rows).collect();
     let table = table_with_ids(Content::Figures, &heads, &rows);
     let body = match run.cells.len() <= FEW {
         true => table,
@@ -50,7 +49,7 @@ pub(super) fn cells(run: &Run) -> String {
 fn row(cell: &Cell) -> Vec<String> {
     let spec = &cell.spec;
     let asked = [
-        spec.name.clone(),
+        spec.label(),
         trust_word(cell).to_owned(),
         spec.link.parse::<LinkSpec>().map_or_else(|_| spec.link.clone(), |link| link.label()),
         spec.tls.clone(),

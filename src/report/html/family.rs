@@ -5,17 +5,21 @@ use super::markup::details;
 use crate::claim::matrix::COLUMNS;
 use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Status};
+use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
 use crate::report::join;
 
 /// Cells up to which a table of a family is open.
 pub(super) const FEW: usize = 5;
 
+/// By which metric a repetition is in the middle.
+const MIDDLE_BY: [&str; 3] = ["response_p99_ms", "response_p50_ms", "server_cpu_us_per_delivery"];
+
 /// Cells of one kind, e.g. `workload` over `lan`, by protocol and clients.
 pub(super) struct Family<'a> {
     /// What their names begin with, and the link.
     pub(super) name: String,
-    /// All that did not fail.
+    /// All that did not fail, repetitions of one cell side by side.
     pub(super) cells: Vec<&'a Cell>,
 }
 
@@ -32,11 +36,11 @@ pub(super) struct Shown<'a> {
 /// The families of a run, in the order in which they were measured.
 pub(super) fn families(run: &Run) -> Vec<Family<'_>> {
     let mut families: Vec<Family<'_>> = Vec::new();
-    for cell in run.cells.iter().filter(|cell| !matches!(cell.status, Status::Failed(_))) {
-        let name = family_name(cell, &run.file.scenario.name);
+    for repeats in Repeats::of(run.cells.iter().filter(|cell| !matches!(cell.status, Status::Failed(_)))) {
+        let name = family_name(repeats.first(), &run.file.scenario.name);
         match families.iter_mut().find(|family| family.name == name) {
-            Some(family) => family.cells.push(cell),
-            None => families.push(Family { name, cells: vec![cell] }),
+            Some(family) => family.cells.extend(repeats.cells()),
+            None => families.push(Family { name, cells: repeats.cells().to_vec() }),
         }
     }
     for family in &mut families {
@@ -46,13 +50,14 @@ pub(super) fn families(run: &Run) -> Vec<Family<'_>> {
 }
 
 /// What is left of a cell's name without its protocol and its clients: `workload/sse@lan` is one of `workload on lan`,
-/// `memory/sse/1000` one of `memory`, and `sse` one of the scenario's. A step of a search that was measured again stays
+/// `memory/sse/1000` one of `memory`, and `sse` or `sse/hold=5s` one of the scenario's. A step of a search that was measured again stays
 /// with the first.
 fn family_name(cell: &Cell, scenario: &str) -> String {
     let (name, link) = cell.spec.name.split_once('@').unwrap_or((&cell.spec.name, ""));
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    // What was counted, or swept.
+    let is_value = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()) || part.contains('=');
     let parts =
-        name.split('/').filter(|part| *part != cell.spec.protocol && !is_number(part) && *part != "again");
+        name.split('/').filter(|part| *part != cell.spec.protocol && !is_value(part) && *part != "again");
     let kind = join(parts, " ");
     let kind = if kind.is_empty() { scenario } else { &kind };
     if link.is_empty() { kind.to_owned() } else { format!("{kind} on {link}") }
@@ -69,25 +74,37 @@ pub(super) fn title(protocol: &str) -> &str {
 }
 
 impl<'a> Family<'a> {
-    /// What a chart of the family shows: every cell, or where those are too many, the largest of each protocol.
+    /// What a chart of the family shows: every cell, or where those are too many, the largest of each protocol; of several
+    /// repetitions the one in the middle.
     pub(super) fn shown(&self) -> Vec<Shown<'a>> {
-        let all = self.cells.len() <= STYLES.min(COLUMNS.len());
+        let middles = self.middles();
+        let all = middles.len() <= STYLES.min(COLUMNS.len());
         let largest = |cell: &Cell| {
             let same = self.cells.iter().filter(|other| other.spec.protocol == cell.spec.protocol);
             same.map(|other| other.spec.clients).max() == Some(cell.spec.clients)
         };
-        let mut cells: Vec<&Cell> = self
-            .cells
-            .iter()
-            .copied()
-            .filter(|cell| all || self.is_one_protocol() || largest(cell))
-            .collect();
+        let mut cells: Vec<&Cell> =
+            middles.into_iter().filter(|cell| all || self.is_one_protocol() || largest(cell)).collect();
         if cells.len() > STYLES {
             // The largest loads say most.
             cells.sort_by_key(|cell| cell.spec.clients);
             cells.drain(..cells.len() - STYLES);
         }
         looks(&cells)
+    }
+
+    /// Each cell once: the repetition in the middle by the first of [`MIDDLE_BY`] that it has.
+    fn middles(&self) -> Vec<&'a Cell> {
+        let one = |repeats: &Repeats<'a>| {
+            let by = MIDDLE_BY.iter().find(|name| repeats.median_range(name).is_some());
+            repeats.middle(by.unwrap_or(&MIDDLE_BY[0]))
+        };
+        Repeats::of(self.cells.iter().copied()).iter().filter_map(one).collect()
+    }
+
+    /// How many cells there are, repetitions not counted.
+    fn count(&self) -> usize {
+        Repeats::of(self.cells.iter().copied()).len()
     }
 
     /// Smaller is more to the point: many protocols side by side, and nothing between them and the server.
@@ -103,8 +120,11 @@ impl<'a> Family<'a> {
 
     /// What a chart of the family leaves out, in words; empty if it shows all.
     pub(super) fn left_out(&self) -> String {
-        let (shown, all) = (self.shown().len(), self.cells.len());
-        if shown == all { String::new() } else { format!("the largest {shown} of {all} cells") }
+        let (shown, all) = (self.shown().len(), self.count());
+        let largest =
+            if shown == all { String::new() } else { format!("the largest {shown} of {all} cells") };
+        let middle = if all == self.cells.len() { "" } else { "of repeats the one in the middle" };
+        join([largest.as_str(), middle], "; ")
     }
 }
 
@@ -135,7 +155,7 @@ pub(super) fn each(families: &[Family<'_>], body: impl Fn(&Family<'_>) -> String
     }
     bodies.sort_by_key(|(family, _)| family.rank());
     let block = |(i, (family, body)): (usize, &(&Family<'_>, String))| {
-        let cells = family.cells.len();
+        let cells = family.count();
         let summary = format!("{} · {cells} cell{}", family.name, if cells == 1 { "" } else { "s" });
         details(&summary, body, i == 0)
     };
@@ -163,6 +183,7 @@ mod tests {
             ("sse", "sse", "chat"),
             ("sse/200@rtt=100ms", "sse", "chat on rtt=100ms"),
             ("sse/200/64B", "sse", "64B"),
+            ("sse/hold=5s@lan", "sse", "chat on lan"),
             ("capacity/sse/200/again", "sse", "capacity"),
         ] {
             let mut cell = sample::cell(name).build();

@@ -45,7 +45,7 @@ pub(super) fn row(cell: &Cell, columns: &[Column]) -> impl Iterator<Item = Strin
 /// The table, with the names of the cells below `first`.
 pub(super) fn figures(first: &'static str, columns: &[Column], cells: &[&Cell]) -> String {
     let heads: Vec<&str> = [first].into_iter().chain(heads(columns)).collect();
-    let row = |cell: &&Cell| [cell.spec.name.clone()].into_iter().chain(row(cell, columns)).collect();
+    let row = |cell: &&Cell| [cell.spec.label()].into_iter().chain(row(cell, columns)).collect();
     table(Content::Figures, &heads, &cells.iter().map(row).collect::<Vec<Vec<String>>>())
 }
 

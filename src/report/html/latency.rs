@@ -1,7 +1,7 @@
 //! Latency: the percentile curve and the seconds of each family, and the figures of each cell.
 
 use super::chart::{Axis, Chart, Series};
-use super::family::{FEW, Family, each, grid};
+use super::family::{FEW, Family, Shown, each, grid};
 use super::figures::{Column, column, figures};
 use super::markup::{details, paragraph, section};
 use super::scale::{Scale, Spacing};
@@ -55,17 +55,15 @@ pub(super) fn latency(families: &[Family<'_>]) -> String {
     section("latency", "Latency", &(paragraph("faint", what) + &body))
 }
 
-/// The percentile curve: 1/(1-p) by ratio, so that each nine takes the same width.
 fn curve(family: &Family<'_>) -> String {
-    let series: Vec<Series> = family
-        .shown()
+    by_percentile(family.shown(), family.left_out())
+}
+
+/// The percentile curve: 1/(1-p) by ratio, so that each nine takes the same width.
+pub(super) fn by_percentile(lines: Vec<Shown<'_>>, note: String) -> String {
+    let series: Vec<Series> = lines
         .into_iter()
-        .map(|shown| Series {
-            points: percentiles(shown.cell),
-            name: shown.name,
-            style: shown.style,
-            fit: None,
-        })
+        .map(|line| Series { points: percentiles(line.cell), name: line.name, style: line.style, fit: None })
         .filter(|series| !series.points.is_empty())
         .collect();
     let most = series.iter().flat_map(|line| &line.points).map(|point| point.0).fold(10.0, f64::max);
@@ -73,7 +71,7 @@ fn curve(family: &Family<'_>) -> String {
     let ticks: Vec<f64> = [1.0, 2.0].into_iter().chain((1..=nines).map(|n| 10_f64.powi(n))).collect();
     let x = Axis { title: "percentile".to_owned(), scale: Scale::with_ticks(ticks), label: percentile };
     let mut chart = Chart::new("Latency by percentile", ("latency (ms)", Spacing::LogIfWide), x, series);
-    chart.note = family.left_out();
+    chart.note = note;
     chart.render()
 }
 

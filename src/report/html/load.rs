@@ -120,7 +120,7 @@ fn failures(run: &Run) -> String {
     let rows: Vec<Vec<String>> = all
         .map(|(cell, failure)| {
             let count = short(failure.count as f64);
-            let words = [&cell.spec.name, &failure.phase, &failure.kind, &count, &failure.example];
+            let words = [&cell.spec.label(), &failure.phase, &failure.kind, &count, &failure.example];
             words.map(Clone::clone).to_vec()
         })
         .collect();

@@ -103,9 +103,9 @@ fn bare(word: &str) -> &str {
 fn linked(run: &Run, word: &str) -> String {
     let name = bare(word);
     match run.cell(name) {
-        Some(_) => {
+        Some(cell) => {
             let rest = &word[name.len()..];
-            format!("<a href=\"#{}\">{}</a>{}", escape(&anchor(name)), escape(name), escape(rest))
+            format!("<a href=\"#{}\">{}</a>{}", escape(&anchor(cell)), escape(name), escape(rest))
         }
         None => escape(word).replace('_', "_<wbr>"),
     }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use super::{Format, is_matrix};
+use super::{Format, Several, is_matrix};
 use crate::capacity::curve;
 use crate::claim::matrix::Matrix;
 use crate::measure::run::Run;
@@ -22,8 +22,10 @@ mod load;
 mod markup;
 mod matrix;
 mod origin;
+mod repeats;
 mod scale;
 mod server;
+mod side;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -53,13 +55,25 @@ impl Format for Page {
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(page(run).as_bytes())
     }
+
+    fn several(&self) -> Option<Several> {
+        Some(|runs, out| out.write_all(side::page(runs).as_bytes()))
+    }
 }
 
 fn page(run: &Run) -> String {
-    let name = format!("rtbench: {}", run.file.scenario.name);
     let matrix = is_matrix(run).then(|| Matrix::of(run));
     let curves = curve::of(run);
-    let sections = sections(run, matrix.as_ref(), &curves);
+    document(
+        &format!("rtbench: {}", run.file.scenario.name),
+        &format!("{} · {}", run.file.started, run.file.host.summary()),
+        &summary::summary(run, matrix.as_ref(), &curves),
+        &sections(run, matrix.as_ref(), &curves),
+    )
+}
+
+/// A whole page; `summary` and `sections` are HTML, the rest is text.
+fn document(title: &str, origin: &str, summary: &str, sections: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -67,11 +81,10 @@ fn page(run: &Run) -> String {
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{hatches}\
          <header>\n<h1>{title}</h1>\n<p class=\"faint\">{origin}</p>\n{summary}{contents}</header>\n\
          <main>\n{sections}</main>\n</body>\n</html>\n",
-        title = escape(&name),
+        title = escape(title),
         hatches = bars::HATCHES,
-        origin = escape(&format!("{} · {}", run.file.started, run.file.host.summary())),
-        summary = summary::summary(run, matrix.as_ref(), &curves),
-        contents = contents(&sections),
+        origin = escape(origin),
+        contents = contents(sections),
     )
 }
 
@@ -86,6 +99,7 @@ fn sections(run: &Run, matrix: Option<&Matrix>, curves: &[curve::Curve<'_>]) -> 
     if curves.is_empty() {
         out += &trust::thresholds(run);
     }
+    out += &repeats::repeats(&families);
     out += &latency::latency(&families);
     out += &load::throughput(&families);
     out += &layers::layers(&families);

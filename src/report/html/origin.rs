@@ -1,7 +1,7 @@
 //! Where the run came from: the command, the host, the scenario; enough to do it again.
 
 use super::markup::{Content, details, escape, section, table};
-use crate::measure::run::{Run, RunStatus};
+use crate::measure::run::{Run, RunStatus, Swept};
 use crate::report::command_line;
 use crate::report::terminal::bytes;
 
@@ -16,9 +16,22 @@ pub(super) fn origin(run: &Run) -> String {
         true => {
             super::markup::paragraph("", "There was no scenario file; the cells say what was asked of each.")
         }
-        false => details("The file, verbatim", &format!("<pre>{}</pre>\n", escape(&scenario.text)), true),
+        false => {
+            swept(run)
+                + &details("The file, verbatim", &format!("<pre>{}</pre>\n", escape(&scenario.text)), true)
+        }
     };
     section("origin", "Command, host and scenario", &body)
+}
+
+/// What was measured with other values than the file's.
+fn swept(run: &Run) -> String {
+    let words = |swept: &Swept| {
+        let values =
+            swept.values.join(if swept.values.iter().any(|v| v.contains(',')) { "; " } else { ", " });
+        super::markup::paragraph("", &format!("Swept: {} = {values}.", swept.key))
+    };
+    run.file.swept.iter().map(words).collect()
 }
 
 fn facts(facts: &[(&str, String)]) -> String {

@@ -1,13 +1,13 @@
 //! The result in three lines: what came out, what it cost, whether to believe it.
 
 use super::family::title;
-use super::figures::value;
 use super::markup::escape;
 use super::trust;
 use crate::capacity::curve::Curve;
 use crate::claim::matrix::Matrix;
 use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
+use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
 use crate::report::capacity::must_hold;
 use crate::report::join;
@@ -63,13 +63,15 @@ fn deliveries(run: &Run) -> String {
 
 /// Who was quickest and who cost least, among the cells of the workload, or all where there is none of that name.
 fn best(run: &Run) -> String {
-    let mut cells: Vec<&Cell> = run.cells.iter().filter(|c| is_workload(c)).collect();
+    let mut cells = Repeats::of(run.cells.iter().filter(|c| is_workload(c)));
     if cells.is_empty() {
-        cells = run.cells.iter().collect();
+        cells = Repeats::of(&run.cells);
     }
-    let several = cells.windows(2).any(|pair| pair[0].spec.protocol != pair[1].spec.protocol);
+    let several = cells.windows(2).any(|pair| pair[0].first().spec.protocol != pair[1].first().spec.protocol);
     let least = |name: &str| {
-        let values = cells.iter().filter_map(|cell| Some((title(&cell.spec.protocol), value(cell, name)?)));
+        let values = cells
+            .iter()
+            .filter_map(|r| Some((title(&r.first().spec.protocol), r.median_range(name)?.median)));
         values.min_by(|a, b| a.1.total_cmp(&b.1))
     };
     let say = |what: &str, name: &str, unit: &str| {

@@ -7,7 +7,8 @@ use crate::measure::cell::{FailureCount, Interval};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::{sample, store};
 use crate::report::capacity_tests::search;
-use crate::report::tests::{matrix_run, of, run, troubled_run};
+use crate::report::find;
+use crate::report::tests::{matrix_run, of, repeated_run, run, troubled_run, two_runs};
 
 /// A run of two protocols with everything that a chart can show.
 fn small_run() -> Run {
@@ -71,7 +72,7 @@ fn nothing_is_fetched_and_nothing_runs() {
 
 #[test]
 fn every_chart_has_its_numbers() {
-    for run in [matrix_run(), small_run(), search(), reference()] {
+    for run in [matrix_run(), small_run(), repeated_run(), search(), reference()] {
         let page = page(&run);
         let figures: Vec<&str> =
             page.split("<figure").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
@@ -85,7 +86,7 @@ fn every_chart_has_its_numbers() {
 
 #[test]
 fn elements_are_closed_and_links_lead_somewhere() {
-    for run in [matrix_run(), troubled_run(), small_run(), search(), reference()] {
+    for run in [matrix_run(), troubled_run(), small_run(), repeated_run(), search(), reference()] {
         let page = page(&run);
         for element in
             ["details", "table", "section", "figure", "svg", "div", "ul", "li", "tr", "td", "p", "dl"]
@@ -153,6 +154,43 @@ fn slopes_are_fitted_where_client_counts_differ() {
     assert!(page.contains("<h3>Over clients</h3>"));
     assert!(page.contains("<td>9 KB per client</td>"), "long polling's memory");
     assert!(!self::page(&small_run()).contains("<h3>Over clients</h3>"));
+}
+
+#[test]
+fn repetitions_are_one_line_of_a_chart_and_all_in_the_tables() {
+    let page = page(&repeated_run());
+    for text in [
+        "<h2>Repeats</h2>",
+        "<b>99th percentile by repeat</b>",
+        "<td>0.6 (0.5–2.5)</td>",
+        "of repeats the one in the middle",
+        "id=\"cell-workload-sse-r2\"",
+        "2 cells, measured up to 3 times: ",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    let curve = page.split("<b>Latency by percentile</b>").nth(1).unwrap().split("</figure>").next().unwrap();
+    assert_eq!(curve.matches("<li>").count(), 2, "two lines for six cells: {curve}");
+    assert!(!self::page(&small_run()).contains("Repeats"));
+}
+
+#[test]
+fn several_runs_stand_side_by_side() {
+    let mut out = Vec::new();
+    find("html").unwrap().several().unwrap()(&two_runs(), &mut out).unwrap();
+    let page = String::from_utf8(out).unwrap();
+    for text in [
+        "rtbench: 2 runs side by side",
+        "Not the same in all runs: seed, cells.",
+        "<h3>workload/websocket</h3>",
+        "<th scope=\"row\">latency p99, ms</th><td>1.19 (0.99–4.95)</td><td>1.98</td>",
+        "<th scope=\"row\">latency p99, ms</th><td>-</td><td>1.98</td>",
+        "20261125T081500Z-chat",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("<script") && !page.contains("NaN"));
+    assert_eq!(page.matches("<figure").count(), 3);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Whether to believe the run: trust with its reasons, and what had to hold.
 
 use super::markup::{Content, paragraph, section, table};
-use crate::claim::verdict::{short, with_unit};
+use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Status};
-use crate::measure::run::{CellOutcome, Run};
+use crate::measure::repeats::Repeats;
+use crate::measure::run::Run;
 use crate::report::terminal::trust_word;
-use crate::report::{emulated_links, join};
+use crate::report::thresholds::{self, Line};
+use crate::report::{emulated_links, join, repeats_note};
 
 /// How far a run can be believed, in a sentence.
 pub(super) fn sentence(run: &Run) -> String {
@@ -40,8 +42,8 @@ pub(super) fn trust(run: &Run) -> String {
     for warning in &run.warnings {
         body += &paragraph("", &format!("! {warning}"));
     }
-    if let Some(links) = emulated_links(run) {
-        body += &paragraph("", &links);
+    for note in [emulated_links(run), repeats_note(run)].into_iter().flatten() {
+        body += &paragraph("", &note);
     }
     section("trust", "Trust", &body)
 }
@@ -59,7 +61,7 @@ fn doubts(run: &Run, cell: &Cell) -> Option<Vec<String>> {
     let reasons = [failed].into_iter().chain(cell.trust.reasons.iter().map(String::as_str));
     let why = join(reasons.chain([bound.as_str()]), "; ");
     (trust_word(cell) != "ok" || !why.is_empty())
-        .then(|| vec![cell.spec.name.clone(), trust_word(cell).to_owned(), why])
+        .then(|| vec![cell.spec.label(), trust_word(cell).to_owned(), why])
 }
 
 /// The thresholds in a sentence; nothing where there are none.
@@ -75,7 +77,7 @@ pub(super) fn thresholds_sentence(run: &Run) -> Option<String> {
 
 /// What had to hold, and whether it does; nothing where nothing had to.
 pub(super) fn thresholds(run: &Run) -> String {
-    let rows: Vec<Vec<String>> = run.outcomes().iter().map(threshold).collect();
+    let rows: Vec<Vec<String>> = thresholds::lines(run).into_iter().map(threshold).collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -83,25 +85,22 @@ pub(super) fn thresholds(run: &Run) -> String {
     section("thresholds", "Thresholds", &table(Content::Words, &heads, &rows))
 }
 
-fn threshold(CellOutcome { cell, outcome }: &CellOutcome) -> Vec<String> {
-    let holds = match outcome.passed {
+fn threshold(line: Line) -> Vec<String> {
+    let holds = match line.passed {
         Some(true) => "✓ yes",
         Some(false) => "✗ no",
         None => "· cannot be told",
     };
-    vec![
-        format!("{} {}", outcome.subject, outcome.expression),
-        cell.clone(),
-        outcome.measured.map_or(String::new(), |value| with_unit(value, outcome.unit)),
-        holds.to_owned(),
-        outcome.why.clone().unwrap_or_default(),
-    ]
+    vec![line.threshold, line.cell, line.measured, holds.to_owned(), line.why]
 }
 
 /// A number of cells in words.
 pub(super) fn cells_in_words(run: &Run) -> String {
-    match run.cells.len() {
+    let cells = Repeats::of(&run.cells);
+    let most = cells.iter().map(|repeats| repeats.cells().len()).max().unwrap_or(0);
+    let cells = match cells.len() {
         1 => "1 cell".to_owned(),
         n => format!("{} cells", short(n as f64)),
-    }
+    };
+    if most > 1 { format!("{cells}, measured up to {most} times") } else { cells }
 }

@@ -2,7 +2,7 @@
 
 use owo_colors::{OwoColorize, Style};
 
-use super::{bad, doubts, faint, good, heading, links, origin, strong, trust_style, unsure, wrap};
+use super::{bad, conditions, doubts, faint, good, heading, origin, strong, trust_style, unsure, wrap};
 use crate::capacity::curve::{self, Curve, Outcome, Step};
 use crate::capacity::projection;
 use crate::capacity::search::{Ending, Verdict};
@@ -20,7 +20,7 @@ pub fn capacity(run: &Run, width: usize) -> String {
     let mut out: String = begun().map(|curve| block(curve, width)).collect();
     out += &begun().map(|curve| projected(curve, width)).collect::<String>();
     out += &summary(&curves, run, width);
-    out += &links(run, width);
+    out += &conditions(run, width);
     out += &doubts(run, width);
     out + &origin(run, width)
 }

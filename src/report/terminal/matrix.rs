@@ -5,7 +5,7 @@ use comfy_table::{
 };
 use owo_colors::OwoColorize;
 
-use super::{bytes, doubts, faint, heading, links, origin, pad, paint, strong, style_of, wrap};
+use super::{bytes, conditions, doubts, faint, heading, origin, pad, paint, strong, style_of, wrap};
 use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
 use crate::claim::verdict::{Verdict, short};
 use crate::claim::{cost, further};
@@ -30,7 +30,7 @@ pub fn matrix(run: &Run, width: usize) -> String {
     out += &notes.render(width);
     out += &claims(run, width);
     out += &costs(run, width);
-    out += &links(run, width);
+    out += &conditions(run, width);
     out += &doubts(run, width);
     out + &origin(run, width)
 }

@@ -4,19 +4,22 @@
 use owo_colors::{OwoColorize, Style};
 
 use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
-use crate::report::{command_line, emulated_links};
+use crate::report::{command_line, emulated_links, repeats_note};
 
 mod capacity;
 mod claims;
 mod gate;
 mod matrix;
+mod side;
 mod summary;
 
 pub use capacity::capacity;
 pub use claims::claims;
 pub use gate::gate;
 pub use matrix::matrix;
+pub use side::side_by_side;
 pub use summary::summary;
 
 /// Columns to write for: those of the terminal, or 80 where there is none; never fewer than 60, which the blocks need.
@@ -92,12 +95,17 @@ fn pad(text: &str, width: usize) -> String {
 }
 
 pub(super) fn bytes(bytes: f64) -> String {
-    use crate::claim::verdict::short;
+    let (factor, unit) = bytes_unit(bytes);
+    format!("{} {unit}", crate::claim::verdict::short(bytes * factor))
+}
+
+/// The unit in which people read so many bytes, and the factor to it.
+fn bytes_unit(bytes: f64) -> (f64, &'static str) {
     match bytes.abs() {
-        b if b >= 1e9 => format!("{} GB", short(bytes / 1e9)),
-        b if b >= 1e6 => format!("{} MB", short(bytes / 1e6)),
-        b if b >= 1e3 => format!("{} KB", short(bytes / 1e3)),
-        _ => format!("{} B", short(bytes)),
+        b if b >= 1e9 => (1e-9, "GB"),
+        b if b >= 1e6 => (1e-6, "MB"),
+        b if b >= 1e3 => (1e-3, "KB"),
+        _ => (1.0, "B"),
     }
 }
 
@@ -112,6 +120,18 @@ pub(super) fn trust_word(cell: &Cell) -> &'static str {
     }
 }
 
+/// The same of repetitions: each word with how many deserve it.
+pub(super) fn trust_counts(repeats: &Repeats<'_>) -> Vec<(&'static str, usize)> {
+    let mut counted: Vec<(&str, usize)> = Vec::new();
+    for word in repeats.cells().iter().map(|cell| trust_word(cell)) {
+        match counted.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((word, 1)),
+        }
+    }
+    counted
+}
+
 fn trust_style(word: &str) -> Style {
     match word {
         "ok" => good(),
@@ -120,10 +140,12 @@ fn trust_style(word: &str) -> Style {
     }
 }
 
-/// Which networks were played, if any.
-fn links(run: &Run, width: usize) -> String {
-    emulated_links(run)
-        .map_or(String::new(), |links| format!("\n{}", wrap("", &links, width)).style(unsure()).to_string())
+/// Which networks were played, if any, and what stands for cells that were measured more than once.
+fn conditions(run: &Run, width: usize) -> String {
+    let links = emulated_links(run).map(|text| (text, unsure()));
+    let repeats = repeats_note(run).map(|text| (text, faint()));
+    let each = links.into_iter().chain(repeats);
+    each.map(|(text, style)| format!("\n{}", wrap("", &text, width)).style(style).to_string()).collect()
 }
 
 /// What stands against the run's cells, and against the run.
@@ -133,7 +155,7 @@ fn doubts(run: &Run, width: usize) -> String {
         let word = trust_word(cell);
         let failed = if let Status::Failed(reason) = &cell.status { Some(reason) } else { None };
         for reason in failed.into_iter().chain(&cell.trust.reasons) {
-            let text = wrap("  ! ", &format!("{} {word}: {reason}", cell.spec.name), width);
+            let text = wrap("  ! ", &format!("{} {word}: {reason}", cell.spec.label()), width);
             out += &text.style(trust_style(word)).to_string();
         }
     }

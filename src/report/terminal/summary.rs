@@ -3,78 +3,133 @@
 use owo_colors::OwoColorize;
 
 use super::{
-    bad, bytes, doubts, good, heading, links, origin, pad, strong, trust_style, trust_word, unsure, wrap,
+    bad, bytes_unit, conditions, doubts, good, heading, origin, pad, strong, trust_counts, trust_style,
+    unsure, wrap,
 };
-use crate::claim::verdict::{short, with_unit};
-use crate::measure::cell::{Cell, Status};
-use crate::measure::metric;
-use crate::measure::run::{CellOutcome, Run};
-use crate::report::join;
+use crate::claim::verdict::short;
+use crate::measure::cell::{Cell, Counts};
+use crate::measure::repeats::Repeats;
+use crate::measure::run::Run;
+use crate::report::thresholds::{self, Line};
+use crate::report::{join, median_with_range};
 
 /// The cells of a run, its thresholds and its doubts, at most `width` characters wide.
 pub fn summary(run: &Run, width: usize) -> String {
+    let cells = Repeats::of(&run.cells);
     let mut out: String =
-        run.cells.iter().map(|cell| block(cell, &run.generator_bound(cell), width)).collect();
+        cells.iter().map(|cell| block(&Block::new(cell), &generator_bound(run, cell), width)).collect();
     out += &failures(run, width);
-    out += &thresholds(&run.outcomes(), width);
-    out += &links(run, width);
+    out += &thresholds(run, width);
+    out += &conditions(run, width);
     out += &doubts(run, width);
     out + &origin(run, width)
 }
 
-/// A metric in words, or nothing: ` 0.31 ms`.
-fn value(cell: &Cell, name: &str, text: impl Fn(f64) -> String) -> String {
-    metric::find(name).and_then(|metric| metric.value(cell)).map_or(String::new(), text)
+type Count = fn(&Counts) -> u64;
+
+/// A cell with its repetitions, as its block sees it.
+struct Block<'a> {
+    repeats: &'a Repeats<'a>,
+    /// Those that figures are taken from.
+    believed: Vec<&'a Cell>,
 }
 
-fn block(cell: &Cell, generator_bound: &[&str], width: usize) -> String {
-    let trust = trust_word(cell);
+impl<'a> Block<'a> {
+    fn new(repeats: &'a Repeats<'a>) -> Block<'a> {
+        Block { repeats, believed: repeats.believed() }
+    }
+
+    /// A metric in words, or nothing: `0.31`, over repetitions `0.31 (0.29–0.42)` where they differ.
+    fn value(&self, name: &str, text: impl Fn(&str) -> String) -> String {
+        self.scaled(name, |_| (1.0, ""), text)
+    }
+
+    /// The same with a unit that the median chooses, and the factor to it.
+    fn scaled(
+        &self,
+        name: &str,
+        unit: fn(f64) -> (f64, &'static str),
+        text: impl Fn(&str) -> String,
+    ) -> String {
+        let Some(range) = self.repeats.median_range(name) else { return String::new() };
+        let (factor, unit) = unit(range.median);
+        text(&join([median_with_range(&range, factor).as_str(), unit], " "))
+    }
+
+    /// A count, over all repetitions together: in a median what went wrong once would vanish.
+    fn sum(&self, of: impl Fn(&Counts) -> u64) -> u64 {
+        self.believed.iter().map(|cell| of(&cell.counts)).sum()
+    }
+}
+
+/// Metrics that are as much the instrument's, in any repetition.
+fn generator_bound(run: &Run, repeats: &Repeats<'_>) -> Vec<&'static str> {
+    let mut bound: Vec<&str> = repeats.cells().iter().flat_map(|cell| run.generator_bound(cell)).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    bound.retain(|name| seen.insert(*name));
+    bound
+}
+
+fn block(block: &Block<'_>, generator_bound: &[&str], width: usize) -> String {
+    let first = block.repeats.first();
+    let connected = block.believed.iter().map(|cell| cell.counts.connected).min();
     let clients = {
-        let [connected, asked] = [cell.counts.connected, cell.spec.clients.into()].map(|n| short(n as f64));
+        let [connected, asked] =
+            [connected.unwrap_or(first.counts.connected), first.spec.clients.into()].map(|n| short(n as f64));
         format!("{connected} of {asked} clients")
     };
-    let title =
-        format!("\n{}  {clients}  {}\n", cell.spec.name.style(strong()), trust.style(trust_style(trust)));
-    if matches!(cell.status, Status::Failed(_)) {
+    let title = format!("\n{}  {clients}  {}\n", first.spec.name.style(strong()), trust(block.repeats));
+    if block.believed.is_empty() {
         return title;
     }
-    let link = Some(&cell.spec.link).filter(|link| *link != "loopback");
+    let link = Some(&first.spec.link).filter(|link| *link != "loopback");
     let lines = [
         ("link", link.map_or(String::new(), |link| format!("{link}, emulated"))),
-        ("delivery", delivery(cell)),
-        ("latency", latency(cell)),
-        ("bytes", overhead(cell)),
-        ("polls", polls(cell)),
-        ("server", server(cell)),
-        ("generator", generator(cell)),
+        ("delivery", delivery(block)),
+        ("latency", latency(block)),
+        ("bytes", overhead(block)),
+        ("polls", polls(block)),
+        ("server", server(block)),
+        ("generator", generator(block)),
         ("floor", floor(generator_bound)),
     ];
     let lines = lines.iter().filter(|(_, text)| !text.is_empty());
     title + &lines.map(|(name, text)| wrap(&format!("  {} ", pad(name, 10)), text, width)).collect::<String>()
 }
 
-fn delivery(cell: &Cell) -> String {
-    let counts = &cell.counts;
-    let rate = value(cell, "delivered_per_s", |per_s| format!("{}/s", short(per_s)));
+/// How far a cell can be believed: a word, or of several repetitions how many deserve which.
+fn trust(repeats: &Repeats<'_>) -> String {
+    let all = repeats.cells().len();
+    let text = |(word, count): &(&str, usize)| {
+        let text = if *count == all { (*word).to_owned() } else { format!("{count} {word}") };
+        text.style(trust_style(word)).to_string()
+    };
+    let words = trust_counts(repeats).iter().map(text).collect::<Vec<_>>().join(", ");
+    if all == 1 { words } else { format!("{all} repeats: {words}") }
+}
+
+fn delivery(block: &Block<'_>) -> String {
+    let (delivered, expected) = (block.sum(|counts| counts.delivered), block.sum(|counts| counts.expected));
     let mut parts = vec![
-        format!("{} of {} delivered", short(counts.delivered as f64), short(counts.expected as f64)),
-        rate,
+        format!("{} of {} delivered", short(delivered as f64), short(expected as f64)),
+        block.value("delivered_per_s", |per_s| format!("{per_s}/s")),
     ];
-    let troubles = [
-        ("lost", counts.lost),
-        ("duplicates", counts.duplicates),
-        ("reordered", counts.reordered),
-        ("late", counts.late),
-        ("corrupt", counts.corrupt),
-        ("shed", counts.shed),
+    let troubles: [(&str, Count); 6] = [
+        ("lost", |counts| counts.lost),
+        ("duplicates", |counts| counts.duplicates),
+        ("reordered", |counts| counts.reordered),
+        ("late", |counts| counts.late),
+        ("corrupt", |counts| counts.corrupt),
+        ("shed", |counts| counts.shed),
     ];
-    let troubles = troubles.iter().filter(|(name, n)| *n > 0 || *name == "lost");
-    parts.extend(troubles.map(|(name, n)| format!("{} {name}", short(*n as f64))));
+    let troubles = troubles.iter().map(|(name, of)| (name, block.sum(of)));
+    let troubles = troubles.filter(|(name, n)| *n > 0 || **name == "lost");
+    parts.extend(troubles.map(|(name, n)| format!("{} {name}", short(n as f64))));
     join(parts.iter().map(String::as_str), ", ")
 }
 
-fn latency(cell: &Cell) -> String {
-    let ms = |word: &str, name: &str| value(cell, name, |ms| format!("{word} {}", time(ms)));
+fn latency(block: &Block<'_>) -> String {
+    let ms = |word: &str, name: &str| block.scaled(name, time_unit, |time| format!("{word} {time}"));
     let parts = [
         ms("mean", "response_mean_ms"),
         ms("p50", "response_p50_ms"),
@@ -88,46 +143,44 @@ fn latency(cell: &Cell) -> String {
     join(parts.iter().map(String::as_str), ", ")
 }
 
-fn time(ms: f64) -> String {
-    if ms >= 1e3 { format!("{} s", short(ms / 1e3)) } else { format!("{} ms", short(ms)) }
+fn time_unit(ms: f64) -> (f64, &'static str) {
+    if ms >= 1e3 { (1e-3, "s") } else { (1.0, "ms") }
 }
 
-fn overhead(cell: &Cell) -> String {
+fn overhead(block: &Block<'_>) -> String {
     let parts = [
-        value(cell, "framing_in_bytes_per_delivery", |b| format!("{} B framing per delivery", short(b))),
-        value(cell, "overhead_bytes_per_delivery", |b| format!("{} B beyond payload both ways", short(b))),
-        value(cell, "publish_overhead_bytes_per_event", |b| format!("{} B per event published", short(b))),
-        value(cell, "ip_bytes_per_delivery", |b| format!("{} B per delivery in IP packets", short(b))),
+        block.value("framing_in_bytes_per_delivery", |b| format!("{b} B framing per delivery")),
+        block.value("overhead_bytes_per_delivery", |b| format!("{b} B beyond payload both ways")),
+        block.value("publish_overhead_bytes_per_event", |b| format!("{b} B per event published")),
+        block.value("ip_bytes_per_delivery", |b| format!("{b} B per delivery in IP packets")),
     ];
     join(parts.iter().map(String::as_str), ", ")
 }
 
-fn polls(cell: &Cell) -> String {
+fn polls(block: &Block<'_>) -> String {
     let parts = [
-        value(cell, "exchanges_per_s", |per_s| format!("{}/s", short(per_s))),
-        value(cell, "wasted_percent", |percent| format!("{}% brought nothing", short(percent))),
-        value(cell, "overhead_bytes_per_exchange", |b| format!("{} B each", short(b))),
+        block.value("exchanges_per_s", |per_s| format!("{per_s}/s")),
+        block.value("wasted_percent", |percent| format!("{percent}% brought nothing")),
+        block.value("overhead_bytes_per_exchange", |b| format!("{b} B each")),
     ];
     join(parts.iter().map(String::as_str), ", ")
 }
 
-fn server(cell: &Cell) -> String {
+fn server(block: &Block<'_>) -> String {
     let parts = [
-        value(cell, "server_cpu_us_per_delivery", |us| format!("{} us CPU per delivery", short(us))),
-        value(cell, "server_cpu_percent", |percent| format!("{}% of a core", short(percent))),
-        value(cell, "server_memory_bytes_per_client", |b| format!("{} per client", bytes(b))),
-        value(cell, "server_memory_after_bytes", |b| format!("{} after the traffic", bytes(b))),
+        block.value("server_cpu_us_per_delivery", |us| format!("{us} us CPU per delivery")),
+        block.value("server_cpu_percent", |percent| format!("{percent}% of a core")),
+        block.scaled("server_memory_bytes_per_client", bytes_unit, |b| format!("{b} per client")),
+        block.scaled("server_memory_after_bytes", bytes_unit, |b| format!("{b} after the traffic")),
     ];
     join(parts.iter().map(String::as_str), ", ")
 }
 
-fn generator(cell: &Cell) -> String {
+fn generator(block: &Block<'_>) -> String {
     let parts = [
-        value(cell, "generator_cpu_us_per_delivery", |us| format!("{} us CPU per delivery", short(us))),
-        value(cell, "generator_busiest_percent", |percent| {
-            format!("{}% of its busiest core", short(percent))
-        }),
-        value(cell, "connect_s", |s| format!("all connected in {} s", short(s))),
+        block.value("generator_cpu_us_per_delivery", |us| format!("{us} us CPU per delivery")),
+        block.value("generator_busiest_percent", |percent| format!("{percent}% of its busiest core")),
+        block.value("connect_s", |s| format!("all connected in {s} s")),
     ];
     join(parts.iter().map(String::as_str), ", ")
 }
@@ -146,7 +199,11 @@ fn failures(run: &Run, width: usize) -> String {
         .map(|(cell, failure)| {
             let text = format!(
                 "{} x {}: {} in {}, first: {}",
-                failure.count, failure.phase, failure.kind, cell.spec.name, failure.example
+                failure.count,
+                failure.phase,
+                failure.kind,
+                cell.spec.label(),
+                failure.example
             );
             wrap("  ! ", &text, width)
         })
@@ -154,22 +211,16 @@ fn failures(run: &Run, width: usize) -> String {
     if lines.is_empty() { lines } else { heading("Failures") + &lines.style(unsure()).to_string() }
 }
 
-fn thresholds(outcomes: &[CellOutcome], width: usize) -> String {
-    if outcomes.is_empty() {
-        return String::new();
-    }
-    let line = |CellOutcome { cell, outcome }: &CellOutcome| {
-        let measured = outcome.measured.map(|value| with_unit(value, outcome.unit));
-        let why = outcome.why.as_ref().map(|why| format!("({why})"));
-        let said = join(
-            [measured.as_deref().map(str::trim).unwrap_or("not measured"), why.as_deref().unwrap_or("")],
-            " ",
-        );
-        let text = format!("{} {} in {cell}: {said}", outcome.subject, outcome.expression);
-        match outcome.passed {
+fn thresholds(run: &Run, width: usize) -> String {
+    let line = |line: &Line| {
+        let measured = if line.measured.is_empty() { "not measured" } else { &line.measured };
+        let why = if line.why.is_empty() { String::new() } else { format!("({})", line.why) };
+        let text = format!("{} in {}: {}", line.threshold, line.cell, join([measured, &why], " "));
+        match line.passed {
             Some(true) => wrap("  ✓ ", &text, width).style(good()).to_string(),
             Some(false) | None => wrap("  ✗ ", &text, width).style(bad()).to_string(),
         }
     };
-    heading("Thresholds") + &outcomes.iter().map(line).collect::<String>()
+    let lines: String = thresholds::lines(run).iter().map(line).collect();
+    if lines.is_empty() { lines } else { heading("Thresholds") + &lines }
 }
