@@ -1,10 +1,13 @@
 //! Small, exact statistics. No function here ever guesses: what cannot be known from the samples is `None`.
 
 pub mod histogram;
+pub mod holm;
 pub mod line;
 pub mod mean;
+pub mod normal;
 pub mod proportion;
 pub mod quantile;
+pub mod rank_sum;
 pub mod slope;
 
 /// The normal deviate of a two-sided 95% interval.
