@@ -60,3 +60,14 @@ Exit codes:
     3  for some protocol no limit was found: the generator gave out, or the time was over
     4  the tool or its surroundings failed
   130  interrupted; the curve so far is kept";
+
+/// What the codes mean for `rtbench compare`.
+pub const COMPARE_HELP: &str = "\
+Repeats of a cell, within a run and over the runs of a side, are its sample. Runs that are not the same experiment are \
+refused: other cells, other values of the scenario, another seed, another host.
+
+Exit codes:
+    0  compared, whatever came out: comparing does not judge, a gate does
+    2  the command line is wrong, or the runs are not the same experiment
+    3  some cells are not compared, because a repeat of them cannot be believed
+    4  the tool or its surroundings failed";

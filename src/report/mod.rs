@@ -11,6 +11,7 @@ mod capacity;
 #[cfg(test)]
 mod capacity_tests;
 mod claims;
+pub mod comparison;
 mod csv;
 mod hgrm;
 mod html;
@@ -174,10 +175,15 @@ fn emulated_links(run: &Run) -> Option<String> {
 
 /// The command line as it was typed, as far as its words tell.
 fn command_line(run: &Run) -> String {
+    quoted_words(&run.file.command)
+}
+
+/// Words as a shell takes them.
+fn quoted_words(words: &[String]) -> String {
     let quoted = |word: &String| match word.chars().any(|c| c.is_whitespace() || "'\"$&|;<>()*?".contains(c))
     {
         true => format!("'{}'", word.replace('\'', r"'\''")),
         false => word.clone(),
     };
-    run.file.command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }

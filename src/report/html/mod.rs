@@ -14,6 +14,7 @@ mod bars;
 mod capacity;
 mod cells;
 mod chart;
+mod comparison;
 mod family;
 mod figures;
 mod latency;
@@ -30,6 +31,7 @@ mod tests;
 mod time;
 mod trust;
 
+pub(super) use comparison::page as comparison;
 use markup::escape;
 
 const STYLE: &str = include_str!("style.css");
@@ -60,18 +62,27 @@ fn page(run: &Run) -> String {
     let matrix = is_matrix(run).then(|| Matrix::of(run));
     let curves = curve::of(run);
     let sections = sections(run, matrix.as_ref(), &curves);
+    let origin = format!("{} · {}", run.file.started, run.file.host.summary());
+    let header = format!(
+        "<p class=\"faint\">{}</p>\n{}{}",
+        escape(&origin),
+        summary::summary(run, matrix.as_ref(), &curves),
+        contents(&sections),
+    );
+    document(&name, &header, &sections)
+}
+
+/// A whole page: what stands above everything, below the title, and its sections.
+fn document(title: &str, header: &str, sections: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{hatches}\
-         <header>\n<h1>{title}</h1>\n<p class=\"faint\">{origin}</p>\n{summary}{contents}</header>\n\
+         <header>\n<h1>{title}</h1>\n{header}</header>\n\
          <main>\n{sections}</main>\n</body>\n</html>\n",
-        title = escape(&name),
+        title = escape(title),
         hatches = bars::HATCHES,
-        origin = escape(&format!("{} · {}", run.file.started, run.file.host.summary())),
-        summary = summary::summary(run, matrix.as_ref(), &curves),
-        contents = contents(&sections),
     )
 }
 

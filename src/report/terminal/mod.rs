@@ -9,11 +9,13 @@ use crate::report::{command_line, emulated_links};
 
 mod capacity;
 mod claims;
+mod comparison;
 mod matrix;
 mod summary;
 
 pub use capacity::capacity;
 pub use claims::claims;
+pub use comparison::comparison;
 pub use matrix::matrix;
 pub use summary::summary;
 
