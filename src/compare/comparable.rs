@@ -65,7 +65,8 @@ pub(super) fn check(base: &[Run], new: &[Run], across_hosts: bool) -> Result<Vec
         return Err(Refusal { reasons: vec!["there is no run to compare with".to_owned()] });
     };
     let others = || base.iter().skip(1).chain(new);
-    reasons.extend(others().filter_map(|run| seeds(first, run)).map(|difference| difference.to_string()));
+    let seeds = others().filter_map(|run| seeds(first, run));
+    reasons.extend(seeds.map(|difference| format!("{difference}; measure both with one --seed")));
     let common: Vec<&str> = names(base).into_iter().filter(|name| has(new, name)).collect();
     match common.is_empty() {
         true => reasons.push(nothing_in_common(base, new)),

@@ -110,10 +110,15 @@ fn table(rows: &[&Row], columns: &[Column], mark: &str, width: usize) -> String 
     out
 }
 
-/// `95% [+1.2, +3.4] %, p 0.008, adjusted 0.03`.
+/// `95% [+1.2, +3.4] %, p 0.008, adjusted 0.03`; nothing where repeats are too few for an interval, and so for any p
+/// below 5%.
 fn below(row: &Row) -> String {
+    let interval = words::interval(row);
+    if interval.is_empty() {
+        return interval;
+    }
     let [p, adjusted] = [row.p, row.p_adjusted].map(words::p);
-    let parts = [("95%", words::interval(row)), ("p", p), ("adjusted", adjusted)];
+    let parts = [("95%", interval), ("p", p), ("adjusted", adjusted)];
     let parts = parts.iter().filter(|(_, text)| !text.is_empty());
     parts.map(|(name, text)| format!("{name} {text}")).collect::<Vec<_>>().join(", ")
 }
