@@ -10,6 +10,7 @@ use crate::capacity::search::Vary;
 use crate::command::gate::Inconclusive;
 use crate::exit;
 use crate::gate::{PRIMARY, Tiers};
+use crate::report::comparison::Form;
 use crate::scenario::file::Headers;
 use crate::scenario::sweep::{self, Sweep};
 use crate::scenario::unit::{Bytes, Count, PerSecond, Percent, Seconds};
@@ -42,6 +43,7 @@ Start here:
   rtbench capacity echo -p websocket --slo 'latency p(99)<50ms'
                                                the most clients that keep to it
   rtbench report latest                        show the last run again
+  rtbench compare results/A results/B          what differs between two runs, and whether it is proven
 
 {}",
         exit::HELP
@@ -65,6 +67,8 @@ pub enum Command {
     List(ListArgs),
     /// Render a run again from its files, or several side by side.
     Report(ReportArgs),
+    /// Compare two runs, or two sets of them, metric by metric.
+    Compare(CompareArgs),
     /// A verdict for every claim of the guide, from the runs at hand.
     Claims(ClaimsArgs),
     /// Print a completion script for a shell.
@@ -474,6 +478,36 @@ pub struct ReportArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub format: Vec<String>,
     /// Directory to write to, or `-` for standard output; without it, the run's own, if it is one
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where `latest` looks
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+}
+
+/// `rtbench compare`.
+#[derive(Args)]
+#[command(
+    override_usage = "rtbench compare [OPTIONS] <BASE> <NEW>\n       rtbench compare [OPTIONS] <BASE>... -- <NEW>..."
+)]
+#[command(after_help = exit::COMPARE_HELP)]
+pub struct CompareArgs {
+    /// Directories of the base's runs, or `latest`; without `--` exactly two, the base and the new run
+    #[arg(required = true, value_name = "BASE")]
+    pub base: Vec<String>,
+    /// Directories of the new side's runs
+    #[arg(last = true, value_name = "NEW")]
+    pub new: Vec<String>,
+    /// Show every metric, not only the headline ones and those that differ
+    #[arg(long)]
+    pub all: bool,
+    /// Compare runs of different machines; every output says so
+    #[arg(long)]
+    pub across_hosts: bool,
+    /// Formats to render instead of the table on the terminal
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub format: Vec<Form>,
+    /// Directory to write files to (without --format, all of them), or `-` for standard output [default: -]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Where `latest` looks

@@ -63,7 +63,7 @@ Exit codes:
 
 /// What the codes mean for `rtbench gate`.
 pub const GATE_HELP: &str = "\
-Both sides stand at the same time and are loaded in turns of 0.12 s, so that what the machine does hits both alike. A \
+Both sides stand at the same time and are loaded in short turns, so that what the machine does hits both alike. A \
 pair of fresh processes is one replicate; 8 to 40 replicates decide, by looks fixed beforehand whose false alarms add \
 up to 0.5%. A regression is a lower limit above no change and a shift of at least --min-effect.
 
@@ -74,3 +74,14 @@ Exit codes:
     3  inconclusive: too noisy, out of time, or not to be trusted (0 with --inconclusive warn)
     4  the tool or its surroundings failed
   130  interrupted; the replicates so far are kept, and --resume goes on from them";
+
+/// What the codes mean for `rtbench compare`.
+pub const COMPARE_HELP: &str = "\
+Repeats of a cell, within a run and over the runs of a side, are its sample. Runs that are not the same experiment are \
+refused: other cells, other values of the scenario, another seed, another host.
+
+Exit codes:
+    0  compared, whatever came out: comparing does not judge, a gate does
+    2  the command line is wrong, or the runs are not the same experiment
+    3  some cells are not compared, because a repeat of them cannot be believed
+    4  the tool or its surroundings failed";

@@ -15,7 +15,7 @@
 //!   fleet::worker         a process with a share of the clients; reports when the cell ends
 //!   fleet::coordinator    starts server and workers, merges their reports into a measure::cell
 //! measure::store          results/TIME-NAME/cells.jsonl, a line a cell
-//!   report::*, claim::*, capacity::*, gate::*  read only what lies there
+//!   report::*, claim::*, capacity::*, compare::*, gate::*  read only what lies there
 //! ```
 //!
 //! # The modules
@@ -32,6 +32,7 @@ pub mod claim;
 pub mod cli;
 pub mod client;
 pub mod command;
+pub mod compare;
 pub mod exit;
 pub mod fleet;
 pub mod gate;

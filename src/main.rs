@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => command::serve::run(args),
         Command::List(args) => command::list::run(args),
         Command::Report(args) => command::report::run(args),
+        Command::Compare(args) => command::compare::run(args),
         Command::Claims(args) => command::claims::run(args),
         Command::Completions { shell } => command::completions(*shell, Cli::command()),
         Command::Man => command::man(Cli::command()),

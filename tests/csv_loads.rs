@@ -44,6 +44,13 @@ fn everything(out: &Path) -> Vec<PathBuf> {
     found.extend(small("run", &echo, 3));
     let slo = ["--from", "10", "--max", "20", "-z", "200ms", "--slo", "lost count==0"];
     found.extend(small("capacity", &[&["capacity", "echo", "-p", "websocket"][..], &slo].concat(), 0));
+    let alike = ["gate", "--selftest", "1", "--tier", "exact", "-c", "4", "-z", "50ms"];
+    found.extend(small("gate", &alike, 0));
+    let run_again = run_dir(&out.join("run")).unwrap();
+    let place = out.join("compared");
+    let [run_again, into] = [&run_again, &place].map(|path| path.to_str().unwrap());
+    assert_exit(&run(&["compare", run_again, run_again, "--format", "comparison.csv", "-o", into]), 0);
+    found.extend(files(&place));
     found
 }
 

@@ -3,6 +3,7 @@
 mod campaign;
 pub mod capacity;
 pub mod claims;
+pub mod compare;
 pub mod doctor;
 pub mod gate;
 pub mod holder;
@@ -20,6 +21,7 @@ use std::io::{self, Write};
 use anyhow::Result;
 use clap_complete::Shell;
 
+use crate::compare::Refusal;
 use crate::exit::Exit;
 use crate::measure::store::StoreError;
 use crate::report::UnknownFormat;
@@ -58,7 +60,7 @@ pub fn exit_of_error(error: &anyhow::Error) -> Exit {
     let no_such_run = matches!(error.downcast_ref(), Some(StoreError::NoRuns(_) | StoreError::Read { .. }));
     let bad_words =
         error.is::<ScenarioError>() || error.is::<PlanError>() || error.is::<UnknownFormat>() || no_such_run;
-    match bad_words {
+    match bad_words || error.is::<Refusal>() {
         true => Exit::Usage,
         false => Exit::Broken,
     }

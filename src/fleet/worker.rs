@@ -50,6 +50,9 @@ const LOOK_NS: u64 = 5_000_000;
 /// The same where many workers share the cores: their looks alone would keep them busy.
 const LONGEST_LOOK_NS: u64 = 50_000_000;
 
+/// Looks at the lag of the event loop in a window.
+const LAG_LOOKS: u64 = 2_000;
+
 /// Serves one coordinator over standard input and output. Returns when the share is done or the input ends.
 ///
 /// # Errors
@@ -293,7 +296,9 @@ impl Worker {
         let closes_ns = self.run.window_end_ns();
         self.run.timer.sleep_until(self.run.to_monotonic_ns(opens_ns)).await;
         self.opened = Some(Reading::take(&self.meters));
-        tokio::task::spawn_local(watch_loop(self.run.clone(), opens_ns, self.look_ns));
+        // A percentile needs so many looks and no more: in a long window of few messages they would be most of the work.
+        let watch_ns = ((closes_ns - opens_ns) / LAG_LOOKS).clamp(self.look_ns, LONGEST_LOOK_NS);
+        tokio::task::spawn_local(watch_loop(self.run.clone(), opens_ns, watch_ns));
         let mut index = 0;
         loop {
             let end_ns = (opens_ns + u64::from(index + 1) * 1_000_000_000).min(closes_ns);

@@ -194,9 +194,8 @@ impl Format for Intervals {
 }
 
 fn intervals(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
-    let rows = each_cell(runs).flat_map(|(run, cell)| {
-        cell.intervals.iter().map(move |second| SecondRow { run, cell, second })
-    });
+    let rows = each_cell(runs)
+        .flat_map(|(run, cell)| cell.intervals.iter().map(move |second| SecondRow { run, cell, second }));
     sheet::write(&interval_columns(), rows, out)
 }
 

@@ -38,17 +38,34 @@ pub(super) const FIGURE_HEADS: [&str; 6] = ["metric", "base", "new", "change", "
 /// A noisy metric as people see it.
 pub(super) fn figures(row: &Row) -> [String; 6] {
     let percent = |ratio: f64| match ratio.is_finite() && ratio > 0.0 {
-        true => format!("{:+.1}%", (ratio - 1.0) * 100.0),
+        true => format!("{:+.1}", (ratio - 1.0) * 100.0),
         false => "?".to_owned(),
     };
     [
         row.metric.name.to_owned(),
         with_unit(row.medians[0], row.metric.unit),
         with_unit(row.medians[1], row.metric.unit),
-        percent(row.ratio),
-        format!("{} to {}", percent(row.limits.low), percent(row.limits.high)),
+        format!("{}%", percent(row.ratio)),
+        format!("{} to {}%", percent(row.limits.low), percent(row.limits.high)),
         row.p.map_or(String::new(), |p| if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }),
     ]
+}
+
+/// The metrics of a cell as people see them: the noisy ones, then those of the exact tier that differ.
+pub(super) fn rows(judgement: &Judgement) -> Vec<Vec<String>> {
+    let noisy = judgement.noisy.iter().map(|row| {
+        let mut figures = figures(row);
+        if row.decides {
+            figures[0] += " (decides)";
+        }
+        Vec::from(figures)
+    });
+    let differing = judgement.exact.differences.iter().map(|difference| {
+        let [base, new] = [difference.base, difference.new].map(|value| with_unit(value, difference.unit));
+        let word = if difference.worse { "worse" } else { "better" };
+        [difference.metric, &base, &new, word, "exact", ""].map(str::to_owned).to_vec()
+    });
+    noisy.chain(differing).collect()
 }
 
 /// Heads of a selftest's tallies that people see.
@@ -94,19 +111,7 @@ fn verdict(judgement: &Judgement, out: &mut dyn Write) -> io::Result<()> {
     let Judgement { cell, finding, replicates, untrusted, exact, .. } = judgement;
     let (mark, word) = (mark(finding.outcome), finding.outcome.word());
     writeln!(out, "\n## {mark} {}: {word}\n\n{}.\n", escape(cell), escape(&finding.why))?;
-    let noisy = judgement.noisy.iter().map(|row| {
-        let mut figures = figures(row);
-        if row.decides {
-            figures[0] += " (decides)";
-        }
-        Vec::from(figures)
-    });
-    let exact_rows = exact.differences.iter().map(|difference| {
-        let [base, new] = [difference.base, difference.new].map(|value| with_unit(value, difference.unit));
-        let word = if difference.worse { "worse" } else { "better" };
-        [difference.metric, &base, &new, word, "exact", ""].map(str::to_owned).to_vec()
-    });
-    table(&FIGURE_HEADS, noisy.chain(exact_rows), out)?;
+    table(&FIGURE_HEADS, rows(judgement).into_iter(), out)?;
     writeln!(out, "\n{replicates} replicates; {} exact metrics agree.", exact.agree)?;
     untrusted.iter().try_for_each(|doubt| writeln!(out, "\n- not counted: {}", escape(doubt)))
 }

@@ -26,6 +26,11 @@ impl Format for Hgrm {
         "Response times as HdrHistogram percentile distributions, a file per cell"
     }
 
+    /// A gate's cells are short, and compared by other means.
+    fn fits(&self, run: &Run) -> bool {
+        run.file.gate.is_none()
+    }
+
     fn file_name(&self) -> Option<&'static str> {
         None
     }

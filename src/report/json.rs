@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Format;
+use crate::compare::Comparison;
 use crate::measure::cell::Cell;
 use crate::measure::run::{Run, RunFile};
 use crate::measure::store;
@@ -60,6 +61,11 @@ pub fn scenario_schema() -> String {
     pretty(schemars::schema_for!(Scenario))
 }
 
+/// JSON Schema of `comparison.json`.
+pub(super) fn comparison_schema() -> String {
+    pretty(schemars::schema_for!(Comparison))
+}
+
 /// A published schema.
 pub struct Schema {
     /// Its name on the command line.
@@ -75,6 +81,7 @@ pub static SCHEMAS: &[Schema] = &[
     Schema { name: "scenario", about: "A scenario file, with TOML read as JSON", text: scenario_schema },
     Schema { name: "run", about: "A finished run.json", text: run_schema },
     Schema { name: "cell", about: "A line of cells.jsonl", text: cell_schema },
+    Schema { name: "comparison", about: "A comparison.json of rtbench compare", text: comparison_schema },
 ];
 
 fn pretty(schema: schemars::Schema) -> String {

@@ -10,6 +10,7 @@ use super::{Format, command_line};
 use crate::capacity::curve::{self, Curve};
 use crate::capacity::search::Ending;
 use crate::claim::verdict::with_unit;
+use crate::gate::judge::{self, Judgement, Outcome};
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::threshold;
@@ -141,6 +142,9 @@ fn tests(run: &Run) -> Vec<Test> {
     if run.file.kind == RunKind::Capacity {
         return curve::of(run).iter().map(of_curve).collect();
     }
+    if run.file.kind == RunKind::Gate {
+        return judge::of(run).iter().map(of_judgement).collect();
+    }
     let repeated = run.cells.iter().any(|cell| cell.spec.repeat > 0);
     let mut tests = Vec::new();
     for cell in &run.cells {
@@ -159,6 +163,17 @@ fn tests(run: &Run) -> Vec<Test> {
         }));
     }
     tests
+}
+
+/// Whether a change made the cell worse.
+fn of_judgement(judgement: &Judgement) -> Test {
+    let why = judgement.finding.why.clone();
+    let result = match judgement.finding.outcome {
+        Outcome::Pass => Ok(()),
+        Outcome::Regression => trouble(Element::Failure, "regression", why),
+        Outcome::Inconclusive => trouble(Element::Skipped, "inconclusive", why),
+    };
+    Test { class: judgement.cell.clone(), name: "no regression".to_owned(), time_s: 0.0, result }
 }
 
 /// Whether the cell was measured and can be believed.

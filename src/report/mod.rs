@@ -13,6 +13,7 @@ mod capacity;
 #[cfg(test)]
 mod capacity_tests;
 mod claims;
+pub mod comparison;
 mod csv;
 pub mod exposition;
 mod gate;
@@ -212,6 +213,7 @@ fn median_with_range(range: &MedianRange, factor: f64) -> String {
 fn repeats_note(run: &Run) -> Option<String> {
     let most = Repeats::of(&run.cells).iter().map(|repeats| repeats.cells().len()).max().unwrap_or(0);
     let rule = match run.file.kind {
+        RunKind::Gate => "a repeat is one pair of fresh processes that took turns",
         RunKind::Matrix => {
             "each figure is that of the repeat in the middle by it, with that repeat's own interval; slopes use all repeats"
         }
@@ -239,10 +241,15 @@ fn emulated_links(run: &Run) -> Option<String> {
 
 /// The command line as it was typed, as far as its words tell.
 fn command_line(run: &Run) -> String {
+    quoted_words(&run.file.command)
+}
+
+/// Words as a shell takes them.
+fn quoted_words(words: &[String]) -> String {
     let quoted = |word: &String| match word.chars().any(|c| c.is_whitespace() || "'\"$&|;<>()*?".contains(c))
     {
         true => format!("'{}'", word.replace('\'', r"'\''")),
         false => word.clone(),
     };
-    run.file.command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use super::{capacity, claims, csv, gate};
+use super::{capacity, claims, comparison, csv, gate};
 use crate::measure::cell::Cell;
 use crate::measure::metric::Metric;
 
@@ -59,6 +59,12 @@ pub static ALL: &[Sheet] = &[
         version: 1,
         about: "Of `rtbench capacity`: a row for each protocol and number of clients of the guide",
         heads: || heads(&capacity::projected_columns()),
+    },
+    Sheet {
+        file: "comparison.csv",
+        version: 1,
+        about: "Of `rtbench compare`: a row for each cell and metric",
+        heads: || heads(&comparison::columns()),
     },
     Sheet {
         file: "gate.csv",

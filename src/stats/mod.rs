@@ -8,6 +8,7 @@ pub mod normal;
 pub mod proportion;
 pub mod quantile;
 pub mod rank_sum;
+pub mod repeats;
 pub mod signed_rank;
 pub mod slope;
 

@@ -10,8 +10,9 @@ use crate::cli::GateArgs;
 use crate::exit::Exit;
 use crate::gate::judge::{self, Outcome};
 use crate::gate::{GateFile, Tiers, plan};
+use crate::measure::cell::{Cell, Status};
 use crate::measure::metric::{self, Better};
-use crate::measure::run::{Run, RunFile, RunKind, ScenarioText};
+use crate::measure::run::{Run, RunFile, RunKind, RunStatus, ScenarioText};
 use crate::measure::store::{self, Store};
 use crate::report;
 use crate::scenario::plan::CellSpec;
@@ -166,9 +167,16 @@ fn duet(order: &Order<'_>) -> Result<Exit> {
                 let why = format!("{} compares {were}; name the same two again", dir.display());
                 return Err(ScenarioError::Invalid(why).into());
             }
-            campaign::conduct_in(|| Store::reopen(dir), &order.args.output, None, async |bench| {
-                Bout::new(order, bench, &contestants, run.file.gate.clone(), run.cells.clone()).fight().await
-            })?
+            campaign::conduct_in(
+                || Store::reopen(dir),
+                &order.args.output,
+                None,
+                async |bench| {
+                    Bout::new(order, bench, &contestants, run.file.gate.clone(), run.cells.clone())
+                        .fight()
+                        .await
+                },
+            )?
         }
         None => {
             let file = order.run_file(contestants.each_ref().map(|contestant| contestant.words.clone()));
@@ -186,9 +194,8 @@ fn conclude(args: &GateArgs, run: &Run, formats: &[&dyn report::Format]) -> Resu
     campaign::show(run, &args.output, formats)?;
     let judgements = judge::of(run);
     annotate(args, &judgements);
-    let measured = campaign::exit_of(run);
-    if matches!(measured, Exit::Broken | Exit::Interrupted) {
-        return Ok(measured);
+    if let Some(exit) = cut_short(run) {
+        return Ok(exit);
     }
     let of = |judgement: &judge::Judgement| match judgement.finding.outcome {
         Outcome::Pass => Exit::Ok,
@@ -203,6 +210,20 @@ fn conclude(args: &GateArgs, run: &Run, formats: &[&dyn report::Format]) -> Resu
     } else {
         exits().fold(Exit::Ok, Exit::max)
     })
+}
+
+/// Whether the run came to no end of its own: a side that failed, which is told here, or the user.
+fn cut_short(run: &Run) -> Option<Exit> {
+    let reason = |cell: &Cell| match &cell.status {
+        Status::Failed(reason) => Some(format!("{}: {reason}", cell.spec.name)),
+        _ => None,
+    };
+    // The other side was stopped for it, and is no news.
+    if let Some(failed) = run.cells.iter().find_map(reason) {
+        eprintln!("rtbench: {failed}");
+        return Some(Exit::Broken);
+    }
+    (run.file.status == RunStatus::Interrupted).then_some(Exit::Interrupted)
 }
 
 /// Says on the error stream, in the form that GitHub shows beside a change, what failed and what was not proven.

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::bout::Bout;
-use super::{Order, contestant::Contestant};
+use super::contestant::Contestant;
+use super::{Order, cut_short};
 use crate::command::campaign::{self, Bench};
 use crate::exit::Exit;
 use crate::fleet::child::Process;
 use crate::fleet::server::ServerChoice;
 use crate::gate::GateFile;
 use crate::gate::selftest::{ARMS, Arm, Change};
-use crate::measure::run::Run;
 use crate::scenario::plan::CellSpec;
 
 /// Longest time for one gate.
@@ -47,15 +47,8 @@ pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
         done
     })?;
     campaign::show(&run, &order.args.output, &formats)?;
-    Ok(exit_of(&run))
-}
-
-/// Whatever its gates found, a selftest has done its work if it came to its end.
-fn exit_of(run: &Run) -> Exit {
-    match campaign::exit_of(run) {
-        exit @ (Exit::Broken | Exit::Interrupted) => exit,
-        _ => Exit::Ok,
-    }
+    // Whatever its gates found, a selftest has done its work if it came to its end.
+    Ok(cut_short(&run).unwrap_or(Exit::Ok))
 }
 
 struct Selftest<'a> {

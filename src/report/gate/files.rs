@@ -162,8 +162,7 @@ impl Format for Slices {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let of_gate = |cell| Some((cell, cell_of(&cell.spec.name)?));
-        let cells = run.cells.iter().filter_map(of_gate);
+        let cells = run.cells.iter().filter_map(|cell| Some((cell, cell_of(&cell.spec.name)?)));
         let cuts = cells.flat_map(|(cell, (side, name))| {
             let replicate = cell.spec.repeat;
             let cut = move |(index, slice)| Cut { cell: name, replicate, side, number: index + 1, slice };

@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use super::gate::is_selftest;
 use super::{Format, Several, is_matrix};
 use crate::capacity::curve;
 use crate::claim::matrix::Matrix;
@@ -14,8 +15,10 @@ mod bars;
 mod capacity;
 mod cells;
 mod chart;
+mod comparison;
 mod family;
 mod figures;
+mod gate;
 mod latency;
 mod layers;
 mod load;
@@ -32,6 +35,7 @@ mod tests;
 mod time;
 mod trust;
 
+pub(super) use comparison::page as comparison;
 use markup::escape;
 
 const STYLE: &str = include_str!("style.css");
@@ -46,6 +50,11 @@ impl Format for Page {
 
     fn about(&self) -> &'static str {
         "Everything on one page that works offline: charts with their numbers, claims with their evidence"
+    }
+
+    /// A selftest is hundreds of gates, and what it adds up to is a table.
+    fn fits(&self, run: &Run) -> bool {
+        !is_selftest(run)
     }
 
     fn file_name(&self) -> Option<&'static str> {
@@ -64,33 +73,34 @@ impl Format for Page {
 fn page(run: &Run) -> String {
     let matrix = is_matrix(run).then(|| Matrix::of(run));
     let curves = curve::of(run);
-    document(
-        &format!("rtbench: {}", run.file.scenario.name),
-        &format!("{} · {}", run.file.started, run.file.host.summary()),
-        &summary::summary(run, matrix.as_ref(), &curves),
-        &sections(run, matrix.as_ref(), &curves),
-    )
+    let sections = sections(run, matrix.as_ref(), &curves);
+    let origin = format!("{} · {}", run.file.started, run.file.host.summary());
+    let header = header(&origin, &summary::summary(run, matrix.as_ref(), &curves), &sections);
+    document(&format!("rtbench: {}", run.file.scenario.name), &header, &sections)
 }
 
-/// A whole page; `summary` and `sections` are HTML, the rest is text.
-fn document(title: &str, origin: &str, summary: &str, sections: &str) -> String {
+/// What stands above the sections: where it comes from, as text, a summary, as HTML, and links.
+fn header(origin: &str, summary: &str, sections: &str) -> String {
+    format!("<p class=\"faint\">{}</p>\n{summary}{}", escape(origin), contents(sections))
+}
+
+/// A whole page: what stands above everything, below the title, and its sections.
+fn document(title: &str, header: &str, sections: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{hatches}\
-         <header>\n<h1>{title}</h1>\n<p class=\"faint\">{origin}</p>\n{summary}{contents}</header>\n\
+         <header>\n<h1>{title}</h1>\n{header}</header>\n\
          <main>\n{sections}</main>\n</body>\n</html>\n",
         title = escape(title),
         hatches = bars::HATCHES,
-        origin = escape(origin),
-        contents = contents(sections),
     )
 }
 
 fn sections(run: &Run, matrix: Option<&Matrix>, curves: &[curve::Curve<'_>]) -> String {
     let families = family::families(run);
-    let mut out = capacity::capacity(curves);
+    let mut out = capacity::capacity(curves) + &gate::gate(run);
     if let Some(matrix) = matrix {
         out += &matrix::matrix(run, matrix);
         out += &matrix::further(run);

@@ -1,10 +1,10 @@
 //! Several runs on one page: for each cell a table with a column for each run, and their latency in one chart.
 
 use super::chart::STYLES;
-use super::document;
 use super::family::{Shown, grid};
 use super::latency::by_percentile;
 use super::markup::{Content, details, escape, paragraph, section, table};
+use super::{document, header};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
 use crate::report::side::{self, Side, differences, letter};
@@ -22,7 +22,7 @@ pub(super) fn page(runs: &[Run]) -> String {
     let sides = side::sides(runs);
     let blocks: String = sides.iter().map(|side| block(side, sides.len() <= FEW)).collect();
     let sections = section("runs", "Runs", &legend(runs)) + &section("cells", "Cells", &blocks);
-    document(&title, &names(runs), &summary, &sections)
+    document(&title, &header(&names(runs), &summary, &sections), &sections)
 }
 
 fn names(runs: &[Run]) -> String {

@@ -2,7 +2,7 @@
 
 use owo_colors::OwoColorize;
 
-use super::{faint, links, origin, pad, paint, strong, unsure, wrap};
+use super::{conditions, faint, origin, pad, paint, strong, unsure, wrap};
 use crate::claim::verdict::with_unit;
 use crate::gate::Side;
 use crate::gate::judge::{self, Judgement};
@@ -20,11 +20,11 @@ pub fn gate(run: &Run, width: usize) -> String {
     if is_selftest(run) {
         let rows = tallies(run);
         out += "\n";
-        out += &aligned(&TALLY_HEADS.map(str::to_owned), &rows, |_| false);
+        out += &aligned(&TALLY_HEADS.map(str::to_owned), &rows, gap(width), |_| false);
         return out + &origin(run, width);
     }
     out += &judge::of(run).iter().map(|judgement| block(judgement, width)).collect::<String>();
-    out += &links(run, width);
+    out += &conditions(run, width);
     out + &origin(run, width)
 }
 
@@ -34,7 +34,7 @@ fn block(judgement: &Judgement, width: usize) -> String {
     let verdict = paint(mark, &format!("{mark} {}", finding.outcome.word()));
     let mut out = format!("\n{}  {verdict}  {replicates} replicates\n", cell.style(strong()));
     out += &wrap("  ", &finding.why, width);
-    out += &table(judgement);
+    out += &table(judgement, width);
     for difference in &exact.differences {
         let [base, new] = [difference.base, difference.new].map(|value| with_unit(value, difference.unit));
         let word = if difference.worse { "worse" } else { "better" };
@@ -49,19 +49,27 @@ fn block(judgement: &Judgement, width: usize) -> String {
     out
 }
 
-fn table(judgement: &Judgement) -> String {
+/// Columns from which there is room for two blanks between columns.
+const WIDE: usize = 100;
+
+fn gap(width: usize) -> &'static str {
+    if width >= WIDE { "  " } else { " " }
+}
+
+fn table(judgement: &Judgement, width: usize) -> String {
     if judgement.noisy.is_empty() {
         return String::new();
     }
     let heads = FIGURE_HEADS.map(str::to_owned);
     let rows: Vec<[String; 6]> = judgement.noisy.iter().map(figures).collect();
-    aligned(&heads, &rows, |row| judgement.noisy[row].decides)
+    aligned(&heads, &rows, gap(width), |row| judgement.noisy[row].decides)
 }
 
 /// Columns under their heads, the first to the left and the others to the right.
 fn aligned<const N: usize>(
     heads: &[String; N],
     rows: &[[String; N]],
+    gap: &str,
     is_strong: impl Fn(usize) -> bool,
 ) -> String {
     let widths: [usize; N] = std::array::from_fn(|i| {
@@ -73,7 +81,7 @@ fn aligned<const N: usize>(
             0 => pad(text, widths[i]),
             _ => format!("{text:>width$}", width = widths[i]),
         });
-        format!("  {}", texts.collect::<Vec<_>>().join("  "))
+        format!("  {}", texts.collect::<Vec<_>>().join(gap))
     };
     let mut out = format!("{}\n", line(heads).style(faint()));
     for (index, row) in rows.iter().enumerate() {

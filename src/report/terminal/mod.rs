@@ -10,6 +10,7 @@ use crate::report::{command_line, emulated_links, repeats_note};
 
 mod capacity;
 mod claims;
+mod comparison;
 mod gate;
 mod matrix;
 mod side;
@@ -17,6 +18,7 @@ mod summary;
 
 pub use capacity::capacity;
 pub use claims::claims;
+pub use comparison::comparison;
 pub use gate::gate;
 pub use matrix::matrix;
 pub use side::side_by_side;
