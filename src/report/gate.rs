@@ -12,6 +12,8 @@ use crate::gate::{Side, Tiers};
 use crate::measure::run::{Run, RunKind};
 
 mod files;
+#[cfg(test)]
+mod tests;
 
 pub(super) use files::{Metrics, Selftest, Slices, metric_columns, slice_columns, tally_columns};
 

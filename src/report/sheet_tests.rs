@@ -75,6 +75,7 @@ fn names_are_snake_case_and_unique_and_say_their_unit() {
                 "%" => "_percent",
                 "B" | "B/s" => "bytes",
                 "1/s" => "_per_s",
+                "ns" => "_ns",
                 "us" | "us/s" => "_us",
                 "ms" => "_ms",
                 "s" => "_s",
