@@ -83,7 +83,7 @@ fn a_rate_is_searched_as_well() {
     let output = scene.capacity("-c|10|--vary|rate|--from|8/s|--max|16/s|--slo|lost count==0|-z|500ms");
     assert_exit(&output, 0);
     assert!(text(&output).contains("at least 16 events/s of each publisher"), "{}", text(&output));
-    assert_eq!(scene.steps(["rate_per_s", "verdict"]), [["8", "held"], ["16", "held"]]);
+    assert_eq!(scene.steps(["rate_per_s", "verdict"]), [["8.0", "held"], ["16.0", "held"]]);
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn verdicts_follow_the_adjusted_p_and_the_direction() {
     assert_eq!(told("framing_in_bytes_per_delivery"), ["exact", "changed", ""]);
     assert_eq!(told("delivered"), ["exact", "equal", ""]);
     assert_eq!(told("reordered")[..2], ["noisy", "unproven"], "an exact metric whose repeats disagree");
-    assert_eq!(rows["framing_in_bytes_per_delivery"]["difference"], "1");
+    assert_eq!(rows["framing_in_bytes_per_delivery"]["difference"], "1.0");
     assert_eq!(rows["framing_in_bytes_per_delivery"]["p"], "");
     let needed = |metric: &str| rows[metric]["repeats_needed"].clone();
     assert!(needed("server_cpu_us_per_delivery").parse::<u64>().unwrap() > 8);
@@ -312,7 +312,7 @@ fn degraded_cells_are_compared_and_flagged() {
         |_| {},
     );
     let csv = refused(&["--format", "comparison.csv"], 0, &[], degrade, |_| {});
-    assert!(csv.lines().skip(1).all(|line| line.ends_with(",ok,degraded,false")), "{csv}");
+    assert!(csv.lines().skip(1).all(|line| line.ends_with(",ok,degraded,same")), "{csv}");
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn another_host_is_labelled_in_every_output() {
         let shown = refused(&["--across-hosts", "--format", format], 0, &[], |_| {}, other);
         let label = match format {
             "json" => "\"other_value\": \"0.0.1\"",
-            "comparison.csv" => ",true\n",
+            "comparison.csv" => ",different\n",
             _ => "ACROSS HOSTS",
         };
         assert!(shown.contains(label), "{format}: {shown}");

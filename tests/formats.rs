@@ -28,8 +28,8 @@ fn printed(dir: &str, format: &str) -> String {
 fn old_runs_are_there_in_every_format() {
     let begins = [
         ("json", "{"),
-        ("cells.csv", "cell,protocol,"),
-        ("intervals.csv", "cell,protocol,at_s,"),
+        ("cells.csv", "run,cell,repeat,protocol,"),
+        ("intervals.csv", "run,cell,repeat,protocol,at_s,"),
         ("matrix.csv", "feature,protocol,"),
         ("claims.csv", "id,section,"),
         ("markdown", "# Comparison matrix\n"),
