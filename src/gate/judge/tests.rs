@@ -32,7 +32,7 @@ fn replicate(number: u32, ratio: f64) -> [Cell; 2] {
         // Every third pair of slices saw a slow machine; one that both saw.
         let slice = |index: u32| Slice {
             delivered: 1_000,
-            server_cpu_ns: Some((9e6 * factor * if index % 3 == 0 { 1.3 } else { 1.0 }) as u64),
+            server_cpu_ns: Some((9e6 * factor * if index.is_multiple_of(3) { 1.3 } else { 1.0 }) as u64),
             generator_cpu_ns: None,
         };
         let cell = sample::cell("echo").stream(2.0, 6.0).cpu_us(9).with(|cell| {
