@@ -21,12 +21,16 @@ pub fn run_queue_delay_ns(pid: u32) -> Option<u64> {
     text.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Private memory of a process in bytes: what would be free if it ended (Private_Dirty).
+/// Private memory of a process in bytes: what would be free if it ended (Private_Dirty). Pages of files do not count:
+/// those of a program that was just linked are dirty until the disk has them.
 #[cfg(target_os = "linux")]
 pub fn private_bytes(pid: u32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find(|line| line.starts_with("Private_Dirty:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+    let bytes = |field: &str| {
+        let line = text.lines().find(|line| line.starts_with(field))?;
+        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+    };
+    Some(bytes("Private_Dirty:")?.min(bytes("Anonymous:")?))
 }
 
 /// Resident memory of a process in bytes, shared pages included: cheap to read, whatever the size.
