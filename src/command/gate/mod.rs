@@ -218,8 +218,8 @@ fn cut_short(run: &Run) -> Option<Exit> {
         Status::Failed(reason) => Some(format!("{}: {reason}", cell.spec.name)),
         _ => None,
     };
-    // The other side was stopped for it, and is no news.
-    if let Some(failed) = run.cells.iter().find_map(reason) {
+    // The other side was stopped for it, and is no news; a gate that went on from there has forgotten it.
+    if let Some(failed) = run.cells.iter().rev().take(2).find_map(reason) {
         eprintln!("rtbench: {failed}");
         return Some(Exit::Broken);
     }

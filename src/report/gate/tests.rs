@@ -47,6 +47,15 @@ fn a_gate_in_every_form() {
 }
 
 #[test]
+fn a_cell_for_which_there_was_no_time_is_no_pass() {
+    let mut run = gate(Vec::new());
+    let asked = vec![crate::scenario::plan::CellSpec::example()];
+    run.file.gate = Some(file(|file| file.cells = asked));
+    let [judgement] = &judge::of(&run)[..] else { panic!("one cell was asked for") };
+    assert_eq!((judgement.finding.outcome, judgement.replicates), (Outcome::Inconclusive, 0));
+}
+
+#[test]
 fn a_selftest_is_added_up_by_change() {
     let mut cells = Vec::new();
     for (arm, ratio, gates) in [(&ARMS[0], 1.0, 3), (&ARMS[1], 1.05, 2)] {
