@@ -41,15 +41,17 @@ fn everything(out: &Path) -> Vec<PathBuf> {
     };
     // Too few events for the percentile of the scenario's threshold.
     let echo = ["run", "echo", "-c", "4", "-z", "1s", "-q", "20/s", "-p", "websocket,short-poll"];
-    found.extend(small("run", &echo, 3));
+    for name in ["run", "again"] {
+        found.extend(small(name, &echo, 3));
+    }
     let slo = ["--from", "10", "--max", "20", "-z", "200ms", "--slo", "lost count==0"];
     found.extend(small("capacity", &[&["capacity", "echo", "-p", "websocket"][..], &slo].concat(), 0));
     let alike = ["gate", "--selftest", "1", "--tier", "exact", "-c", "4", "-z", "50ms"];
     found.extend(small("gate", &alike, 0));
-    let run_again = run_dir(&out.join("run")).unwrap();
+    let runs = ["run", "again"].map(|name| run_dir(&out.join(name)).unwrap());
     let place = out.join("compared");
-    let [run_again, into] = [&run_again, &place].map(|path| path.to_str().unwrap());
-    assert_exit(&run(&["compare", run_again, run_again, "--format", "comparison.csv", "-o", into]), 0);
+    let [first, second, into] = [&runs[0], &runs[1], &place].map(|path| path.to_str().unwrap());
+    assert_exit(&run(&["compare", first, second, "--format", "comparison.csv", "-o", into]), 0);
     found.extend(files(&place));
     found
 }

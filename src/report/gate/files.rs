@@ -75,9 +75,9 @@ pub(in crate::report) fn metric_columns<'a>() -> Vec<Column<Line<'a>>> {
             Figures::Noisy(_) => Tier::Noisy.word().to_owned(),
             Figures::Exact(_) => Tier::Exact.word().to_owned(),
         }),
-        Column::text("decides", "yes or no: whether it can fail the gate", |line| match line.figures {
-            Figures::Noisy(row) if !row.decides => "no".to_owned(),
-            _ => "yes".to_owned(),
+        Column::text("role", "decides or reported: whether it can fail the gate", |line| match line.figures {
+            Figures::Noisy(row) if !row.decides => "reported".to_owned(),
+            _ => "decides".to_owned(),
         }),
         Column::whole("replicates", "", "Pairs of fresh processes that count", |line| Some(line.judgement.replicates as f64)),
         Column::number("base", "", "Median over the base's cells; of the exact tier what all of them have", |line| match line.figures {
