@@ -7,13 +7,13 @@
 //! Two forms, chosen by the workload:
 //!
 //! * **text**: a JSON array without white space, UTF-8,
-//!   `[1,"RRRRRRRR",stream,sequence,due_ns,sent_ns,"CCCCCCCC","padding"]`,
+//!   `[1,"RRRRRRRR",stream,sequence,due_ns,sent_ns,"padding","CCCCCCCC"]`,
 //!   where R is the run id and C the checksum, both 8 lower-case hexadecimal digits;
 //! * **binary**: big-endian `version u8 | run u32 | stream u32 | sequence u32 | due_ns u64 | sent_ns u64 |
-//!   checksum u32 | padding`, where padding byte `i` is `i mod 256`.
+//!   padding | checksum u32`, where padding byte `i` is `i mod 256`.
 //!
 //! Times are nanoseconds from the run's start: raw monotonic time outgrows the 2^53 of a JSON number. The
-//! checksum is CRC-32 (IEEE) over every byte of the message except the checksum's own digits.
+//! checksum is CRC-32 (IEEE) over every byte before it, which in the text form ends with its own opening quote.
 
 /// Version of the layout; the first field of both forms.
 pub const VERSION: u8 = 1;
@@ -27,7 +27,13 @@ pub const MIN_BINARY_BYTES: usize = 33;
 /// Largest time that fits the envelope, in nanoseconds: 2^53 - 1 (104 days), the largest exact integer of JSON.
 pub const MAX_NS: u64 = (1 << 53) - 1;
 
-const BINARY_CRC: std::ops::Range<usize> = 29..33;
+/// What a text envelope ends with, behind the padding: quote, comma, quote, checksum, quote, bracket.
+const TEXT_TAIL: &[u8; 13] = b"\",\"00000000\"]";
+
+/// Where the checksum's digits are in that.
+const TEXT_CRC: std::ops::Range<usize> = 3..11;
+
+const BINARY_CRC_BYTES: usize = 4;
 
 /// The wire form of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,26 +91,26 @@ impl Envelope {
     }
 
     fn encode_text(&self, size_bytes: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"[1,\"");
-        push_hex(out, self.run);
-        out.extend_from_slice(b"\",");
+        let mut head = Head { bytes: [0; _], length: 0 };
+        head.write(b"[1,\"");
+        head.write(&hex_digits(self.run));
+        head.write(b"\",");
         for number in [
             u64::from(self.stream),
             u64::from(self.sequence),
             self.due_ns.min(MAX_NS),
             self.sent_ns.min(MAX_NS),
         ] {
-            push_decimal(out, number);
-            out.push(b',');
+            head.write_decimal(number);
+            head.write(b",");
         }
-        out.push(b'"');
-        let crc_at = out.len();
-        out.extend_from_slice(b"00000000\",\"");
-        out.resize(size_bytes.max(MIN_TEXT_BYTES) - 2, b'.');
-        out.extend_from_slice(b"\"]");
-        let mut digits = [0; 8];
-        hex_digits(checksum(&out[..crc_at], &out[crc_at + 8..]), &mut digits);
-        out[crc_at..crc_at + 8].copy_from_slice(&digits);
+        head.write(b"\"");
+        out.extend_from_slice(&head.bytes[..head.length]);
+        out.resize(size_bytes.max(MIN_TEXT_BYTES) - TEXT_TAIL.len(), b'.');
+        out.extend_from_slice(&TEXT_TAIL[..TEXT_CRC.start]);
+        let crc = checksum(out);
+        out.extend_from_slice(&hex_digits(crc));
+        out.extend_from_slice(&TEXT_TAIL[TEXT_CRC.end..]);
     }
 
     fn encode_binary(&self, size_bytes: usize, out: &mut Vec<u8>) {
@@ -114,10 +120,8 @@ impl Envelope {
         out.extend_from_slice(&self.sequence.to_be_bytes());
         out.extend_from_slice(&self.due_ns.to_be_bytes());
         out.extend_from_slice(&self.sent_ns.to_be_bytes());
-        out.extend_from_slice(&[0; 4]);
         out.extend((0..size_bytes.saturating_sub(MIN_BINARY_BYTES)).map(|i| i as u8));
-        let crc = checksum(&out[..BINARY_CRC.start], &out[BINARY_CRC.end..]);
-        out[BINARY_CRC].copy_from_slice(&crc.to_be_bytes());
+        out.extend_from_slice(&checksum(out).to_be_bytes());
     }
 
     /// Reads an envelope of either form; the first byte tells which.
@@ -156,22 +160,26 @@ fn decode_text(bytes: &[u8]) -> Option<Unverified> {
     let due_ns = take_decimal(&mut rest)?;
     let sent_ns = take_decimal(&mut rest)?;
     rest = rest.strip_prefix(b"\"")?;
-    let crc_at = bytes.len() - rest.len();
-    let claimed = take_hex(&mut rest)?;
-    if !(rest.starts_with(b"\",\"") && rest.len() >= 5 && rest.ends_with(b"\"]")) {
+    let tail = rest.last_chunk::<{ TEXT_TAIL.len() }>()?;
+    let (mut digits, end) = tail[TEXT_CRC.start..].split_at(TEXT_CRC.len());
+    let claimed = take_hex(&mut digits)?;
+    if !tail.starts_with(&TEXT_TAIL[..TEXT_CRC.start]) || end != &TEXT_TAIL[TEXT_CRC.end..] {
         return None;
     }
     Some(Unverified {
         envelope: Envelope { run, stream, sequence, due_ns, sent_ns },
         claimed,
-        computed: checksum(&bytes[..crc_at], &bytes[crc_at + 8..]),
+        computed: checksum(&bytes[..bytes.len() - TEXT_TAIL.len() + TEXT_CRC.start]),
     })
 }
 
 fn decode_binary(bytes: &[u8]) -> Option<Unverified> {
-    let u32_at = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let u64_at = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    let claimed = u32_at(BINARY_CRC.start)?;
+    if bytes.len() < MIN_BINARY_BYTES {
+        return None;
+    }
+    let (body, claimed) = bytes.split_last_chunk::<BINARY_CRC_BYTES>()?;
+    let u32_at = |at: usize| Some(u32::from_be_bytes(body.get(at..at + 4)?.try_into().ok()?));
+    let u64_at = |at: usize| Some(u64::from_be_bytes(body.get(at..at + 8)?.try_into().ok()?));
     Some(Unverified {
         envelope: Envelope {
             run: u32_at(1)?,
@@ -180,60 +188,67 @@ fn decode_binary(bytes: &[u8]) -> Option<Unverified> {
             due_ns: u64_at(13)?,
             sent_ns: u64_at(21)?,
         },
-        claimed,
-        computed: checksum(&bytes[..BINARY_CRC.start], &bytes[BINARY_CRC.end..]),
+        claimed: u32::from_be_bytes(*claimed),
+        computed: checksum(body),
     })
 }
 
-fn checksum(before: &[u8], after: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(before);
-    hasher.update(after);
-    hasher.finalize()
+fn checksum(body: &[u8]) -> u32 {
+    crc32fast::hash(body)
 }
 
-fn hex_digits(value: u32, digits: &mut [u8; 8]) {
+fn hex_digits(value: u32) -> [u8; 8] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    for (i, digit) in digits.iter_mut().enumerate() {
-        *digit = HEX[(value >> (28 - 4 * i)) as usize & 15];
+    std::array::from_fn(|i| HEX[(value >> (28 - 4 * i)) as usize & 15])
+}
+
+/// A text envelope up to its padding.
+struct Head {
+    /// The longest there is, and room for the zeros that are written behind a number.
+    bytes: [u8; MIN_TEXT_BYTES],
+    length: usize,
+}
+
+impl Head {
+    fn write(&mut self, bytes: &[u8]) {
+        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    /// Writes a number below 10^16.
+    fn write_decimal(&mut self, value: u64) {
+        let (high, low) = (value / POWERS[8], value % POWERS[8]);
+        if high > 0 {
+            self.write_trimmed(to_eight_digits(high));
+            self.write(&to_eight_digits(low).to_le_bytes());
+        } else {
+            self.write_trimmed(to_eight_digits(low));
+        }
+    }
+
+    /// Writes digits without the zeros before them, of which the last is none.
+    fn write_trimmed(&mut self, digits: u64) {
+        let zeros = ((digits & LOW_NIBBLES).trailing_zeros() / 8).min(7);
+        self.bytes[self.length..][..8].copy_from_slice(&(digits >> (8 * zeros)).to_le_bytes());
+        self.length += 8 - zeros as usize;
     }
 }
 
-fn push_hex(out: &mut Vec<u8>, value: u32) {
-    let mut digits = [0; 8];
-    hex_digits(value, &mut digits);
-    out.extend_from_slice(&digits);
-}
+const LOW_NIBBLES: u64 = 0x0F0F_0F0F_0F0F_0F0F;
 
-fn push_decimal(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    // Two at a time: four numbers of every message pass through here.
-    while value >= 100 {
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
-        value /= 100;
-    }
-    let [tens, ones] = PAIRS[value as usize];
-    at -= 1;
-    digits[at] = ones;
-    if value >= 10 {
-        at -= 1;
-        digits[at] = tens;
-    }
-    out.extend_from_slice(&digits[at..]);
-}
+const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
 
-/// "00" to "99".
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[b'0'; 2]; 100];
-    let mut value = 0;
-    while value < 100 {
-        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
-        value += 1;
-    }
-    pairs
-};
+/// The eight ASCII digits of a number below 10^8, the first in the lowest byte. All at once, as four numbers of every
+/// message pass through here: the whole is cut in two, those in pairs, and the pairs in digits.
+fn to_eight_digits(value: u64) -> u64 {
+    let (high, low) = (value / 10_000, value % 10_000);
+    let fours = high | low << 32;
+    let hundreds = ((fours * 5243) >> 19) & 0x0000_007F_0000_007F;
+    let pairs = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000F_000F_000F_000F;
+    let ones = pairs - 10 * tens;
+    (tens | ones << 8) | ASCII_ZEROS
+}
 
 /// Takes exactly eight lower-case hexadecimal digits.
 fn take_hex(rest: &mut &[u8]) -> Option<u32> {
@@ -263,17 +278,33 @@ const NIBBLES: [u8; 256] = {
 
 /// Takes a decimal number of at most 16 digits and the comma behind it.
 fn take_decimal(rest: &mut &[u8]) -> Option<u64> {
-    const MAX_DIGITS: usize = 16;
-    let mut value = 0;
-    for (digits, &byte) in rest.iter().take(MAX_DIGITS + 1).enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            *rest = &rest[digits + 1..];
-            return (byte == b',' && digits > 0).then_some(value);
-        }
-        value = value * 10 + u64::from(digit);
+    let (first, count) = leading_digits(*rest.first_chunk()?);
+    let (mut value, mut digits) = (first, count);
+    if count == 8 {
+        let (second, count) = leading_digits(*rest[8..].first_chunk()?);
+        value = value * POWERS[count] + second;
+        digits += count;
     }
-    None
+    let is_number = digits > 0 && rest.get(digits) == Some(&b',');
+    *rest = rest.get(digits + 1..)?;
+    is_number.then_some(value)
+}
+
+/// Of ten, up to the eighth.
+const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
+/// The number that these characters begin with, and how many digits it has. Neighbours become pairs, pairs fours, and
+/// fours the whole.
+fn leading_digits(text: [u8; 8]) -> (u64, usize) {
+    let values = u64::from_le_bytes(text) ^ ASCII_ZEROS;
+    // Sets the highest bit of what is above 9; what is behind the first of these does not matter.
+    let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
+    let count = others.trailing_zeros() / 8;
+    // As if zeros stood before it.
+    let ones = values.checked_shl(64 - 8 * count).unwrap_or(0) & LOW_NIBBLES;
+    let pairs = (ones.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_FFFF_0000_FFFF;
+    (fours.wrapping_mul(10_000 << 32 | 1) >> 32, count as usize)
 }
 
 #[cfg(test)]
@@ -313,6 +344,30 @@ mod tests {
             e.encode(form, 300, &mut out);
             out[at] ^= 1 << bit;
             prop_assert!(Envelope::decode(&out).is_err());
+        }
+
+        #[test]
+        fn numbers_are_written_and_read_as_the_library_does_it(value in 0..10u64.pow(16), digits in 0u32..16) {
+            let value = value / 10u64.pow(digits);
+            let text = format!("{value},and more");
+            let mut head = Head { bytes: [0; _], length: 0 };
+            head.write_decimal(value);
+            head.write(b",and more");
+            prop_assert_eq!(&head.bytes[..head.length], text.as_bytes());
+            let mut rest = text.as_bytes();
+            prop_assert_eq!((take_decimal(&mut rest), rest), (Some(value), &b"and more"[..]));
+        }
+
+        #[test]
+        fn what_is_no_number_is_not_read_as_one(text in "[0-9 -~]{0,20}|[0-9]{0,20},.{0,20}") {
+            let mut rest = text.as_bytes();
+            let (number, tail) = text.split_once(',').unwrap_or_default();
+            let expected = number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten();
+            if let Some(value) = take_decimal(&mut rest) {
+                prop_assert_eq!((Some(value), rest), (expected, tail.as_bytes()));
+            } else {
+                prop_assert!(expected.is_none() || number.len() > 16 || text.len() < 16);
+            }
         }
 
         #[test]

@@ -20,6 +20,7 @@ pub(super) struct Receipts<'a> {
 
 impl<'a> Receipts<'a> {
     /// For one read of a client with this role and these trackers, sorted by stream.
+    #[inline]
     pub(super) fn new(run: &'a Run, role: Role, trackers: &'a mut Vec<(u32, Tracker)>) -> Receipts<'a> {
         Receipts { run, role, trackers, now_ns: None, events: 0 }
     }
@@ -64,6 +65,7 @@ impl Inbox for Receipts<'_> {
     }
 }
 
+#[inline]
 fn tracker(trackers: &mut Vec<(u32, Tracker)>, stream: u32) -> &mut Tracker {
     let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream).unwrap_or_else(|at| {
         // Nearly all follow one stream, and a vector that grows by itself begins with four places.

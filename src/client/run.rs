@@ -139,6 +139,7 @@ impl Run {
     }
 
     /// Where the cell is.
+    #[inline]
     pub fn phase(&self) -> Phase {
         self.phase.get()
     }
@@ -171,16 +172,19 @@ impl Run {
     }
 
     /// Time now, in ns from the start of the load.
+    #[inline]
     pub fn now_ns(&self) -> u64 {
         monotonic_ns().saturating_sub(self.start_ns.get())
     }
 
     /// A time of the monotonic clock, from ns from the start of the load.
+    #[inline]
     pub fn to_monotonic_ns(&self, run_ns: u64) -> u64 {
         self.start_ns.get().saturating_add(run_ns)
     }
 
     /// This run time, or when it is this cell's turn again, in ns from the start of the load.
+    #[inline]
     pub fn own_turn_ns(&self, run_ns: u64) -> u64 {
         self.spec.turns.map_or(run_ns, |turns| turns.to_run_ns(turns.to_load_ns(run_ns)))
     }
@@ -197,11 +201,13 @@ impl Run {
     }
 
     /// End of the measured window, in ns from the start of the load.
+    #[inline]
     pub fn window_end_ns(&self) -> u64 {
         self.window_end_ns.get()
     }
 
     /// Subscribers that an event of this stream can reach: those that became ready.
+    #[inline]
     pub fn audience(&self, stream: u32) -> u32 {
         let absent = self.absent.borrow();
         let missing = match absent.is_empty() {

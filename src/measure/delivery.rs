@@ -32,6 +32,7 @@ pub struct Tracker {
 
 impl Tracker {
     /// Notes the arrival of `sequence`.
+    #[inline]
     pub fn see(&mut self, sequence: u32) -> Arrival {
         if sequence >= self.next {
             if sequence > self.next {

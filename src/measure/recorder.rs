@@ -36,6 +36,7 @@ fn new_histogram() -> Histogram<u64> {
 
 impl Samples {
     /// Adds a time, in ns.
+    #[inline]
     pub fn record(&mut self, ns: u64) {
         // Resizes as needed; fails only beyond the range of u64.
         let _ = self.histogram.record(ns);
@@ -45,6 +46,7 @@ impl Samples {
         self.stretch(ns, ns);
     }
 
+    #[inline]
     fn stretch(&mut self, low_ns: u64, high_ns: u64) {
         let (low, high) = self.extremes_ns.unwrap_or((low_ns, high_ns));
         self.extremes_ns = Some((low.min(low_ns), high.max(high_ns)));
@@ -188,6 +190,7 @@ impl Recorder {
     }
 
     /// An event was handed to its protocol.
+    #[inline]
     pub fn sent(&mut self, envelope: &Envelope, bytes: usize) {
         self.counts.published_all += 1;
         self.counts.published_all_bytes += bytes as u64;
@@ -200,6 +203,7 @@ impl Recorder {
     }
 
     /// A payload arrived whose kind the session's tracker has told; `None` for warm-up, which nobody tracks.
+    #[inline]
     pub fn hit(&mut self, envelope: &Envelope, now_ns: u64, bytes: usize, arrival: Option<Arrival>) {
         self.counts.delivered_all += 1;
         self.counts.delivered_all_bytes += bytes as u64;
@@ -235,6 +239,7 @@ impl Recorder {
     }
 
     /// One of `subscribers` received an event of the window, for the first time.
+    #[inline]
     pub fn reached(&mut self, envelope: &Envelope, now_ns: u64, subscribers: u32) {
         self.spreads.see(envelope.stream, envelope.sequence, now_ns, subscribers);
     }

@@ -27,6 +27,7 @@ struct Open {
 
 impl Spreads {
     /// One of `subscribers` received an event for the first time.
+    #[inline]
     pub(super) fn see(&mut self, stream: u32, sequence: u32, now_ns: u64, subscribers: u32) {
         if subscribers < 2 {
             return;

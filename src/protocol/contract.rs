@@ -120,6 +120,7 @@ enum Notice {
 ///
 /// # Errors
 /// The server did not understand the client, or the client does not understand the notice.
+#[inline]
 pub(super) fn take_text(text: &[u8], inbox: &mut dyn Inbox) -> Result<(), Failure> {
     if !text.starts_with(COMMAND_PREFIX) {
         inbox.push(text);

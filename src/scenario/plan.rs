@@ -174,6 +174,7 @@ impl CellSpec {
     }
 
     /// What the client of this index does. Indices run from 0 over all clients of the cell.
+    #[inline]
     pub fn role(&self, client: u32) -> Role {
         match self.pattern {
             Pattern::Echo => Role { group: client, index_in_group: 0, publishes: true, subscribes: true },
@@ -197,6 +198,7 @@ impl CellSpec {
     }
 
     /// Deliveries owed for one event of `stream` (the publishing client's index).
+    #[inline]
     pub fn subscribers_of(&self, stream: u32) -> u32 {
         match self.pattern {
             Pattern::Echo => 1,

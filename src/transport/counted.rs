@@ -62,6 +62,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         self.inner.is_write_vectored()
     }
 
+    #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }

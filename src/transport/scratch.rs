@@ -14,6 +14,7 @@ thread_local! {
 }
 
 /// Lends the thread's buffer to `f`. Its contents are whatever the last user left.
+#[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; BYTES].into_boxed_slice());
     let result = f(&mut buffer);

@@ -215,12 +215,14 @@ macro_rules! on_each {
 }
 
 impl AsyncRead for Stream {
+    #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         on_each!(self.get_mut(), layers => Pin::new(layers).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Stream {
+    #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         on_each!(self.get_mut(), layers => Pin::new(layers).poll_write(cx, buf))
     }
@@ -237,6 +239,7 @@ impl AsyncWrite for Stream {
         on_each!(self, layers => layers.is_write_vectored())
     }
 
+    #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_each!(self.get_mut(), layers => Pin::new(layers).poll_flush(cx))
     }

@@ -37,18 +37,21 @@ impl Sender {
     }
 
     /// Nothing is left to send before `end_ns`.
+    #[inline]
     fn is_exhausted(&self, end_ns: u64) -> bool {
         let answers_decide = self.pacer.is_none() && self.under_way > 0;
         self.outgoing.is_none() && self.next_due_ns >= end_ns && !answers_decide
     }
 
     /// As many of its events are under way as may be.
+    #[inline]
     pub(super) fn is_full(&self, spec: &CellSpec) -> bool {
         spec.pattern == Pattern::Echo && spec.in_flight.is_some_and(|limit| self.under_way >= limit)
     }
 }
 
 impl Session {
+    #[inline]
     pub(super) fn send(&mut self, cx: &mut Context<'_>) -> bool {
         let phase = self.run.phase();
         if phase == Phase::Connect {
@@ -87,6 +90,7 @@ impl Session {
     }
 
     /// So many own events came back at `now_ns`.
+    #[inline]
     pub(super) fn answered(&mut self, events: u32, now_ns: Option<u64>) {
         let Some(sender) = &mut self.sender else { return };
         sender.under_way = sender.under_way.saturating_sub(events);
@@ -99,6 +103,7 @@ impl Session {
     }
 
     /// Stamps the next event if it is due at `now_ns` and may go.
+    #[inline]
     pub(super) fn start_event(&mut self, now_ns: u64) {
         let spec = &self.run.spec;
         let end_ns = self.run.window_end_ns();

@@ -18,6 +18,9 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// Longest payload of a control frame, in bytes.
 const MAX_CONTROL_BYTES: u64 = 125;
 
+/// Header of a frame from the server that has no longer length than one byte holds.
+const SHORT_HEADER_BYTES: usize = 2;
+
 /// What the server sends on one connection. Owns no memory between whole messages.
 #[derive(Default)]
 pub(super) struct Frames {
@@ -58,6 +61,7 @@ impl Frames {
     ///
     /// # Errors
     /// The server broke the protocol or our limits, or `hand_on` failed. Nothing more can be taken then.
+    #[inline]
     pub(super) fn feed<E: From<Error>>(
         &mut self,
         input: &[u8],
@@ -79,6 +83,7 @@ impl Frames {
     }
 
     /// Takes the whole frames at the front of `input`, and says how many bytes they are.
+    #[inline]
     fn walk<E: From<Error>>(
         &mut self,
         input: &[u8],
@@ -88,6 +93,11 @@ impl Frames {
         while taken < input.len() {
             if self.closed {
                 return Err(Error::from(ProtocolError::ReceivedAfterClosing).into());
+            }
+            if let Some((kind, payload)) = short_message(&input[taken..]) {
+                self.data(kind, true, payload, hand_on)?;
+                taken += SHORT_HEADER_BYTES + payload.len();
+                continue;
             }
             let mut cursor = Cursor::new(&input[taken..]);
             let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { break };
@@ -121,6 +131,7 @@ impl Frames {
         }
     }
 
+    #[inline]
     fn data<E: From<Error>>(
         &mut self,
         kind: Data,
@@ -188,7 +199,22 @@ impl Fragments {
     }
 }
 
+/// A whole message in one frame of at most 125 bytes, as nearly all are: both bytes of its header are then known.
+#[inline]
+fn short_message(input: &[u8]) -> Option<(Data, &[u8])> {
+    let (&[first, length], rest) = input.split_first_chunk::<SHORT_HEADER_BYTES>()?;
+    let kind = match first {
+        0x81 => Data::Text,
+        0x82 => Data::Binary,
+        _ => return None,
+    };
+    // A larger number stands for a longer length, or says that the payload is masked.
+    let payload = rest.get(..usize::from(length)).filter(|_| length <= 125)?;
+    Some((kind, payload))
+}
+
 /// What can be said against a frame before its payload has come.
+#[inline]
 fn check(header: &FrameHeader, length: u64) -> Result<(), Error> {
     if length > MAX_MESSAGE_BYTES as u64 {
         return Err(too_long(usize::try_from(length).unwrap_or(usize::MAX)));
@@ -207,6 +233,7 @@ fn check(header: &FrameHeader, length: u64) -> Result<(), Error> {
 }
 
 /// Nearly all texts are ASCII, which is seen faster.
+#[inline]
 fn checked_text(payload: &[u8]) -> Result<&[u8], Error> {
     if !payload.is_ascii() {
         std::str::from_utf8(payload)?;

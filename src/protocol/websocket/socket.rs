@@ -65,6 +65,7 @@ impl Socket {
     }
 
     /// Reads once and takes all that came.
+    #[inline]
     pub(super) fn poll_recv(
         &mut self,
         cx: &mut Context<'_>,
@@ -98,6 +99,7 @@ impl Socket {
         Poll::Ready(taken.map(|()| Step::Received))
     }
 
+    #[inline]
     fn take(&mut self, input: &[u8], inbox: &mut dyn Inbox) -> Result<(), Failure> {
         let out = &mut self.out;
         let fed = self.frames.feed(input, |item| match item {
@@ -125,6 +127,7 @@ impl Socket {
     }
 
     /// Takes `message` once, then sees it out to the operating system.
+    #[inline]
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -135,6 +138,7 @@ impl Socket {
         Poll::Ready(sent.map_err(|error| Failure::io(Phase::Send, &error)))
     }
 
+    #[inline]
     fn poll_message(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<io::Result<()>> {
         if !self.sending {
             ready!(self.out.poll_flush(cx, &mut self.stream))?;
@@ -192,6 +196,7 @@ impl Socket {
 }
 
 impl Outbox {
+    #[inline]
     fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -212,6 +217,7 @@ impl Outbox {
     }
 
     /// Writes a frame, or takes the part that could not be written. Pending, it has taken nothing.
+    #[inline]
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -237,6 +243,7 @@ impl Outbox {
     }
 
     /// Writes a frame with a mask of its own to the front of `frame`, and says how long it is.
+    #[inline]
     fn encode(&mut self, opcode: OpCode, payload: &[u8], frame: &mut [u8]) -> usize {
         let mask = self.masks.next_u32().to_ne_bytes();
         let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
@@ -264,6 +271,7 @@ impl Outbox {
 }
 
 /// XORs `payload` with the mask, eight bytes at a time.
+#[inline]
 fn mask_into(out: &mut [u8], payload: &[u8], mask: [u8; 4]) {
     let narrow = u64::from(u32::from_ne_bytes(mask));
     let wide = narrow << 32 | narrow;

@@ -231,6 +231,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Linked<S> {
         self.path.is_some() || self.inner.is_write_vectored()
     }
 
+    #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Linked { inner, path } = self.get_mut();
         let Some(path) = path else { return Pin::new(inner).poll_flush(cx) };
