@@ -13,6 +13,8 @@ use crate::stats::Bounds;
 pub(super) const MATRIX: &str = "rtbench matrix";
 /// The same at length, and with programs that this machine may not have.
 const FULL: &str = "rtbench matrix --full";
+/// The most connections that one machine was made to hold.
+const MILLION: &str = "rtbench run million";
 
 type Judge = fn(&'static Claim, &Evidence<'_>) -> Answer;
 
@@ -42,6 +44,7 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
     ("rtc-encrypted", MATRIX, |claim, evidence| own::works(claim, evidence, "encrypted")),
     ("rtc-mesh", FULL, layered::mesh),
+    ("server-scale", MILLION, own::scale),
 ];
 
 /// Rows of the matrix that only a full one measures.

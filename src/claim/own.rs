@@ -130,6 +130,39 @@ pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     Answer::judged(claim, estimate, source, note)
 }
 
+/// Connections that many servers hold together (guide, Scaling Solutions). What was not held on one host is told as what it
+/// would take, from what a connection of the largest run took.
+pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
+    const CLAIMED: f64 = 1e6;
+    let families = ["capacity/", "crowd/", "million/"];
+    let cells = families.iter().flat_map(|family| evidence.cells_like(family, "connected"));
+    let whole = cells.filter(|c| c.counts.connected == u64::from(c.spec.clients) && c.counts.lost == 0);
+    let Some(cell) = whole.max_by_key(|cell| cell.counts.connected) else {
+        return Answer::not_measured(claim, unmeasured("a run of many clients, e.g. `rtbench run million`"));
+    };
+    let connected = cell.counts.connected as f64;
+    let mut note =
+        format!("{} servers on this host", cell.server.as_ref().map_or(1, |server| server.servers.max(1)));
+    let mut projected = Vec::new();
+    for (what, name) in
+        [("in the servers", "server_memory_after_bytes"), ("in the kernel", "kernel_memory_after_bytes")]
+    {
+        if let Some(bytes) = metric::find(name).and_then(|metric| metric.value(cell)) {
+            note += &format!("; {} KB a connection {what}", short(bytes / connected / 1e3));
+            projected.push(format!("{} GB {what}", short(bytes / connected * CLAIMED / 1e9)));
+        }
+    }
+    let verdict = if connected >= CLAIMED {
+        Verdict::Reproduced
+    } else {
+        Verdict::Depends {
+            on: "memory beyond what was measured".into(),
+            flips_at: format!("a projection: 1,000,000 would take {}", projected.join(" and ")),
+        }
+    };
+    Answer::with(claim, verdict, Estimate::exact(connected), format!("connected of {}", cell.spec.name), note)
+}
+
 /// Something that a probe did or could not do.
 pub(super) fn works(claim: &'static Claim, evidence: &Evidence<'_>, name: &str) -> Answer {
     let probe = known!(claim, evidence.probe(&claim.subject, name));
@@ -185,6 +218,7 @@ pub(super) fn text_only(claim: &'static Claim, evidence: &Evidence<'_>) -> Answe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::cell::Cell;
     use crate::measure::sample;
 
     #[test]
@@ -201,5 +235,26 @@ mod tests {
         assert_eq!(six.evidence, "probe six in browser/sse");
         assert!(six.condition.contains("held by Chromium 156"), "{}", six.condition);
         assert_eq!(held(10.0).verdict.word(), "not reproduced");
+    }
+
+    #[test]
+    fn a_million_connections_are_held_or_projected() {
+        let claim = super::super::find("server-scale").expect("a claim");
+        let held = |name: &str, clients: u32, lost: u64| {
+            let cell = sample::cell(name).idle(clients, 2_000).with(|cell| {
+                cell.counts.lost = lost;
+                let server = cell.server.as_mut().expect("a server of rtbench's own");
+                server.memory_after_bytes = Some(2_000 * u64::from(clients));
+            });
+            cell.build()
+        };
+        let judged = |cells: &[Cell]| scale(claim, &Evidence::new(cells, &[]));
+        let million = judged(&[held("million/sse", 1_000_000, 0), held("crowd/sse", 100_000, 0)]);
+        assert_eq!((million.verdict.word(), million.value), ("reproduced", Some(1e6)));
+        assert_eq!(million.evidence, "connected of million/sse");
+        let fewer = judged(&[held("capacity/sse/50000", 50_000, 0), held("million/sse", 1_000_000, 1)]);
+        assert_eq!((fewer.verdict.word(), fewer.value), ("depends", Some(5e4)));
+        assert!(fewer.condition.contains("a projection: 1,000,000 would take 2 GB"), "{}", fewer.condition);
+        assert_eq!(judged(&[]).verdict.word(), "not measured");
     }
 }
