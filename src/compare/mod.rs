@@ -114,7 +114,7 @@ pub struct Repeats {
     pub count: usize,
     /// Those among them whose trust is degraded.
     pub degraded: usize,
-    /// Why, each reason once.
+    /// Why, of the one with the most reasons: the same reason with a number of its own from each would fill a page.
     pub reasons: Vec<String>,
 }
 
@@ -353,11 +353,7 @@ fn compare_cell(name: &str, base: &[&Cell], new: &[&Cell]) -> CellComparison {
 fn count(cells: &[&Cell]) -> Repeats {
     let degraded: Vec<&&Cell> =
         cells.iter().filter(|cell| cell.trust.level == TrustLevel::Degraded).collect();
-    let mut reasons: Vec<String> = Vec::new();
-    for reason in degraded.iter().flat_map(|cell| &cell.trust.reasons) {
-        if !reasons.contains(reason) {
-            reasons.push(reason.clone());
-        }
-    }
+    let worst = degraded.iter().max_by_key(|cell| cell.trust.reasons.len());
+    let reasons = worst.map_or_else(Vec::new, |cell| cell.trust.reasons.clone());
     Repeats { count: cells.len(), degraded: degraded.len(), reasons }
 }

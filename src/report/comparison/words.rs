@@ -155,7 +155,8 @@ pub(in crate::report) fn warnings(comparison: &Comparison) -> Vec<String> {
         let repeats = if side == "base" { &cell.base } else { &cell.new };
         if repeats.degraded > 0 {
             let (n, of, why) = (repeats.degraded, repeats.count, repeats.reasons.join("; "));
-            out.push(format!("{} is degraded in {n} of {of} repeats of {side}: {why}", cell.cell));
+            let worst = if n > 1 { ", the worst by " } else { ": " };
+            out.push(format!("{} is degraded in {n} of {of} repeats of {side}{worst}{why}", cell.cell));
         }
     }
     for refused in &comparison.refused {

@@ -7,15 +7,16 @@ use crate::measure::store::safe_name;
 use crate::report::comparison::words;
 use crate::report::quoted_words;
 
+/// What decides comes first: a phone shows three columns, and the rest when it is pushed aside.
 const HEADS: [&str; 9] = [
     "metric",
+    "verdict",
+    "change",
+    "95% interval",
     "base",
     "new",
     "difference",
-    "change",
-    "95% interval",
     "p, adjusted",
-    "verdict",
     "repeats needed",
 ];
 
@@ -49,13 +50,13 @@ fn rows(rows: &[&Row], cell: &CellComparison) -> String {
     let row = |row: &&Row| {
         vec![
             row.metric.clone(),
+            words::verdict(row).to_owned() + degraded,
+            words::change(row),
+            words::interval(row),
             words::median(row.base.median),
             words::median(row.new.median),
             words::difference(row),
-            words::change(row),
-            words::interval(row),
             words::p(row.p_adjusted.or(row.p)),
-            words::verdict(row).to_owned() + degraded,
             words::needed(row),
         ]
     };
