@@ -1,27 +1,26 @@
 //! A worker: one process, one thread, one share of a cell's clients.
 
 use std::cell::Cell;
-use std::io::{BufRead, Write};
 use std::rc::Rc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
-use super::layout;
 use super::message::{Endpoint, FromWorker, Share, Start, ToWorker};
 use super::reading::{Meters, Reading, span};
-use crate::client::random::{self, Purpose};
 use crate::client::run::{Phase, Run};
-use crate::client::session::Session;
 use crate::host::clock::monotonic_ns;
 use crate::host::process;
 use crate::host::timer::Timer;
-use crate::protocol::{self, Mesh, Options, Protocol, Seat, Target};
-use crate::scenario::plan::{CellSpec, Pattern};
-use crate::transport::link::{Link, LinkSpec};
+use crate::protocol::{self, Protocol, Target};
+use crate::scenario::plan::CellSpec;
+use crate::transport::link::LinkSpec;
 use crate::transport::tls::Tls;
+use orders::{Orders, listen, read_lines, say};
+
+mod orders;
+mod ramp;
 
 /// How long publishers may go on behind the end of the window with what was due before it.
 const SEND_GRACE_NS: u64 = 1_000_000_000;
@@ -32,17 +31,11 @@ const LATE_NS: u64 = 250_000_000;
 /// How long closing may go on without any client ending.
 const FAREWELL_NS: u64 = 2_000_000_000;
 
-/// Clients of all workers that may be connecting at the same time: more would only time out in the queue.
-const MOST_CONNECTING: u32 = 1024;
-
 /// Clients of all workers that may say good-bye at the same time.
 const MOST_LEAVING: u32 = 512;
 
 /// The least of either that a worker is left with, however many there are.
 const LEAST_AT_ONCE: u32 = 16;
-
-/// Until the ramp looks again whether somebody got in.
-const CROWD_PAUSE_NS: u64 = 500_000;
 
 /// Between two looks at whether something is complete.
 const LOOK_NS: u64 = 5_000_000;
@@ -69,34 +62,12 @@ pub fn main() -> Result<()> {
     result
 }
 
-/// The coordinator's messages. A thread of its own reads them, because a pipe cannot be polled everywhere.
-fn read_lines() -> mpsc::UnboundedReceiver<ToWorker> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let Ok(message) = serde_json::from_str(&line) else { break };
-            if sender.send(message).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
-}
-
-fn say(message: &FromWorker) {
-    let Ok(mut line) = serde_json::to_vec(message) else { return };
-    line.push(b'\n');
-    let mut out = std::io::stdout().lock();
-    // A coordinator that is gone closes our input too, which ends us.
-    let _ = out.write_all(&line).and_then(|()| out.flush());
-}
-
 async fn serve(mut inbox: mpsc::UnboundedReceiver<ToWorker>) -> Result<()> {
     let Some(ToWorker::Start(start)) = inbox.recv().await else { bail!("the coordinator said nothing") };
     let mut worker = Worker::new(*start)?;
-    let gate = worker.gate.clone();
+    let orders = worker.orders.clone();
     let interrupted = tokio::select! {
-        stopped = listen(&mut inbox, &gate) => stopped?,
+        stopped = listen(&mut inbox, &orders) => stopped?,
         () = worker.measure() => false,
     };
     if interrupted {
@@ -106,44 +77,11 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<ToWorker>) -> Result<()> {
     Ok(())
 }
 
-/// Feeds the worker's gate; returns when told to stop.
-async fn listen(inbox: &mut mpsc::UnboundedReceiver<ToWorker>, gate: &Gate) -> Result<bool> {
-    loop {
-        match inbox.recv().await {
-            None => bail!("the coordinator is gone"),
-            Some(ToWorker::Stop) => return Ok(true),
-            Some(ToWorker::Go { start_ns }) => gate.start_ns.set(Some(start_ns)),
-            Some(ToWorker::Announce { streams }) => gate.announced.set(Some(streams)),
-            Some(ToWorker::Start(_)) => bail!("told to start twice"),
-        }
-        gate.changed.notify_one();
-    }
-}
-
-/// What the coordinator has said so far.
-#[derive(Default)]
-struct Gate {
-    start_ns: Cell<Option<u64>>,
-    announced: Cell<Option<Vec<(u32, u32)>>>,
-    changed: tokio::sync::Notify,
-}
-
-impl Gate {
-    async fn wait<T>(&self, said: impl Fn(&Gate) -> Option<T>) -> T {
-        loop {
-            if let Some(value) = said(self) {
-                return value;
-            }
-            self.changed.notified().await;
-        }
-    }
-}
-
 struct Worker {
     start: Start,
     protocol: &'static Protocol,
     run: Rc<Run>,
-    gate: Rc<Gate>,
+    orders: Rc<Orders>,
     meters: Meters,
     targets: Vec<Rc<Target>>,
     link: LinkSpec,
@@ -176,7 +114,7 @@ impl Worker {
                 at_once(MOST_LEAVING, start.workers),
             )),
             protocol,
-            gate: Rc::default(),
+            orders: Rc::default(),
             meters: Meters::default(),
             look_ns: (LOOK_NS * u64::from(start.workers.div_ceil(4))).min(LONGEST_LOOK_NS),
             memory_bytes: None,
@@ -190,7 +128,7 @@ impl Worker {
 
     async fn measure(&mut self) {
         self.connect().await;
-        let start_ns = self.gate.clone().wait(|gate| gate.start_ns.take()).await;
+        let start_ns = self.orders.clone().wait(|orders| orders.start_ns.take()).await;
         self.memory_bytes = process::private_bytes(std::process::id());
         self.barrier = Reading::with_packets(&self.meters);
         self.run.start(start_ns);
@@ -208,85 +146,6 @@ impl Worker {
         self.expect(&self.own_streams());
         let complete = || self.run.recorder.borrow().counts.delivered >= self.expected.get();
         self.look_until(monotonic_ns() + SEND_GRACE_NS, complete).await;
-    }
-
-    /// Starts every client at its time of the ramp and waits until each is ready or has given up.
-    async fn connect(&self) {
-        let spec = &self.run.spec;
-        let begun_ns = monotonic_ns();
-        let step_ns = 1e9 / spec.ramp_per_s * f64::from(self.start.workers);
-        let (mut opened, mut told_ns) = (0u64, begun_ns);
-        let clients = spec.shard(self.start.worker, self.start.workers).flat_map(|group| spec.members(group));
-        for client in clients {
-            let at_ns = begun_ns + (opened as f64 * step_ns) as u64;
-            if at_ns > monotonic_ns() + 1_000_000 {
-                self.run.timer.sleep_until(at_ns).await;
-            } else if opened % 64 == 63 {
-                tokio::task::yield_now().await;
-            }
-            let session = Session::new(
-                self.run.clone(),
-                client,
-                self.protocol,
-                (self.protocol.open)(self.seat(client)),
-            );
-            tokio::task::spawn_local(session.live());
-            opened += 1;
-            self.tell_connecting(&mut told_ns);
-            // A ramp steeper than the host makes no crowd at the server's door: it goes on as others get in.
-            while opened - self.run.settled.get() >= u64::from(at_once(MOST_CONNECTING, self.start.workers)) {
-                self.run.timer.sleep_until(monotonic_ns() + CROWD_PAUSE_NS).await;
-            }
-        }
-        while self.run.settled.get() < opened {
-            self.run.timer.sleep_until(monotonic_ns() + self.look_ns).await;
-            self.tell_connecting(&mut told_ns);
-        }
-        say(&FromWorker::Ready {
-            connected: self.run.connected.get(),
-            absent: self.run.absent.borrow().iter().map(|(&group, &count)| (group, count)).collect(),
-            connect_ns: monotonic_ns() - begun_ns,
-        });
-    }
-
-    fn tell_connecting(&self, told_ns: &mut u64) {
-        let now_ns = monotonic_ns();
-        if now_ns - *told_ns > 200_000_000 {
-            *told_ns = now_ns;
-            let failures = self.run.recorder.borrow().failure_count();
-            say(&FromWorker::Connecting { connected: self.run.connected.get(), failures });
-        }
-    }
-
-    fn seat(&self, client: u32) -> Seat {
-        let spec = &self.run.spec;
-        let role = spec.role(client);
-        let topic: Rc<str> = format!("g{}", role.group).into();
-        let subscribes_to_topic = role.subscribes && spec.pattern == Pattern::Broadcast;
-        let meter = if role.subscribes { &self.meters.subscriber } else { &self.meters.publisher };
-        let members = spec.members(role.group);
-        Seat {
-            target: self.targets[role.group as usize % self.targets.len()].clone(),
-            source: layout::source_of(client, self.start.sources),
-            topics: if subscribes_to_topic { vec![topic.clone()] } else { Vec::new() },
-            mesh: spec.peer_to_peer.then(|| Mesh {
-                group: topic.clone(),
-                index: role.index_in_group as usize,
-                size: members.len(),
-            }),
-            publish: role.publishes.then_some(topic),
-            echo: spec.pattern == Pattern::Echo,
-            options: options(spec),
-            meter: meter.clone(),
-            publish_meter: self.meters.publisher.clone(),
-            link: Link::new(
-                self.run.timer.clone(),
-                self.link.clone(),
-                random::derive(spec.seed, client, Purpose::Link),
-            ),
-            relay: None,
-            seed: random::derive(spec.seed, client, Purpose::Protocol),
-        }
     }
 
     /// The warm-up and the measured window, second by second.
@@ -322,7 +181,7 @@ impl Worker {
         self.run.advance(Phase::Drain);
         self.look_until(u64::MAX, || self.run.publishing.get() == 0).await;
         say(&FromWorker::Published { streams: self.own_streams() });
-        let announced = self.gate.wait(|gate| gate.announced.take()).await;
+        let announced = self.orders.wait(|orders| orders.announced.take()).await;
         self.expect(&announced);
         *self.run.published.borrow_mut() = announced.into_iter().collect();
     }
@@ -441,15 +300,5 @@ async fn watch_loop(run: Rc<Run>, opens_ns: u64, look_ns: u64) {
             run.recorder.borrow_mut().loop_late(now_ns - due_ns);
             due_ns += look_ns;
         }
-    }
-}
-
-fn options(spec: &CellSpec) -> Options {
-    Options {
-        keep_alive: spec.keep_alive,
-        hold: spec.hold_s.map(Duration::from_secs_f64),
-        ordered: spec.ordered,
-        max_retransmits: spec.max_retransmits,
-        peer_to_peer: spec.peer_to_peer,
     }
 }
