@@ -1,12 +1,12 @@
 //! Who takes part, and how each is told to do the same thing.
 
-use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddrV4;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use clap::ValueEnum;
+use rtbench::host::programs;
 
 /// What is exchanged, by so many clients with one exchange under way each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -133,14 +133,9 @@ impl Contestant {
     pub(crate) fn is_installed(self) -> bool {
         match self {
             Contestant::Rtbench | Contestant::Epoll => true,
-            _ => on_path(self.name()).is_some(),
+            _ => programs::find(self.name()).is_some(),
         }
     }
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path: OsString = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
 /// Events fall due more often than a client can send them: each has one under way at all times, and everything is recorded.

@@ -1,10 +1,9 @@
 //! What this machine has and lacks for measuring, a line each, and how to raise it. Pure but for the reading.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 use super::facts::HostFacts;
+use super::programs;
 
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,10 +66,7 @@ impl Further {
     /// Reads it, but for the timer.
     pub fn read() -> Further {
         let readable = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| !text.is_empty());
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut places: Vec<_> = std::env::split_paths(&path).collect();
-        places.extend(["/usr/sbin", "/sbin"].map(Into::into));
-        let there = |program: &str| places.iter().any(|place| Path::new(place).join(program).is_file());
+        let there = |program: &str| programs::find(program).is_some();
         Further {
             somaxconn: std::fs::read_to_string("/proc/sys/net/core/somaxconn")
                 .ok()

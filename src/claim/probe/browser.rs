@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{
     Duration, Probe, Protocol, Rc, Result, Server, ServerChoice, Stage, Way, anyhow, drive, drive_for, ensure,
 };
+use crate::host::programs;
 use crate::protocol;
 use crate::transport::control;
 
@@ -33,8 +34,7 @@ pub(super) async fn probe(
     choice: &ServerChoice,
     probes: &mut Vec<Probe>,
 ) -> Result<()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let Some(program) = Program::find(&path) else { return Ok(()) };
+    let Some(program) = Program::find(&programs::places()) else { return Ok(()) };
     let mut server = Server::ready(choice).await?;
     let outcome = async {
         let report = visit(&program, &server, protocol.name).await?;

@@ -1,7 +1,7 @@
 //! Programs of others that a probe starts beside the server: found, given a port and a directory, and gone with the handle.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::fleet::child::Process;
+use crate::host::programs;
 
 /// How long a program may take until it listens.
 const READY_PATIENCE: Duration = Duration::from_secs(5);
@@ -17,22 +18,12 @@ const READY_PATIENCE: Duration = Duration::from_secs(5);
 /// How often another port is tried when someone else took the one that was free.
 const ATTEMPTS: usize = 3;
 
-/// Where Debian puts what only administrators have in their path.
-const ADMINISTRATORS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
-
 /// A program that listens.
 pub(super) struct External {
     /// Where.
     pub(super) address: SocketAddr,
     process: Process,
     dir: TempDir,
-}
-
-/// Where a program lies, if it is installed.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain(ADMINISTRATORS.iter().map(PathBuf::from));
-    dirs.map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 impl External {
@@ -44,7 +35,7 @@ impl External {
         name: &str,
         configure: impl Fn(&Path, SocketAddr) -> Result<Vec<String>>,
     ) -> Result<External> {
-        let program = find(name).with_context(|| format!("{name} is not installed"))?;
+        let program = programs::find(name).with_context(|| format!("{name} is not installed"))?;
         let mut last_words = String::new();
         for _ in 0..ATTEMPTS {
             let dir = tempfile::Builder::new().prefix("rtbench-").tempdir()?;
@@ -106,7 +97,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn nothing_is_left_of_a_program_that_is_dropped() {
-        if find("nginx").is_none() {
+        if programs::find("nginx").is_none() {
             assert!(std::env::var_os("RTBENCH_FORBID_SKIP").is_none_or(|value| value != "1"), "no nginx");
             eprintln!("SKIPPED: nginx is missing");
             return;

@@ -30,8 +30,9 @@ use tokio::time::Instant;
 use outcome::{Passage, Report, UDP, judge};
 
 use super::middlebox::{BUFFERING, IDLE, IDLE_TIMEOUT, Middlebox, PLAIN};
-use super::{PATIENCE, Puppet, Stage, Way, drive, drive_for, external, relay};
+use super::{PATIENCE, Puppet, Stage, Way, drive, drive_for, relay};
 use crate::fleet::server::{Server, ServerChoice};
+use crate::host::programs;
 use crate::host::timer::Timer;
 use crate::measure::cell::Probe;
 use crate::protocol::{Options, Protocol};
@@ -74,10 +75,10 @@ pub(super) async fn probe(
 async fn probe_all(protocol: &'static Protocol, server: &Server, probes: &mut Vec<Probe>) -> Result<()> {
     let spec = LinkSpec { loss_percent: 100.0, ..LinkSpec::default() };
     let blocked = Link::new(Timer::new()?, spec, 1).filter(|_| protocol.traits.peer_to_peer);
-    if external::find("nginx").is_some() {
+    if programs::find("nginx").is_some() {
         probes.push(through_all(protocol, server, blocked.as_ref()).await.context("firewall")?);
     }
-    if let Some(blocked) = blocked.filter(|_| external::find(relay::PROGRAM).is_some()) {
+    if let Some(blocked) = blocked.filter(|_| programs::find(relay::PROGRAM).is_some()) {
         probes.push(relay::probe(protocol, server, &blocked).await.context("relay")?);
     }
     Ok(())

@@ -1,17 +1,18 @@
 //! A browser's process: found in PATH, started without a window on a profile of its own, and gone with both when its
 //! handle is.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::process::{Child, Command};
+
+use crate::host::programs;
 
 /// Programs that are a browser with these options, and what people call them.
 const PROGRAMS: [(&str, &str); 3] =
@@ -44,14 +45,11 @@ pub(super) struct Program {
 
 impl Program {
     /// The first that lies in one of these directories.
-    pub(super) fn find(path: &OsStr) -> Option<Program> {
-        let dirs: Vec<PathBuf> = std::env::split_paths(path).collect();
-        let all =
-            PROGRAMS.iter().flat_map(|(file, name)| dirs.iter().map(move |dir| (dir.join(file), *name)));
-        let runs = |path: &Path| {
-            fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    pub(super) fn find(places: &[PathBuf]) -> Option<Program> {
+        let found = |(file, name): &(&str, &'static str)| {
+            Some(Program { path: programs::find_in(places, file)?, name })
         };
-        all.map(|(path, name)| Program { path, name }).find(|program| runs(&program.path))
+        PROGRAMS.iter().find_map(found)
     }
 }
 
@@ -175,6 +173,8 @@ impl Drop for Profile {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     /// A directory with a program in it that does what the script says.
@@ -183,12 +183,12 @@ mod tests {
         let file = dir.path().join("chromium-browser");
         fs::write(&file, script).unwrap();
         assert_eq!(
-            Program::find(dir.path().as_os_str()),
+            Program::find(&[dir.path().to_owned()]),
             None,
             "a file that cannot be executed is no program"
         );
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        let program = Program::find(dir.path().as_os_str()).unwrap();
+        let program = Program::find(&[dir.path().to_owned()]).unwrap();
         assert_eq!(program, Program { path: file, name: "Chromium" });
         (dir, program)
     }
