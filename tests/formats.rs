@@ -244,6 +244,8 @@ fn prometheus_reads_a_run_under_way() {
         "websocket,sse",
         "--prometheus",
         "127.0.0.1:0",
+        // The address is told all the same: nobody could guess it.
+        "--quiet",
     ];
     let mut background = Background::start(&args);
     let mut lines = BufReader::new(background.child.stderr.take().unwrap()).lines();

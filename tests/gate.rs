@@ -154,7 +154,11 @@ fn a_gate_that_was_killed_goes_on_from_its_replicates() {
     gate.wait().unwrap();
     let dir = run_dir(out.path()).unwrap();
     let dir = dir.to_str().unwrap();
-    assert_exit(&run(&[&EXACT[..], &sides, &["--out", &place, "--resume", dir]].concat()), 0);
+    let loud: Vec<&str> = EXACT.iter().copied().filter(|&word| word != "--quiet").collect();
+    let resumed = run(&[&loud[..], &sides, &["--resume", dir]].concat());
+    assert_exit(&resumed, 0);
+    let told = String::from_utf8_lossy(&resumed.stderr);
+    assert!(told.contains(&format!("results: {dir}")), "{told}");
     let now = read(out.path(), "cells.jsonl");
     let first = cells.lines().next().unwrap();
     assert_eq!(now.lines().next(), Some(first), "what was measured before the kill still counts");

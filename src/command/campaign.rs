@@ -1,6 +1,7 @@
 //! What the verbs that measure share: measure cells in order, save each as it ends, show how far it is, obey Ctrl-C.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -80,6 +81,14 @@ pub(super) fn formats(output: &OutputArgs) -> Result<Vec<&'static dyn Format>, U
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn show(run: &Run, output: &OutputArgs, formats: &[&dyn Format]) -> Result<()> {
+    show_at(run, &output.out.join(&run.name), output, formats)
+}
+
+/// The same of a run that lies elsewhere than `output` says.
+///
+/// # Errors
+/// As [`show`].
+pub(super) fn show_at(run: &Run, dir: &Path, output: &OutputArgs, formats: &[&dyn Format]) -> Result<()> {
     report::step_summary(&report::markdown(run));
     match (formats.is_empty(), output.quiet) {
         (false, _) => report::print_as(run, formats)?,
@@ -87,7 +96,7 @@ pub(super) fn show(run: &Run, output: &OutputArgs, formats: &[&dyn Format]) -> R
         (true, true) => {}
     }
     if !output.quiet {
-        eprintln!("\nresults: {}", output.out.join(&run.name).display());
+        eprintln!("\nresults: {}", dir.display());
     }
     Ok(())
 }
@@ -177,7 +186,11 @@ pub(super) fn conduct_in(
     let display = Display::new(output, total);
     let bench = runtime.block_on(async {
         let feed = endpoint.map(Endpoint::serve).transpose()?.map(|(feed, url)| {
-            display.say(&format!("metrics: {url}"));
+            match output.quiet {
+                // Without it nobody could know where a free port was found.
+                true => eprintln!("metrics: {url}"),
+                false => display.say(&format!("metrics: {url}")),
+            }
             feed
         });
         let bench = Bench { store, display, feed, number: std::cell::Cell::new(0), stop: stop_signal() };

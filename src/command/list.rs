@@ -9,6 +9,7 @@ use crate::cli::{ListArgs, Topic};
 use crate::exit::Exit;
 use crate::measure::metric::{self, Metric};
 use crate::protocol::{self, Protocol, Traits};
+use crate::report::comparison::Form;
 use crate::report::{self, sheet};
 use crate::scenario::{self, BUILTINS, Builtin, ScenarioError};
 use crate::transport::link::PRESETS;
@@ -60,10 +61,17 @@ fn table(topic: Topic) -> String {
                 .map(|claim| [claim.id.clone(), claim.guide_section.clone(), claim.claim.clone()]),
         ),
         Topic::Metrics => columns("METRICS", metric::ALL.iter().map(metric_row)),
-        Topic::Formats => columns(
-            "FORMATS  (render one: rtbench report latest --format NAME)",
-            report::ALL.iter().map(|format| [format.name().to_owned(), format.about().to_owned()]),
-        ),
+        Topic::Formats => {
+            let of_runs =
+                report::ALL.iter().map(|format| [format.name().to_owned(), format.about().to_owned()]);
+            let of_comparisons = Form::value_variants().iter().filter_map(|form| {
+                let value = form.to_possible_value()?;
+                Some([value.get_name().to_owned(), value.get_help()?.to_string()])
+            });
+            columns("FORMATS  (render one: rtbench report latest --format NAME)", of_runs)
+                + "\n"
+                + &columns("FORMATS OF COMPARISONS  (rtbench compare A B --format NAME)", of_comparisons)
+        }
         // As it stands in results/README.md.
         Topic::Columns => sheet::markdown().trim_start().to_owned(),
         Topic::Schemas => columns(

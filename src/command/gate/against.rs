@@ -71,7 +71,7 @@ pub(super) fn compare(order: &Order<'_>, name: &str) -> Result<Exit> {
         baseline.cells.iter().try_for_each(|cell| bench.keep(cell))?;
         alone(&order, bench, &new, Side::New).await
     })?;
-    conclude(order.args, &run, &formats)
+    conclude(&order, &run, &formats)
 }
 
 /// Every cell often enough, one after the other.

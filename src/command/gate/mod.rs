@@ -186,12 +186,16 @@ fn duet(order: &Order<'_>) -> Result<Exit> {
             })?
         }
     };
-    conclude(order.args, &run, &formats)
+    conclude(order, &run, &formats)
 }
 
 /// Shows the run; its verdict as an exit code.
-fn conclude(args: &GateArgs, run: &Run, formats: &[&dyn report::Format]) -> Result<Exit> {
-    campaign::show(run, &args.output, formats)?;
+fn conclude(order: &Order<'_>, run: &Run, formats: &[&dyn report::Format]) -> Result<Exit> {
+    let args = order.args;
+    match &order.resumed {
+        Some((dir, _)) => campaign::show_at(run, dir, &args.output, formats)?,
+        None => campaign::show(run, &args.output, formats)?,
+    }
     let judgements = judge::of(run);
     annotate(args, &judgements);
     if let Some(exit) = cut_short(run) {
