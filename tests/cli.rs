@@ -162,8 +162,11 @@ fn an_interrupt_keeps_what_was_measured_and_leaves_nobody_behind() {
 fn nobody_outlives_a_killed_coordinator() {
     let (_dir, path) = scenario(SMALL);
     let (mut run, _, _) = second_cell_under_way(&path);
-    let children = [run.children("worker"), run.children("serve")].concat();
-    assert!(children.len() >= 3);
+    // Two workers and a server, of which one may only just be starting.
+    let children = wait_for("all of its children", || {
+        let children = [run.children("worker"), run.children("serve")].concat();
+        (children.len() >= 3).then_some(children)
+    });
     run.child.kill().unwrap();
     run.child.wait().unwrap();
     for pid in children {

@@ -307,7 +307,11 @@ fn degraded_cells_are_compared_and_flagged() {
     refused(
         &[],
         0,
-        &["! degraded", "! server_cpu_us_per_delivery", "degraded in 2 of 2 repeats of new: send lag"],
+        &[
+            "! degraded",
+            "! server_cpu_us_per_delivery",
+            "degraded in 2 of 2 repeats of new, the worst by send lag",
+        ],
         degrade,
         |_| {},
     );
