@@ -6,6 +6,7 @@ use super::evidence::{Evidence, events_per_subscriber_per_s, probe_cell, unmeasu
 use super::further::Answer;
 use super::row::{self, Question};
 use super::verdict::{Estimate, Verdict, short};
+use crate::measure::cell::Cell;
 use crate::measure::metric;
 use crate::stats::Bounds;
 
@@ -136,18 +137,19 @@ pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CLAIMED: f64 = 1e6;
     let families = ["capacity/", "crowd/", "million/"];
     let cells = families.iter().flat_map(|family| evidence.cells_like(family, "connected"));
-    let whole = cells.filter(|c| c.counts.connected == u64::from(c.spec.clients) && c.counts.lost == 0);
-    let Some(cell) = whole.max_by_key(|cell| cell.counts.connected) else {
+    let Some(cell) = cells.filter(|cell| holds_all(cell)).max_by_key(|cell| cell.counts.connected) else {
         return Answer::not_measured(claim, unmeasured("a run of many clients, e.g. `rtbench run million`"));
     };
     let connected = cell.counts.connected as f64;
     let mut note =
-        format!("{} servers on this host", cell.server.as_ref().map_or(1, |server| server.servers.max(1)));
+        format!("server processes: {}", cell.server.as_ref().map_or(1, |server| server.servers.max(1)));
     let mut projected = Vec::new();
     for (what, name) in
         [("in the servers", "server_memory_after_bytes"), ("in the kernel", "kernel_memory_after_bytes")]
     {
-        if let Some(bytes) = metric::find(name).and_then(|metric| metric.value(cell)) {
+        // A kernel's slabs may shrink for reasons of their own.
+        let bytes = metric::find(name).and_then(|metric| metric.value(cell)).filter(|&bytes| bytes > 0.0);
+        if let Some(bytes) = bytes {
             note += &format!("; {} KB a connection {what}", short(bytes / connected / 1e3));
             projected.push(format!("{} GB {what}", short(bytes / connected * CLAIMED / 1e9)));
         }
@@ -157,10 +159,26 @@ pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     } else {
         Verdict::Depends {
             on: "memory beyond what was measured".into(),
-            flips_at: format!("a projection: 1,000,000 would take {}", projected.join(" and ")),
+            flips_at: match projected.is_empty() {
+                true => "what a connection takes is not known here".into(),
+                false => format!("a projection: 1,000,000 would take {}", projected.join(" and ")),
+            },
         }
     };
     Answer::with(claim, verdict, Estimate::exact(connected), format!("connected of {}", cell.spec.name), note)
+}
+
+/// Whether every client had a standing connection from the ramp to the end of the window, and everything that it was owed.
+/// A client that was cut off is owed nothing meanwhile, so that nothing is lost does not say it.
+fn holds_all(cell: &Cell) -> bool {
+    let all = u64::from(cell.spec.clients);
+    let standing = crate::protocol::find(&cell.spec.protocol).is_some_and(|protocol| !protocol.traits.polls);
+    let never_fewer = cell.intervals.iter().all(|second| second.connected == all);
+    standing
+        && cell.counts.connected == all
+        && never_fewer
+        && cell.counts.lost == 0
+        && cell.counts.excused == 0
 }
 
 /// Something that a probe did or could not do.
@@ -218,7 +236,7 @@ pub(super) fn text_only(claim: &'static Claim, evidence: &Evidence<'_>) -> Answe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::cell::Cell;
+    use crate::measure::cell::Interval;
     use crate::measure::sample;
 
     #[test]
@@ -256,5 +274,14 @@ mod tests {
         assert_eq!((fewer.verdict.word(), fewer.value), ("depends", Some(5e4)));
         assert!(fewer.condition.contains("a projection: 1,000,000 would take 2 GB"), "{}", fewer.condition);
         assert_eq!(judged(&[]).verdict.word(), "not measured");
+        let mut cut = held("million/sse", 1_000_000, 0);
+        cut.counts.excused = 1;
+        assert_eq!(judged(&[cut]).verdict.word(), "not measured", "one was cut off meanwhile");
+        let mut fell = held("million/sse", 1_000_000, 0);
+        fell.intervals = vec![Interval { connected: 999_999, ..Interval::default() }];
+        assert_eq!(judged(&[fell]).verdict.word(), "not measured", "one fell, and was owed nothing");
+        let mut polls = held("million/short-poll", 1_000_000, 0);
+        polls.spec.protocol = "short-poll".into();
+        assert_eq!(judged(&[polls]).verdict.word(), "not measured", "a poller holds no connection");
     }
 }
