@@ -1,0 +1,136 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::measure::run::{RunKind, ScenarioText};
+use crate::measure::sample;
+
+fn begin(started: &str) -> RunFile {
+    let scenario = ScenarioText { name: "matrix".into(), text: "[load]\n".into() };
+    let file = RunFile::begin(RunKind::Matrix, vec!["rtbench".into(), "matrix".into()], 7, scenario);
+    RunFile { started: started.into(), ..file }
+}
+
+fn store(parent: &Path) -> Store {
+    Store::create(parent, "matrix", begin("2026-11-24T08:15:00Z")).unwrap()
+}
+
+#[test]
+fn a_run_comes_back_as_it_was() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut store = store(&parent.path().join("results"));
+    let cells =
+        ["workload/sse", "workload/websocket"].map(|name| sample::cell(name).stream(2.0, 6.0).build());
+    for cell in &cells {
+        store.append(cell).unwrap();
+    }
+    let run = store.finish(RunStatus::Finished).unwrap();
+    assert_eq!(run.name, "20261124T081500Z-matrix");
+    assert_eq!((run.file.status, run.file.seed, run.warnings.len()), (RunStatus::Finished, 7, 0));
+    assert!(run.file.finished.is_some());
+    let json = |cells: &[Cell]| serde_json::to_string(cells).unwrap();
+    assert_eq!(json(&run.cells), json(&cells));
+}
+
+#[test]
+fn nothing_is_overwritten_and_the_latest_is_the_newest_by_name() {
+    let parent = tempfile::tempdir().unwrap();
+    assert!(matches!(latest(parent.path()), Err(StoreError::NoRuns(_))));
+    let first = store(parent.path()).dir().to_owned();
+    let second = store(parent.path()).dir().to_owned();
+    assert_eq!(second, first.with_file_name("20261124T081500Z-matrix-2"));
+    fs::create_dir(parent.path().join("reference")).unwrap();
+    fs::create_dir(parent.path().join("20991231T000000Z-empty")).unwrap();
+    assert_eq!(latest(parent.path()).unwrap(), second);
+    let newer = Store::create(parent.path(), "run: a/b", begin("2026-11-24T08:15:01Z")).unwrap();
+    assert_eq!(newer.dir().file_name().unwrap(), "20261124T081501Z-run--a-b");
+    assert_eq!(latest(parent.path()).unwrap(), newer.dir());
+    assert!(matches!(latest(&parent.path().join("nowhere")), Err(StoreError::NoRuns(_))));
+}
+
+#[test]
+fn a_killed_run_keeps_its_finished_cells() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut store = store(parent.path());
+    store.append(&sample::cell("workload/sse").build()).unwrap();
+    let whole = fs::read(store.dir().join(CELLS_FILE)).unwrap();
+    for torn in [1, whole.len() / 2, whole.len() - 2] {
+        let text = [&whole[..], &whole[..torn]].concat();
+        fs::write(store.dir().join(CELLS_FILE), text).unwrap();
+        let run = load(store.dir()).unwrap();
+        assert_eq!((run.cells.len(), run.warnings.len()), (1, 1), "{torn} bytes of the second line");
+        assert!(run.warnings[0].contains("cells.jsonl:2"), "{:?}", run.warnings);
+        assert_eq!(run.file.status, RunStatus::Running);
+    }
+}
+
+#[test]
+fn a_killed_run_that_is_opened_again_goes_on_behind_its_last_whole_cell() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut killed = store(parent.path());
+    killed.append(&sample::cell("workload/sse").build()).unwrap();
+    let whole = fs::read_to_string(killed.dir().join(CELLS_FILE)).unwrap();
+    fs::write(killed.dir().join(CELLS_FILE), format!("{whole}{}", &whole[..whole.len() / 2])).unwrap();
+    let mut store = Store::reopen(killed.dir()).unwrap();
+    store.append(&sample::cell("workload/websocket").build()).unwrap();
+    let run = store.finish(RunStatus::Finished).unwrap();
+    let names: Vec<&str> = run.cells.iter().map(|cell| cell.spec.name.as_str()).collect();
+    assert_eq!((names, run.warnings.len()), (vec!["workload/sse", "workload/websocket"], 0));
+}
+
+#[test]
+fn a_broken_line_in_the_middle_is_an_error_with_its_place() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut store = store(parent.path());
+    store.append(&sample::cell("workload/sse").build()).unwrap();
+    let path = store.dir().join(CELLS_FILE);
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{good}{{\"schema_version\":1}}\n{good}")).unwrap();
+    let error = load(store.dir()).unwrap_err();
+    assert!(matches!(error, StoreError::Malformed { line: 2, .. }), "{error}");
+    fs::write(&path, good.replace("\"schema_version\":1", "\"schema_version\":99")).unwrap();
+    assert!(matches!(load(store.dir()), Err(StoreError::Version { found: 99, .. })));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_fails_before_anything_is_measured() {
+    let parent = tempfile::tempdir().unwrap();
+    let blocked = parent.path().join("file");
+    fs::write(&blocked, "").unwrap();
+    let error = Store::create(&blocked, "matrix", begin("2026-11-24T08:15:00Z")).unwrap_err();
+    assert!(matches!(&error, StoreError::Create { path, .. } if *path == blocked), "{error}");
+    assert!(error.to_string().contains("--out"), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut store = store(parent.path());
+    store.cells = OpenOptions::new().append(true).open("/dev/full").unwrap();
+    let error = store.append(&sample::cell("workload/sse").build()).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    );
+    assert!(error.to_string().contains("cells.jsonl"), "{error}");
+}
+
+#[test]
+fn a_cell_that_could_not_be_read_back_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut store = store(parent.path());
+    let error = store.append(&sample::cell("workload/sse").with(|cell| cell.connect_s = f64::NAN).build());
+    assert!(matches!(error, Err(StoreError::Write { .. })), "{error:?}");
+    store.append(&sample::cell("workload/sse").build()).unwrap();
+    assert_eq!(store.finish(RunStatus::Finished).unwrap().cells.len(), 1);
+}
+
+#[test]
+fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.json");
+    replace(&path, |out| out.write_all(b"old")).unwrap();
+    let failed = replace(&path, |out| out.write_all(b"half").and(Err(io::ErrorKind::StorageFull.into())));
+    assert!(failed.is_err());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no scraps are left");
+}
