@@ -80,7 +80,8 @@ impl Contestant {
         let Order { exchange, address, clients, scratch, .. } = *order;
         let url = format!("http://{address}/poll?topic=g0&after=0");
         let plain = |program: &str, args: &[&str]| {
-            let mut command = Command::new(program);
+            // As it was found, which may be where only administrators look.
+            let mut command = Command::new(programs::find(program).unwrap_or_else(|| program.into()));
             command.args(args);
             Some(command)
         };

@@ -276,7 +276,8 @@ const NIBBLES: [u8; 256] = {
     nibbles
 };
 
-/// Takes a decimal number of at most 16 digits and the comma behind it.
+/// Takes a decimal number of at most 16 digits and the comma behind it. Looks at eight or sixteen bytes at once, and so takes
+/// none of fewer: behind each number of an envelope there are more.
 fn take_decimal(rest: &mut &[u8]) -> Option<u64> {
     let (first, count) = leading_digits(*rest.first_chunk()?);
     let (mut value, mut digits) = (first, count);

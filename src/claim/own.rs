@@ -8,6 +8,7 @@ use super::row::{self, Question};
 use super::verdict::{Estimate, Verdict, short};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
+use crate::protocol;
 use crate::stats::Bounds;
 
 /// Takes the value, or returns the answer `not measured` that stands in its place.
@@ -131,8 +132,8 @@ pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     Answer::judged(claim, estimate, source, note)
 }
 
-/// Connections that many servers hold together (guide, Scaling Solutions). What was not held on one host is told as what it
-/// would take, from what a connection of the largest run took.
+/// Connections that many servers hold together (guide, Scaling Solutions). What was not held on one host is projected by the
+/// slope over the steps of a search.
 pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CLAIMED: f64 = 1e6;
     let families = ["capacity/", "crowd/", "million/"];
@@ -147,11 +148,11 @@ pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     for (what, name) in
         [("in the servers", "server_memory_after_bytes"), ("in the kernel", "kernel_memory_after_bytes")]
     {
-        // A kernel's slabs may shrink for reasons of their own.
-        let bytes = metric::find(name).and_then(|metric| metric.value(cell)).filter(|&bytes| bytes > 0.0);
-        if let Some(bytes) = bytes {
-            note += &format!("; {} KB a connection {what}", short(bytes / connected / 1e3));
-            projected.push(format!("{} GB {what}", short(bytes / connected * CLAIMED / 1e9)));
+        if let Some(bytes) = metric::find(name).and_then(|metric| metric.value(cell)) {
+            note += &format!("; {} GB {what}", short(bytes / 1e9));
+        }
+        if let Ok(slope) = evidence.slope(&format!("capacity/{}/", cell.spec.protocol), name) {
+            projected.push(format!("{} GB {what}", short(slope.value * CLAIMED / 1e9)));
         }
     }
     let verdict = if connected >= CLAIMED {
@@ -160,7 +161,7 @@ pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
         Verdict::Depends {
             on: "memory beyond what was measured".into(),
             flips_at: match projected.is_empty() {
-                true => "what a connection takes is not known here".into(),
+                true => "`rtbench capacity` projects it".into(),
                 false => format!("a projection: 1,000,000 would take {}", projected.join(" and ")),
             },
         }
@@ -172,7 +173,7 @@ pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 /// A client that was cut off is owed nothing meanwhile, so that nothing is lost does not say it.
 fn holds_all(cell: &Cell) -> bool {
     let all = u64::from(cell.spec.clients);
-    let standing = crate::protocol::find(&cell.spec.protocol).is_some_and(|protocol| !protocol.traits.polls);
+    let standing = protocol::find(&cell.spec.protocol).is_some_and(|protocol| !protocol.traits.polls);
     let never_fewer = cell.intervals.iter().all(|second| second.connected == all);
     standing
         && cell.counts.connected == all
@@ -270,7 +271,8 @@ mod tests {
         let million = judged(&[held("million/sse", 1_000_000, 0), held("crowd/sse", 100_000, 0)]);
         assert_eq!((million.verdict.word(), million.value), ("reproduced", Some(1e6)));
         assert_eq!(million.evidence, "connected of million/sse");
-        let fewer = judged(&[held("capacity/sse/50000", 50_000, 0), held("million/sse", 1_000_000, 1)]);
+        let search = [10_000, 50_000].map(|clients| held(&format!("capacity/sse/{clients}"), clients, 0));
+        let fewer = judged(&[search.as_slice(), &[held("million/sse", 1_000_000, 1)]].concat());
         assert_eq!((fewer.verdict.word(), fewer.value), ("depends", Some(5e4)));
         assert!(fewer.condition.contains("a projection: 1,000,000 would take 2 GB"), "{}", fewer.condition);
         assert_eq!(judged(&[]).verdict.word(), "not measured");
