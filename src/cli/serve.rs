@@ -37,7 +37,7 @@ pub struct ServeArgs {
     /// What happens to a subscriber that falls further behind
     #[arg(long, value_enum, default_value_t = Slow::DropOldest)]
     pub slow: Slow,
-    /// End when standard input ends, so that the server does not outlive whoever started it
+    /// End when standard input, a pipe, ends, so that the server does not outlive whoever started it
     #[arg(long)]
     pub stdin_guard: bool,
     /// A defect of known size, to prove that a measurement notices it; may be repeated

@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use reference_server::hub::{Limits, SlowPolicy};
 use reference_server::tls::Identity;
 use reference_server::{Config, Faults, Listeners};
+use tokio::net::unix::pipe::Receiver;
 
 use crate::cli::{ServeArgs, Slow};
 use crate::exit::Exit;
-use crate::host::process;
+use crate::host::{input, process};
 use crate::scenario::unit::{Bytes, Count, Seconds};
 
 /// The kinds of faults, for `--help`.
@@ -130,9 +131,11 @@ pub fn run(args: &ServeArgs) -> Result<Exit> {
     let identity = identity(args)?;
     let tls = identity.as_ref().map(|identity| identity.config.clone());
     runtime.block_on(async {
+        let guard = args.stdin_guard.then(input::pipe).transpose();
+        let guard = guard.context("--stdin-guard watches standard input, which is no pipe; do without it")?;
         say_ready(&listeners, identity.as_ref())?;
         let config = Config { tls, ..config(args) };
-        reference_server::run(config, listeners, shutdown(args.stdin_guard)).await?;
+        reference_server::run(config, listeners, shutdown(guard)).await?;
         Ok(Exit::Ok)
     })
 }
@@ -169,8 +172,8 @@ fn say_ready(listeners: &Listeners, identity: Option<&Identity>) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// SIGTERM, SIGINT, or the end of standard input where that is asked for.
-async fn shutdown(stdin_guard: bool) {
+/// SIGTERM, SIGINT, or the end of `guard` if there is one.
+async fn shutdown(guard: Option<Receiver>) {
     use tokio::signal::unix::{SignalKind, signal};
     let signalled = |kind| async move {
         match signal(kind) {
@@ -178,19 +181,15 @@ async fn shutdown(stdin_guard: bool) {
             Err(_) => std::future::pending().await,
         }
     };
+    let ended = async {
+        match guard {
+            Some(mut guard) => drop(tokio::io::copy(&mut guard, &mut tokio::io::sink()).await),
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = signalled(SignalKind::terminate()) => {}
         () = signalled(SignalKind::interrupt()) => {}
-        () = input_ended(), if stdin_guard => {}
+        () = ended => {}
     }
-}
-
-/// A thread of its own waits, since a blocked read of standard input would keep a runtime from ending.
-async fn input_ended() {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-        let _ = sender.send(());
-    });
-    let _ = receiver.await;
 }

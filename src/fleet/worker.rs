@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use tokio::runtime::LocalOptions;
-use tokio::sync::mpsc;
 
 use super::message::{Endpoint, FromWorker, Share, Start, ToWorker};
 use super::reading::{Meters, Reading, span};
@@ -17,7 +16,7 @@ use crate::protocol::{self, Protocol, Target};
 use crate::scenario::plan::CellSpec;
 use crate::transport::link::LinkSpec;
 use crate::transport::tls::Tls;
-use orders::{Orders, listen, read_lines, say};
+use orders::{Inbox, Orders, listen, say};
 
 mod orders;
 mod ramp;
@@ -54,15 +53,15 @@ pub fn main() -> Result<()> {
     process::descriptor_limit();
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build_local(LocalOptions::default())?;
-    let inbox = read_lines();
-    let result = runtime.block_on(serve(inbox));
+    let result = runtime.block_on(serve());
     if let Err(error) = &result {
         say(&FromWorker::Failed { reason: format!("{error:#}") });
     }
     result
 }
 
-async fn serve(mut inbox: mpsc::UnboundedReceiver<ToWorker>) -> Result<()> {
+async fn serve() -> Result<()> {
+    let mut inbox = Inbox::open()?;
     let Some(ToWorker::Start(start)) = inbox.recv().await else { bail!("the coordinator said nothing") };
     let mut worker = Worker::new(*start)?;
     let orders = worker.orders.clone();

@@ -1,25 +1,30 @@
 //! The worker's end of the pipes to its coordinator.
 
 use std::cell::Cell;
-use std::io::{BufRead, Write};
+use std::io::Write;
 
-use anyhow::{Result, bail};
-use tokio::sync::mpsc;
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::unix::pipe::Receiver;
 
 use crate::fleet::message::{FromWorker, ToWorker};
+use crate::host::input;
 
-/// The coordinator's messages. A thread of its own reads them, because a pipe cannot be polled everywhere.
-pub(super) fn read_lines() -> mpsc::UnboundedReceiver<ToWorker> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let Ok(message) = serde_json::from_str(&line) else { break };
-            if sender.send(message).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
+/// The coordinator's messages.
+pub(super) struct Inbox(Lines<BufReader<Receiver>>);
+
+impl Inbox {
+    /// That of this process.
+    pub(super) fn open() -> Result<Inbox> {
+        let pipe = input::pipe().context("a worker is started by its coordinator, over pipes")?;
+        Ok(Inbox(BufReader::new(pipe).lines()))
+    }
+
+    /// The next one; `None` if the coordinator is gone or says what nobody understands. May be cancelled.
+    pub(super) async fn recv(&mut self) -> Option<ToWorker> {
+        let line = self.0.next_line().await.ok().flatten()?;
+        serde_json::from_str(&line).ok()
+    }
 }
 
 pub(super) fn say(message: &FromWorker) {
@@ -31,7 +36,7 @@ pub(super) fn say(message: &FromWorker) {
 }
 
 /// Feeds the worker's orders; returns when told to stop.
-pub(super) async fn listen(inbox: &mut mpsc::UnboundedReceiver<ToWorker>, orders: &Orders) -> Result<bool> {
+pub(super) async fn listen(inbox: &mut Inbox, orders: &Orders) -> Result<bool> {
     loop {
         match inbox.recv().await {
             None => bail!("the coordinator is gone"),
