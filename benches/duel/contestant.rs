@@ -33,6 +33,8 @@ impl Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Contestant {
     Rtbench,
+    /// The rtbench that `--other` names, e.g. as it was before a change.
+    Other,
     /// The hand-written loop of `floor.rs`.
     Epoll,
     Wrk,
@@ -51,6 +53,8 @@ pub(crate) struct Order<'a> {
     pub(crate) clients: usize,
     /// The program of rtbench.
     pub(crate) rtbench: &'a Path,
+    /// Another of its builds.
+    pub(crate) other: &'a Path,
     /// Where scripts and results may be written.
     pub(crate) scratch: &'a Path,
 }
@@ -59,6 +63,7 @@ impl Contestant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Contestant::Rtbench => "rtbench",
+            Contestant::Other => "other",
             Contestant::Epoll => "epoll",
             Contestant::Wrk => "wrk",
             Contestant::H2load => "h2load",
@@ -72,7 +77,7 @@ impl Contestant {
     /// The part of it whose CPU counts: its processes whose command line has this word. rtbench's coordinator is on no
     /// message's path and sleeps; what it does between cells is no part of the load.
     pub(crate) fn counted_word(self) -> Option<&'static str> {
-        matches!(self, Contestant::Rtbench).then_some("worker")
+        matches!(self, Contestant::Rtbench | Contestant::Other).then_some("worker")
     }
 
     /// The command that does what is ordered until it is killed; `None` if this program cannot.
@@ -88,7 +93,8 @@ impl Contestant {
         let number = clients.to_string();
         let once: &[&str] = if exchange == Exchange::Fresh { &["-H", "Connection: close"] } else { &[] };
         Ok(match (self, exchange) {
-            (Contestant::Rtbench, _) => Some(rtbench(order)?),
+            (Contestant::Rtbench, _) => Some(rtbench(order.rtbench, order)?),
+            (Contestant::Other, _) => Some(rtbench(order.other, order)?),
             (Contestant::Epoll, _) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 let exchange =
@@ -133,15 +139,15 @@ impl Contestant {
     /// Whether its program is installed.
     pub(crate) fn is_installed(self) -> bool {
         match self {
-            Contestant::Rtbench | Contestant::Epoll => true,
+            Contestant::Rtbench | Contestant::Other | Contestant::Epoll => true,
             _ => programs::find(self.name()).is_some(),
         }
     }
 }
 
 /// Events fall due more often than a client can send them: each has one under way at all times, and everything is recorded.
-fn rtbench(order: &Order<'_>) -> io::Result<Command> {
-    let Order { exchange, address, clients, rtbench, scratch } = order;
+fn rtbench(program: &Path, order: &Order<'_>) -> io::Result<Command> {
+    let Order { exchange, address, clients, scratch, .. } = order;
     // The schedule would let more fall due than one core can send to.
     let rate = 1_000_000 / clients;
     let load = match exchange {
@@ -158,7 +164,7 @@ fn rtbench(order: &Order<'_>) -> io::Result<Command> {
     );
     let file = scratch.join("duel.toml");
     std::fs::write(&file, scenario)?;
-    let mut command = Command::new(rtbench);
+    let mut command = Command::new(program);
     command.arg("run").arg(file).args(["--quiet", "--workers", "1", "--target"]);
     command.arg(format!("http://{address}")).arg("--out").arg(scratch.join("results"));
     Ok(command)

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench duel -- one websocket --clients 64 --a rtbench --b epoll --replicates 8
+//! cargo bench --bench duel -- one websocket --clients 1000 --a rtbench --b other --other /before/the/change/rtbench
 //! cargo bench --bench duel -- all
 //! ```
 //!
@@ -72,6 +73,9 @@ mod linux {
         /// The rtbench to measure [default: the one that was built along with this]
         #[arg(long, global = true)]
         rtbench: Option<PathBuf>,
+        /// What the contestant `other` is: another build of rtbench [default: the same]
+        #[arg(long, global = true)]
+        other: Option<PathBuf>,
         /// Passed by cargo.
         #[arg(long, global = true, hide = true)]
         bench: bool,
@@ -155,6 +159,7 @@ mod linux {
         cli: &'a Cli,
         server: Server,
         rtbench: PathBuf,
+        other: PathBuf,
         scratch: tempfile::TempDir,
     }
 
@@ -174,15 +179,16 @@ mod linux {
             epoll::pin_thread(SERVER_CORE);
             let built = || PathBuf::from(env!("CARGO_BIN_EXE_rtbench"));
             let rtbench = cli.rtbench.clone().unwrap_or_else(built);
-            Ok(Ring { cli, server, rtbench, scratch: tempfile::tempdir()? })
+            let other = cli.other.clone().unwrap_or_else(|| rtbench.clone());
+            Ok(Ring { cli, server, rtbench, other, scratch: tempfile::tempdir()? })
         }
 
         fn row(&self, exchange: Exchange, clients: usize, contestants: [Contestant; 2]) -> Result<String> {
             let [a, b] = contestants.map(Contestant::name);
             eprintln!("{}, {clients} clients: {a} against {b}", exchange.title());
             let address: SocketAddrV4 = self.server.address;
-            let order =
-                Order { exchange, address, clients, rtbench: &self.rtbench, scratch: self.scratch.path() };
+            let Ring { rtbench, other, scratch, .. } = self;
+            let order = Order { exchange, address, clients, rtbench, other, scratch: scratch.path() };
             let Cli { replicates, pairs, .. } = *self.cli;
             let Outcome { ratio, low, high, costs } =
                 slices::duel(&self.server, contestants, &order, replicates, pairs)?;
