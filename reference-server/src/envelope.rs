@@ -81,17 +81,19 @@ pub enum DecodeError {
 }
 
 impl Envelope {
-    /// Writes the envelope into `out` (cleared first), padded to `size_bytes`, or to the form's minimum if that is larger.
+    /// Makes `out` the envelope, padded to `size_bytes`, or to the form's minimum if that is larger.
     pub fn encode(&self, form: Form, size_bytes: usize, out: &mut Vec<u8>) {
-        out.clear();
+        // Whatever was there is written over. A buffer that is used again and again needs nothing here.
+        out.resize(size_bytes.max(form.min_bytes()), 0);
         match form {
-            Form::Text => self.encode_text(size_bytes, out),
-            Form::Binary => self.encode_binary(size_bytes, out),
+            Form::Text => self.write_text(out),
+            Form::Binary => self.write_binary(out),
         }
     }
 
-    fn encode_text(&self, size_bytes: usize, out: &mut Vec<u8>) {
-        let mut head = Head { bytes: [0; _], length: 0 };
+    fn write_text(&self, out: &mut [u8]) {
+        let Some(bytes) = out.first_chunk_mut() else { return };
+        let mut head = Head { bytes, length: 0 };
         head.write(b"[1,\"");
         head.write(&hex_digits(self.run));
         head.write(b"\",");
@@ -105,23 +107,31 @@ impl Envelope {
             head.write(b",");
         }
         head.write(b"\"");
-        out.extend_from_slice(&head.bytes[..head.length]);
-        out.resize(size_bytes.max(MIN_TEXT_BYTES) - TEXT_TAIL.len(), b'.');
-        out.extend_from_slice(&TEXT_TAIL[..TEXT_CRC.start]);
-        let crc = checksum(out);
-        out.extend_from_slice(&hex_digits(crc));
-        out.extend_from_slice(&TEXT_TAIL[TEXT_CRC.end..]);
+        let padding_at = head.length;
+        let Some((body, tail)) = out.split_last_chunk_mut::<{ TEXT_TAIL.len() }>() else { return };
+        body[padding_at..].fill(b'.');
+        *tail = *TEXT_TAIL;
+        let checked_bytes = out.len() - TEXT_TAIL.len() + TEXT_CRC.start;
+        let (checked, digits) = out.split_at_mut(checked_bytes);
+        digits[..TEXT_CRC.len()].copy_from_slice(&hex_digits(checksum(checked)));
     }
 
-    fn encode_binary(&self, size_bytes: usize, out: &mut Vec<u8>) {
-        out.push(VERSION);
-        out.extend_from_slice(&self.run.to_be_bytes());
-        out.extend_from_slice(&self.stream.to_be_bytes());
-        out.extend_from_slice(&self.sequence.to_be_bytes());
-        out.extend_from_slice(&self.due_ns.to_be_bytes());
-        out.extend_from_slice(&self.sent_ns.to_be_bytes());
-        out.extend((0..size_bytes.saturating_sub(MIN_BINARY_BYTES)).map(|i| i as u8));
-        out.extend_from_slice(&checksum(out).to_be_bytes());
+    fn write_binary(&self, out: &mut [u8]) {
+        let Some((body, crc)) = out.split_last_chunk_mut::<BINARY_CRC_BYTES>() else { return };
+        let mut rest = &mut body[..];
+        let mut write = |bytes: &[u8]| {
+            let (field, tail) = std::mem::take(&mut rest).split_at_mut(bytes.len());
+            field.copy_from_slice(bytes);
+            rest = tail;
+        };
+        write(&[VERSION]);
+        write(&self.run.to_be_bytes());
+        write(&self.stream.to_be_bytes());
+        write(&self.sequence.to_be_bytes());
+        write(&self.due_ns.to_be_bytes());
+        write(&self.sent_ns.to_be_bytes());
+        rest.iter_mut().enumerate().for_each(|(i, byte)| *byte = i as u8);
+        *crc = checksum(body).to_be_bytes();
     }
 
     /// Reads an envelope of either form; the first byte tells which.
@@ -203,13 +213,13 @@ fn hex_digits(value: u32) -> [u8; 8] {
 }
 
 /// A text envelope up to its padding.
-struct Head {
-    /// The longest there is, and room for the zeros that are written behind a number.
-    bytes: [u8; MIN_TEXT_BYTES],
+struct Head<'a> {
+    /// Has room for the longest there is, and for the zeros that are written behind a number.
+    bytes: &'a mut [u8; MIN_TEXT_BYTES],
     length: usize,
 }
 
-impl Head {
+impl Head<'_> {
     fn write(&mut self, bytes: &[u8]) {
         self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
         self.length += bytes.len();
@@ -351,7 +361,7 @@ mod tests {
         fn numbers_are_written_and_read_as_the_library_does_it(value in 0..10u64.pow(16), digits in 0u32..16) {
             let value = value / 10u64.pow(digits);
             let text = format!("{value},and more");
-            let mut head = Head { bytes: [0; _], length: 0 };
+            let mut head = Head { bytes: &mut [0; _], length: 0 };
             head.write_decimal(value);
             head.write(b",and more");
             prop_assert_eq!(&head.bytes[..head.length], text.as_bytes());

@@ -4,6 +4,7 @@ pub mod checkup;
 pub mod clock;
 pub mod facts;
 pub mod input;
+pub mod memory;
 pub mod process;
 pub mod programs;
 pub mod strain;
