@@ -27,7 +27,7 @@ struct State {
     heap: BinaryHeap<Reverse<(u64, usize)>>,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    /// What the backend was last set to.
+    /// What the backend was last set to; while alarms fire, nothing is earlier, as it is about to be set anyway.
     set_to_ns: Option<u64>,
 }
 
@@ -113,10 +113,27 @@ async fn drive(shared: Rc<Shared>) {
         shared.wake_at.elapsed().await;
         fire(&shared, monotonic_ns(), &mut due);
         due.drain(..).for_each(Waker::wake);
+        // Who is woken mostly waits again: the backend is set once, behind them.
+        after_the_woken().await;
+        set(&shared);
     }
 }
 
-/// Marks what is due, adds whom to wake to `due`, and sets the backend to what is not.
+/// Lets those run that are ready now.
+async fn after_the_woken() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Marks what is due and adds whom to wake to `due`.
 fn fire(shared: &Shared, now_ns: u64, due: &mut Vec<Waker>) {
     let mut state = shared.state.borrow_mut();
     while let Some(&Reverse((deadline_ns, index))) = state.heap.peek() {
@@ -131,6 +148,12 @@ fn fire(shared: &Shared, now_ns: u64, due: &mut Vec<Waker>) {
         }
         state.heap.pop();
     }
+    state.set_to_ns = Some(0);
+}
+
+/// Sets the backend to what is due next.
+fn set(shared: &Shared) {
+    let mut state = shared.state.borrow_mut();
     state.set_to_ns = state.heap.peek().map(|&Reverse((deadline_ns, _))| deadline_ns);
     if let Some(deadline_ns) = state.set_to_ns {
         shared.wake_at.set(deadline_ns);

@@ -69,6 +69,18 @@ impl Samples {
 
     /// The record of these samples, which stem from `events` distinct events.
     pub fn distribution(&self, events: u64) -> Distribution {
+        self.told(events, histogram::encode)
+    }
+
+    /// The record of these samples for the next process; begins anew and keeps its memory.
+    fn hand_over(&mut self) -> Distribution {
+        let told = self.told(0, histogram::encode_plainly);
+        self.histogram.reset();
+        (self.sum_s, self.sum_sq_s2, self.extremes_ns) = (0.0, 0.0, None);
+        told
+    }
+
+    fn told(&self, events: u64, encode: fn(&Histogram<u64>) -> String) -> Distribution {
         let Some((min_ns, max_ns)) = self.extremes_ns else { return Distribution::default() };
         Distribution {
             count: self.histogram.len(),
@@ -77,7 +89,7 @@ impl Samples {
             sum_sq_s2: self.sum_sq_s2,
             min_ns,
             max_ns,
-            histogram: histogram::encode(&self.histogram),
+            histogram: encode(&self.histogram),
         }
     }
 }
@@ -283,10 +295,9 @@ impl Recorder {
             delivered: std::mem::take(&mut self.second_delivered),
             connected,
             failures: failures - self.failures_before,
-            response: self.second.distribution(0),
+            response: self.second.hand_over(),
         };
         self.failures_before = failures;
-        self.second = Samples::default();
         second
     }
 
