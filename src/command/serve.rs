@@ -12,7 +12,7 @@ use tokio::net::unix::pipe::Receiver;
 
 use crate::cli::{ServeArgs, Slow};
 use crate::exit::Exit;
-use crate::host::{input, process};
+use crate::host::{input, process, runtime};
 use crate::scenario::unit::{Bytes, Count, Seconds};
 
 /// The kinds of faults, for `--help`.
@@ -127,7 +127,7 @@ pub fn run(args: &ServeArgs) -> Result<Exit> {
     let listeners = Listeners::bind(args.bind, args.rtc_sockets).with_context(|| {
         format!("cannot listen on {}; choose another port, or 0 for a free one", args.bind)
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::builder().build()?;
     let identity = identity(args)?;
     let tls = identity.as_ref().map(|identity| identity.config.clone());
     runtime.block_on(async {

@@ -6,8 +6,7 @@ use futures_util::future::{join_all, select_all, try_join_all};
 use super::message::Endpoint;
 use super::server::{Server, ServerChoice, ServerStats};
 
-/// Servers started at the same time. Each makes a certificate and its threads: a hundred at once would outwait
-/// their own patience.
+/// Servers started at the same time. Each makes a certificate: a hundred at once would outwait their own patience.
 const STARTED_AT_ONCE: usize = 8;
 
 /// What a cell loads: one standing server, or as many as rtbench started.

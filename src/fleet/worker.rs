@@ -10,8 +10,8 @@ use super::message::{Endpoint, FromWorker, Share, Start, ToWorker};
 use super::reading::{Meters, Reading, span};
 use crate::client::run::{Phase, Run};
 use crate::host::clock::monotonic_ns;
-use crate::host::process;
 use crate::host::timer::Timer;
+use crate::host::{process, runtime};
 use crate::protocol::{self, Protocol, Target};
 use crate::scenario::plan::CellSpec;
 use crate::transport::link::LinkSpec;
@@ -42,10 +42,6 @@ const LOOK_NS: u64 = 5_000_000;
 /// The same where many workers share the cores: their looks alone would keep them busy.
 const LONGEST_LOOK_NS: u64 = 50_000_000;
 
-/// Readable sockets that are taken from the system at once: few enough that what the kernel has just touched of them is
-/// still in the cache when they are read.
-const EVENTS_AT_ONCE: usize = 128;
-
 /// Looks at the lag of the event loop in a window.
 const LAG_LOOKS: u64 = 2_000;
 
@@ -55,9 +51,7 @@ const LAG_LOOKS: u64 = 2_000;
 /// The first message is not `Start`, or the system refuses what every worker needs.
 pub fn main() -> Result<()> {
     process::descriptor_limit();
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.max_io_events_per_tick(EVENTS_AT_ONCE).event_interval(2 * EVENTS_AT_ONCE as u32);
-    let runtime = builder.enable_all().build_local(LocalOptions::default())?;
+    let runtime = runtime::builder().build_local(LocalOptions::default())?;
     let result = runtime.block_on(serve());
     if let Err(error) = &result {
         say(&FromWorker::Failed { reason: format!("{error:#}") });

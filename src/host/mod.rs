@@ -7,6 +7,7 @@ pub mod input;
 pub mod memory;
 pub mod process;
 pub mod programs;
+pub mod runtime;
 pub mod strain;
 pub mod tcp;
 pub mod terminal;
