@@ -207,9 +207,14 @@ fn checksum(body: &[u8]) -> u32 {
     crc32fast::hash(body)
 }
 
+/// Eight lower-case digits. All at once, as [`to_eight_digits`] does it: bytes become pairs of nibbles, and these digits.
 fn hex_digits(value: u32) -> [u8; 8] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|i| HEX[(value >> (28 - 4 * i)) as usize & 15])
+    let halves = u64::from(value.swap_bytes());
+    let fours = (halves | halves << 16) & 0x0000_FFFF_0000_FFFF;
+    let pairs = (fours | fours << 8) & 0x00FF_00FF_00FF_00FF;
+    let nibbles = (pairs >> 4 | pairs << 8) & LOW_NIBBLES;
+    let letters = ((nibbles + 6 * ONES) >> 4) & ONES;
+    (nibbles + ASCII_ZEROS + u64::from(b'a' - b'0' - 10) * letters).to_le_bytes()
 }
 
 /// A text envelope up to its padding.
@@ -244,9 +249,11 @@ impl Head<'_> {
     }
 }
 
-const LOW_NIBBLES: u64 = 0x0F0F_0F0F_0F0F_0F0F;
+const ONES: u64 = 0x0101_0101_0101_0101;
 
-const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
+const LOW_NIBBLES: u64 = 0x0F * ONES;
+
+const ASCII_ZEROS: u64 = 0x30 * ONES;
 
 /// The eight ASCII digits of a number below 10^8, the first in the lowest byte. All at once, as four numbers of every
 /// message pass through here: the whole is cut in two, those in pairs, and the pairs in digits.
@@ -263,28 +270,15 @@ fn to_eight_digits(value: u64) -> u64 {
 /// Takes exactly eight lower-case hexadecimal digits.
 fn take_hex(rest: &mut &[u8]) -> Option<u32> {
     let (digits, tail) = rest.split_first_chunk::<8>()?;
-    let (mut value, mut bad) = (0, 0);
-    for &digit in digits {
-        let nibble = NIBBLES[usize::from(digit)];
-        bad |= nibble;
-        value = value << 4 | u32::from(nibble & 15);
-    }
     *rest = tail;
-    (bad & NO_NIBBLE == 0).then_some(value)
+    let text = u64::from_le_bytes(*digits);
+    let nibbles = (text & LOW_NIBBLES) + 9 * ((text >> 6) & ONES);
+    let pairs = (nibbles << 4 | nibbles >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF;
+    let value = ((fours | fours >> 16) as u32).swap_bytes();
+    // Whatever else was there has become some number too, but not one that is written so.
+    (hex_digits(value) == *digits).then_some(value)
 }
-
-const NO_NIBBLE: u8 = 0x80;
-
-/// What each byte is worth as a hexadecimal digit.
-const NIBBLES: [u8; 256] = {
-    let mut nibbles = [NO_NIBBLE; 256];
-    let mut value = 0;
-    while value < 16 {
-        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
-        value += 1;
-    }
-    nibbles
-};
 
 /// Takes a decimal number of at most 16 digits and the comma behind it. Looks at eight or sixteen bytes at once, and so takes
 /// none of fewer: behind each number of an envelope there are more.
@@ -367,6 +361,15 @@ mod tests {
             prop_assert_eq!(&head.bytes[..head.length], text.as_bytes());
             let mut rest = text.as_bytes();
             prop_assert_eq!((take_decimal(&mut rest), rest), (Some(value), &b"and more"[..]));
+        }
+
+        #[test]
+        fn hexadecimal_is_written_and_read_as_the_library_does_it(value in any::<u32>(), text in "[0-9a-f]{8}|[0-9a-gA-F`:@/ ]{8}") {
+            let written = hex_digits(value);
+            prop_assert_eq!(std::str::from_utf8(&written), Ok(&format!("{value:08x}")[..]));
+            let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'+');
+            let expected = u32::from_str_radix(&text, 16).ok().filter(|_| lower);
+            prop_assert_eq!(take_hex(&mut text.as_bytes()), expected);
         }
 
         #[test]
