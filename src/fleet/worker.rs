@@ -46,8 +46,8 @@ const LONGEST_LOOK_NS: u64 = 50_000_000;
 /// costs as much as ten deliveries.
 const LAG_LOOKS: u64 = 1_200;
 
-/// No worker is left alone for longer.
-const LONGEST_WATCH_NS: u64 = 1_000_000_000;
+/// No worker is left alone for longer. No whole part of a second, at each of which all workers tell what came in it.
+const LONGEST_WATCH_NS: u64 = 970_000_000;
 
 /// Serves one coordinator over standard input and output. Returns when the share is done or the input ends.
 ///
@@ -160,7 +160,9 @@ impl Worker {
         // No more looks than are needed: in a long window of few messages they would be most of the work.
         let apart_ns = (closes_ns - opens_ns) * u64::from(self.start.workers) / LAG_LOOKS;
         let watch_ns = apart_ns.clamp(self.look_ns, LONGEST_WATCH_NS);
-        tokio::task::spawn_local(watch_loop(self.run.clone(), opens_ns, watch_ns));
+        // Each in its part of the time between, as looks of all at once would only see each other.
+        let first_ns = opens_ns + watch_ns * u64::from(self.start.worker + 1) / u64::from(self.start.workers);
+        tokio::task::spawn_local(watch_loop(self.run.clone(), first_ns, watch_ns));
         let mut index = 0;
         loop {
             let end_ns = (opens_ns + u64::from(index + 1) * 1_000_000_000).min(closes_ns);
@@ -293,8 +295,8 @@ fn at_once(all: u32, workers: u32) -> u32 {
 
 /// Notes how late the event loop comes to something that is due every few ms of the window: whatever this is late, every
 /// client may be late.
-async fn watch_loop(run: Rc<Run>, opens_ns: u64, look_ns: u64) {
-    let mut due_ns = opens_ns + look_ns;
+async fn watch_loop(run: Rc<Run>, first_ns: u64, look_ns: u64) {
+    let mut due_ns = first_ns;
     while due_ns < run.window_end_ns() {
         run.timer.sleep_until(run.to_monotonic_ns(due_ns)).await;
         // A loop that comes late to one may have passed others: each is as late as it is, and none waits for the next.
