@@ -83,7 +83,8 @@ pub enum DecodeError {
 impl Envelope {
     /// Makes `out` the envelope, padded to `size_bytes`, or to the form's minimum if that is larger.
     pub fn encode(&self, form: Form, size_bytes: usize, out: &mut Vec<u8>) {
-        // Whatever was there is written over. A buffer that is used again and again needs nothing here.
+        // Whatever was there is written over; a buffer that is used again and again needs nothing here. Neither form finds too
+        // little room in it.
         out.resize(size_bytes.max(form.min_bytes()), 0);
         match form {
             Form::Text => self.write_text(out),

@@ -293,7 +293,7 @@ fn at_once(all: u32, workers: u32) -> u32 {
     (all / workers.max(1)).max(LEAST_AT_ONCE)
 }
 
-/// Notes how late the event loop comes to something that is due every few ms of the window: whatever this is late, every
+/// Notes how late the event loop comes to something that is due every `look_ns` of the window: whatever this is late, every
 /// client may be late.
 async fn watch_loop(run: Rc<Run>, first_ns: u64, look_ns: u64) {
     let mut due_ns = first_ns;

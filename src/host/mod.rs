@@ -1,4 +1,5 @@
-//! Everything that only Linux has. Elsewhere a reading is absent, never zero.
+//! What there is of the host: processor, kernel, clocks, processes. What only Linux has is all here; elsewhere a reading is
+//! absent, never zero.
 
 pub mod checkup;
 pub mod clock;

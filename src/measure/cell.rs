@@ -291,7 +291,7 @@ pub struct GeneratorCost {
     /// Largest share of the window that one worker ran or was runnable, 0 to 1.
     #[serde(default)]
     pub demand_share: Option<f64>,
-    /// How late the workers' event loops came to what they had to do every few ms of the window.
+    /// How late the workers' event loops came to what they had to do at even intervals of the window.
     #[serde(default)]
     pub loop_lag: Distribution,
 }

@@ -342,7 +342,7 @@ pub struct Recorded {
     pub send_lag: Distribution,
     /// From asking to the answer of polls.
     pub exchange: Distribution,
-    /// How late the event loop came to what was due every few ms.
+    /// How late the event loop came to what was due at even intervals.
     pub loop_lag: Distribution,
     /// From the first subscriber of an event to the last.
     pub spread: Distribution,
