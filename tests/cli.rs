@@ -113,6 +113,24 @@ fn a_port_in_use_is_told() {
     assert!(text(&output).contains("choose another port"), "{}", text(&output));
 }
 
+#[test]
+fn a_guard_that_nobody_holds_is_refused() {
+    let output = run(&["serve", "--bind", "127.0.0.1:0", "--stdin-guard"]);
+    assert_exit(&output, 4);
+    assert!(text(&output).contains("which is no pipe"), "{}", text(&output));
+}
+
+/// A second thread, however idle, makes every system call of the others dearer.
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_and_servers_are_one_thread_each() {
+    let (_dir, path) = scenario(SMALL);
+    let (_run, worker, server) = second_cell_under_way(&path);
+    for pid in [worker, server] {
+        assert_eq!(std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count(), 1);
+    }
+}
+
 /// Starts two cells, and comes back when the first is on disk and the second has its processes.
 fn second_cell_under_way(path: &str) -> (Background, u32, u32) {
     let run = Background::start(&["run", path, "--workers", "2"]);
