@@ -3,7 +3,7 @@
 use reference_server::envelope::{DecodeError, Envelope};
 
 use super::run::{Phase, Run};
-use crate::measure::delivery::{Arrival, Tracker};
+use crate::measure::delivery::{Arrival, Trackers};
 use crate::protocol::Inbox;
 use crate::scenario::plan::Role;
 
@@ -11,7 +11,7 @@ use crate::scenario::plan::Role;
 pub(super) struct Receipts<'a> {
     run: &'a Run,
     role: Role,
-    trackers: &'a mut Vec<(u32, Tracker)>,
+    trackers: &'a mut Trackers,
     /// Time of the first receipt, in ns from the start of the load.
     pub(super) now_ns: Option<u64>,
     /// Events of this run among them.
@@ -19,9 +19,9 @@ pub(super) struct Receipts<'a> {
 }
 
 impl<'a> Receipts<'a> {
-    /// For one read of a client with this role and these trackers, sorted by stream.
+    /// For one read of a client with this role and these trackers.
     #[inline]
-    pub(super) fn new(run: &'a Run, role: Role, trackers: &'a mut Vec<(u32, Tracker)>) -> Receipts<'a> {
+    pub(super) fn new(run: &'a Run, role: Role, trackers: &'a mut Trackers) -> Receipts<'a> {
         Receipts { run, role, trackers, now_ns: None, events: 0 }
     }
 }
@@ -53,7 +53,7 @@ impl Inbox for Receipts<'_> {
         }
         let arrival = recorder
             .measures(envelope.due_ns)
-            .then(|| tracker(trackers, envelope.stream).see(envelope.sequence));
+            .then(|| trackers.seeing(envelope.stream).see(envelope.sequence));
         recorder.hit(&envelope, now_ns, payload.len(), arrival);
         if matches!(arrival, Some(Arrival::First | Arrival::Reordered { .. })) {
             recorder.reached(&envelope, now_ns, run.audience(envelope.stream));
@@ -63,15 +63,4 @@ impl Inbox for Receipts<'_> {
     fn missed(&mut self, count: u64) {
         self.run.recorder.borrow_mut().counts.declared_missed += count;
     }
-}
-
-#[inline]
-fn tracker(trackers: &mut Vec<(u32, Tracker)>, stream: u32) -> &mut Tracker {
-    let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream).unwrap_or_else(|at| {
-        // Nearly all follow one stream, and a vector that grows by itself begins with four places.
-        trackers.reserve_exact(usize::from(trackers.is_empty()));
-        trackers.insert(at, (stream, Tracker::default()));
-        at
-    });
-    &mut trackers[at].1
 }

@@ -8,7 +8,7 @@ use std::task::Waker;
 use super::pace::Pacer;
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Timer;
-use crate::measure::delivery::Tracker;
+use crate::measure::delivery::Trackers;
 use crate::measure::recorder::Recorder;
 use crate::scenario::plan::CellSpec;
 
@@ -68,8 +68,8 @@ pub struct Account {
     pub group: u32,
     /// Its index.
     pub client: u32,
-    /// A tracker for each stream of which something came, by rising stream.
-    pub trackers: Vec<(u32, Tracker)>,
+    /// What came of which stream.
+    pub trackers: Trackers,
     /// When it had no subscription that its protocol resumes, in ns from the start of the load.
     pub away: Vec<Range<u64>>,
 }
@@ -227,13 +227,11 @@ impl Run {
         for Account { group, client, trackers, away } in self.ledger.borrow_mut().drain(..) {
             for stream in self.spec.streams_of(group, client) {
                 let count = published.get(&stream).copied().unwrap_or(0);
-                let at = trackers.binary_search_by_key(&stream, |(stream, _)| *stream);
-                let tracker = at.map_or_else(|_| Tracker::default(), |at| trackers[at].1.clone());
-                if tracker.missing(count) == 0 {
+                if trackers.missing(stream, count) == 0 {
                     continue;
                 }
                 let due_ns = due_times.entry(stream).or_insert_with(|| self.window_due_times(stream));
-                for sequence in tracker.missing_sequences(count) {
+                for sequence in trackers.missing_sequences(stream, count) {
                     let due_ns = due_ns.get(sequence as usize).copied();
                     if due_ns.is_some_and(|due_ns| away.iter().any(|away| away.contains(&due_ns))) {
                         recorder.counts.excused += 1;

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 /// What one arrival was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -21,13 +23,58 @@ pub enum Arrival {
     Duplicate,
 }
 
-/// Sequences 0, 1, 2 ... of one stream, as one subscriber sees them. 32 bytes while nothing is missing.
+/// Sequences 0, 1, 2 ... of one stream, as one subscriber sees them. 16 bytes while nothing is missing.
 #[derive(Clone, Debug, Default)]
 pub struct Tracker {
     /// The sequence after the highest seen.
     next: u32,
-    /// Sequences below `next` that have not come, as rising disjoint ranges.
-    gaps: Vec<Range<u32>>,
+    stream: u32,
+    gaps: Option<Box<Gaps>>,
+}
+
+/// Sequences below the highest seen that have not come, as rising disjoint ranges.
+#[derive(Clone, Debug, Default)]
+struct Gaps(Vec<Range<u32>>);
+
+/// A subscriber's tracker for each stream of which something came. Nearly all follow one stream, and one needs no memory
+/// beyond this.
+#[derive(Clone, Debug, Default)]
+pub struct Trackers(SmallVec<[Tracker; 1]>);
+
+impl Trackers {
+    /// That of `stream`, of which something has come.
+    #[inline]
+    pub fn seeing(&mut self, stream: u32) -> &mut Tracker {
+        let at = self.find(stream).unwrap_or_else(|at| {
+            self.0.insert(at, Tracker { stream, ..Tracker::default() });
+            at
+        });
+        &mut self.0[at]
+    }
+
+    /// How many of the `published` sequences of `stream` have not come.
+    pub fn missing(&self, stream: u32, published: u32) -> u64 {
+        self.ranges(stream, published).map(|gap| u64::from(gap.end - gap.start)).sum()
+    }
+
+    /// Which of the `published` sequences of `stream` have not come, rising.
+    pub fn missing_sequences(&self, stream: u32, published: u32) -> impl Iterator<Item = u32> {
+        self.ranges(stream, published).flatten()
+    }
+
+    fn ranges(&self, stream: u32, published: u32) -> impl Iterator<Item = Range<u32>> {
+        let tracker = self.find(stream).ok().map(|at| &self.0[at]);
+        let next = tracker.map_or(0, |tracker| tracker.next);
+        let gaps = tracker.and_then(|tracker| tracker.gaps.as_deref());
+        gaps.into_iter()
+            .flat_map(|gaps| gaps.0.iter().cloned())
+            .chain(std::iter::once(next..published.max(next)))
+    }
+
+    #[inline]
+    fn find(&self, stream: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&stream, |tracker| tracker.stream)
+    }
 }
 
 impl Tracker {
@@ -36,35 +83,27 @@ impl Tracker {
     pub fn see(&mut self, sequence: u32) -> Arrival {
         if sequence >= self.next {
             if sequence > self.next {
-                self.gaps.push(self.next..sequence);
+                self.gaps.get_or_insert_default().0.push(self.next..sequence);
             }
             self.next = sequence.saturating_add(1);
             return Arrival::First;
         }
-        let at = self.gaps.partition_point(|gap| gap.end <= sequence);
-        match self.gaps.get(at).cloned() {
-            Some(gap) if gap.contains(&sequence) => {
-                let halves = [gap.start..sequence, sequence + 1..gap.end];
-                self.gaps.splice(at..=at, halves.into_iter().filter(|half| !half.is_empty()));
-                Arrival::Reordered { behind: self.next - 1 - sequence }
-            }
-            _ => Arrival::Duplicate,
+        let filled = self.gaps.as_deref_mut().is_some_and(|gaps| gaps.fill(sequence));
+        match filled {
+            true => Arrival::Reordered { behind: self.next - 1 - sequence },
+            false => Arrival::Duplicate,
         }
     }
+}
 
-    /// How many of `published` sequences have not come.
-    pub fn missing(&self, published: u32) -> u64 {
-        self.ranges(published).map(|gap| u64::from(gap.end - gap.start)).sum()
-    }
-
-    /// Which of `published` sequences have not come, rising.
-    pub fn missing_sequences(&self, published: u32) -> impl Iterator<Item = u32> {
-        self.ranges(published).flatten()
-    }
-
-    fn ranges(&self, published: u32) -> impl Iterator<Item = Range<u32>> {
-        let tail = self.next..published.max(self.next);
-        self.gaps.iter().cloned().chain(std::iter::once(tail))
+impl Gaps {
+    /// Takes `sequence` out of them, if it is in one.
+    fn fill(&mut self, sequence: u32) -> bool {
+        let at = self.0.partition_point(|gap| gap.end <= sequence);
+        let Some(gap) = self.0.get(at).filter(|gap| gap.contains(&sequence)) else { return false };
+        let halves = [gap.start..sequence, sequence + 1..gap.end];
+        self.0.splice(at..=at, halves.into_iter().filter(|half| !half.is_empty()));
+        true
     }
 }
 
@@ -75,12 +114,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     proptest! {
-        /// Against the obvious accounting with a set, for any arrivals of a stream of 40.
+        /// Against the obvious accounting with a set, for any arrivals of three streams of 40.
         #[test]
-        fn agrees_with_a_set(arrivals in proptest::collection::vec(0u32..40, 0..120)) {
-            let mut tracker = Tracker::default();
-            let mut seen = BTreeSet::new();
-            for sequence in arrivals {
+        fn agrees_with_a_set(arrivals in proptest::collection::vec((0u32..3, 0u32..40), 0..300)) {
+            let mut trackers = Trackers::default();
+            let mut seen_of = [const { BTreeSet::new() }; 3];
+            for (stream, sequence) in arrivals {
+                let seen = &mut seen_of[stream as usize];
                 let highest = seen.last().copied();
                 let expected = if !seen.insert(sequence) {
                     Arrival::Duplicate
@@ -89,11 +129,12 @@ mod tests {
                 } else {
                     Arrival::First
                 };
-                prop_assert_eq!(tracker.see(sequence), expected);
-                prop_assert_eq!(tracker.missing(40), 40 - seen.len() as u64);
+                prop_assert_eq!(trackers.seeing(stream).see(sequence), expected);
+                prop_assert_eq!(trackers.missing(stream, 40), 40 - seen.len() as u64);
                 let missing: Vec<u32> = (0..40).filter(|sequence| !seen.contains(sequence)).collect();
-                prop_assert_eq!(tracker.missing_sequences(40).collect::<Vec<_>>(), missing);
+                prop_assert_eq!(trackers.missing_sequences(stream, 40).collect::<Vec<_>>(), missing);
             }
+            prop_assert_eq!(trackers.missing(3, 40), 40);
         }
     }
 }

@@ -41,13 +41,15 @@ pub(super) const WEBSOCKET: Protocol = Protocol {
 const UPGRADE_FIELDS: &str =
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ";
 
+/// In the order in which it is written: messages need the state alone.
+#[repr(C)]
 struct WebSocketClient {
+    state: State,
     dialer: Dialer,
     target: Rc<Target>,
     path: Box<str>,
     /// Where the keys of the handshakes and the masks of the frames come from.
     seed: u64,
-    state: State,
 }
 
 enum State {

@@ -10,24 +10,32 @@ use crate::client::run::Phase;
 use crate::protocol::Message;
 use crate::scenario::plan::{CellSpec, Pace, Pattern};
 
-/// The sending half of a publisher.
+/// The sending half of a publisher. Small, as every client has room for one.
 pub(super) struct Sender {
     /// Its schedule; without one, an event is due when an own one came back.
-    pub(super) pacer: Option<Pacer>,
+    pub(super) pacer: Option<Box<Pacer>>,
     pub(super) next_due_ns: u64,
+    /// Handed to the protocol and not yet taken by it.
+    pub(super) outgoing: Option<Stamp>,
     /// Sequence of the next measured event, and of the next of the warm-up.
     pub(super) sequence: u32,
     pub(super) warmup_sequence: u32,
-    /// Handed to the protocol and not yet taken by it.
-    pub(super) outgoing: Option<Envelope>,
     /// Own events that have not come back (echo).
     pub(super) under_way: u32,
+}
+
+/// What an event's envelope says of it beyond its run and its stream.
+#[derive(Clone, Copy)]
+pub(super) struct Stamp {
+    sequence: u32,
+    due_ns: u64,
+    sent_ns: u64,
 }
 
 impl Sender {
     /// That of `client`; `None` if it never sends.
     pub(super) fn new(spec: &CellSpec, client: u32) -> Option<Sender> {
-        let mut pacer = Pacer::new(spec, client);
+        let mut pacer = Pacer::new(spec, client).map(Box::new);
         let next_due_ns = match (&mut pacer, spec.pace) {
             (Some(pacer), _) => pacer.next()?,
             (None, Pace::Closed) => spec.turns.map_or(0, |turns| turns.to_run_ns(0)),
@@ -62,7 +70,8 @@ impl Session {
             self.stop_sending();
             return false;
         }
-        let Some(envelope) = sender.outgoing else { return false };
+        let Some(Stamp { sequence, due_ns, sent_ns }) = sender.outgoing else { return false };
+        let envelope = Envelope { run: self.run.id, stream: self.id, sequence, due_ns, sent_ns };
         let spec = &self.run.spec;
         let form = if spec.binary { Form::Binary } else { Form::Text };
         let mut payload = self.run.scratch.borrow_mut();
@@ -119,11 +128,9 @@ impl Session {
         } else {
             &mut sender.warmup_sequence
         };
-        let envelope =
-            Envelope { run: self.run.id, stream: self.id, sequence: *counter, due_ns, sent_ns: now_ns };
+        sender.outgoing = Some(Stamp { sequence: *counter, due_ns, sent_ns: now_ns });
         *counter += 1;
-        sender.outgoing = Some(envelope);
-        sender.next_due_ns = sender.pacer.as_mut().and_then(Pacer::next).unwrap_or(u64::MAX);
+        sender.next_due_ns = sender.pacer.as_mut().and_then(|pacer| pacer.next()).unwrap_or(u64::MAX);
     }
 
     /// No more events from this client; what was due and not sent is shed.

@@ -21,16 +21,18 @@ const MAX_CONTROL_BYTES: u64 = 125;
 /// Header of a frame from the server that has no longer length than one byte holds.
 const SHORT_HEADER_BYTES: usize = 2;
 
-/// What the server sends on one connection. Owns no memory between whole messages.
+/// What the server sends on one connection. Owns no memory between whole messages, and is small, as each connection has one.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// The start of a frame whose end is missing.
-    unread: Vec<u8>,
+    unread: Option<Box<Unread>>,
     /// A message of which more fragments are to come.
     fragments: Option<Box<Fragments>>,
     /// The server has said close, behind which nothing may come.
     closed: bool,
 }
+
+/// The start of a frame whose end is missing, or frames that nobody has taken yet.
+struct Unread(Vec<u8>);
 
 /// One thing that the server said.
 #[derive(Debug, PartialEq)]
@@ -52,6 +54,12 @@ struct Fragments {
 }
 
 impl Frames {
+    /// Those of a connection of which something was read already; the next [`Frames::feed`] takes it.
+    pub(super) fn behind(early: Vec<u8>) -> Frames {
+        let unread = (!early.is_empty()).then(|| Box::new(Unread(early)));
+        Frames { unread, ..Frames::default() }
+    }
+
     /// The server has said close.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
@@ -67,17 +75,18 @@ impl Frames {
         input: &[u8],
         mut hand_on: impl FnMut(Item<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.unread.is_empty() {
+        let Some(mut unread) = self.unread.take() else {
             let taken = self.walk(input, &mut hand_on)?;
-            self.unread.extend_from_slice(&input[taken..]);
+            if taken < input.len() {
+                self.unread = Some(Box::new(Unread(input[taken..].to_vec())));
+            }
             return Ok(());
-        }
-        let mut unread = std::mem::take(&mut self.unread);
-        unread.extend_from_slice(input);
-        let taken = self.walk(&unread, &mut hand_on)?;
-        if taken < unread.len() {
-            unread.drain(..taken);
-            self.unread = unread;
+        };
+        unread.0.extend_from_slice(input);
+        let taken = self.walk(&unread.0, &mut hand_on)?;
+        if taken < unread.0.len() {
+            unread.0.drain(..taken);
+            self.unread = Some(unread);
         }
         Ok(())
     }

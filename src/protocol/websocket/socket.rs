@@ -27,22 +27,28 @@ const MAX_QUEUED_BYTES: usize = 64 * 1024;
 /// Close code where the peer gave none (RFC 6455, section 7.1.5).
 const NO_CLOSE_CODE: u16 = 1005;
 
-/// A connection that both ends have upgraded. It owns no buffer between messages.
+/// A connection that both ends have upgraded. It owns no buffer between messages, and fits two cache lines.
 pub(super) struct Socket {
     stream: Stream,
     frames: Frames,
-    /// Read behind the answer to the upgrade, and still to be taken.
-    early: Vec<u8>,
+    /// Something was read behind the answer to the upgrade, and is still to be taken.
+    early: bool,
     out: Outbox,
     /// All of the message that `poll_send` was called with is on its way, and some of it not yet written.
     sending: bool,
 }
 
-/// What could not be written at once.
+/// What goes out: at once, or behind what could not.
 struct Outbox {
+    queue: Option<Box<Queue>>,
+    masks: Pcg64Mcg,
+}
+
+/// What could not be written at once.
+#[derive(Default)]
+struct Queue {
     bytes: Vec<u8>,
     written: usize,
-    masks: Pcg64Mcg,
 }
 
 /// A read that ended the connection, or what the server said that does.
@@ -60,8 +66,8 @@ impl From<Error> for End {
 impl Socket {
     /// Over a stream of which something may have been read behind the upgrade.
     pub(super) fn new(stream: Stream, early: Vec<u8>, masks: Pcg64Mcg) -> Socket {
-        let out = Outbox { bytes: Vec::new(), written: 0, masks };
-        Socket { stream, frames: Frames::default(), early, out, sending: false }
+        let out = Outbox { queue: None, masks };
+        Socket { stream, early: !early.is_empty(), frames: Frames::behind(early), out, sending: false }
     }
 
     /// Reads once and takes all that came.
@@ -77,7 +83,9 @@ impl Socket {
         {
             return Poll::Ready(Err(Failure::io(Phase::Receive, &error)));
         }
-        let taken = if self.early.is_empty() {
+        let taken = if std::mem::take(&mut self.early) {
+            Poll::Ready(self.take(&[], inbox))
+        } else {
             scratch::with(|buffer| {
                 let mut buf = ReadBuf::new(buffer);
                 let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
@@ -87,9 +95,6 @@ impl Socket {
                     Ok(()) => self.take(buf.filled(), inbox),
                 })
             })
-        } else {
-            let early = std::mem::take(&mut self.early);
-            Poll::Ready(self.take(&early, inbox))
         };
         let taken = ready!(taken);
         if !self.out.is_empty() {
@@ -109,8 +114,8 @@ impl Socket {
                 Ok(())
             }
             Item::Ping(payload) => {
-                if out.bytes.len() < MAX_QUEUED_BYTES {
-                    out.queue(OpCode::Control(Control::Pong), payload);
+                if out.queued_bytes() < MAX_QUEUED_BYTES {
+                    out.queue_frame(OpCode::Control(Control::Pong), payload);
                 }
                 Ok(())
             }
@@ -151,7 +156,7 @@ impl Socket {
 
     /// Queues our close; [`Socket::poll_good_bye`] sends it.
     pub(super) fn begin_close(&mut self) {
-        self.out.queue(OpCode::Control(Control::Close), &[]);
+        self.out.queue_frame(OpCode::Control(Control::Close), &[]);
     }
 
     /// Sees our close out, and reads until the server has said close too and ended the connection.
@@ -198,13 +203,21 @@ impl Socket {
 impl Outbox {
     #[inline]
     fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.queue.is_none()
     }
 
-    fn queue(&mut self, opcode: OpCode, payload: &[u8]) {
+    fn queued_bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes.len())
+    }
+
+    fn put_off(&mut self, bytes: &[u8]) {
+        self.queue.get_or_insert_default().bytes.extend_from_slice(bytes);
+    }
+
+    fn queue_frame(&mut self, opcode: OpCode, payload: &[u8]) {
         let mut frame = vec![0; MAX_HEADER_BYTES + payload.len()];
         let length = self.encode(opcode, payload, &mut frame);
-        self.bytes.extend_from_slice(&frame[..length]);
+        self.put_off(&frame[..length]);
     }
 
     fn queue_close(&mut self, frame: Option<&CloseFrame>) {
@@ -213,7 +226,7 @@ impl Outbox {
             payload.extend_from_slice(&u16::from(*code).to_be_bytes());
             payload.extend_from_slice(reason.as_bytes());
         }
-        self.queue(OpCode::Control(Control::Close), &payload);
+        self.queue_frame(OpCode::Control(Control::Close), &payload);
     }
 
     /// Writes a frame, or takes the part that could not be written. Pending, it has taken nothing.
@@ -236,7 +249,7 @@ impl Outbox {
             let length = self.encode(opcode, payload, buffer);
             let written = ready!(Pin::new(stream).poll_write(cx, &buffer[..length]))?;
             if written < length {
-                self.bytes.extend_from_slice(&buffer[written..length]);
+                self.put_off(&buffer[written..length]);
             }
             Poll::Ready(Ok(()))
         })
@@ -257,14 +270,14 @@ impl Outbox {
 
     /// Ready when nothing waits any more, here or in the layers below.
     fn poll_flush(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
-        while self.written < self.bytes.len() {
-            match ready!(Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.written..]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.written += written,
+        if let Some(queue) = &mut self.queue {
+            while queue.written < queue.bytes.len() {
+                match ready!(Pin::new(&mut *stream).poll_write(cx, &queue.bytes[queue.written..]))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    written => queue.written += written,
+                }
             }
-        }
-        if self.written > 0 {
-            (self.bytes, self.written) = (Vec::new(), 0);
+            self.queue = None;
         }
         Pin::new(stream).poll_flush(cx)
     }
