@@ -1,7 +1,9 @@
 //! One client's life, and the schedule it follows.
 
+pub mod executor;
 mod inbox;
 pub mod pace;
 pub mod random;
+pub mod ready;
 pub mod run;
 pub mod session;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::task::Waker;
 
 use super::pace::Pacer;
+use super::ready::ReadyQueue;
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Timer;
 use crate::measure::delivery::Trackers;
@@ -109,7 +110,8 @@ pub struct Run {
     window_end_ns: Cell<u64>,
     /// When the waiting for what is owed ended, in ns from the start of the load.
     gave_up_ns: Cell<Option<u64>>,
-    wakers: RefCell<Vec<Waker>>,
+    /// Its sessions that have something to do.
+    pub ready: &'static ReadyQueue,
 }
 
 impl Run {
@@ -134,7 +136,7 @@ impl Run {
             start_ns: Cell::new(u64::MAX),
             window_end_ns: Cell::new(0),
             gave_up_ns: Cell::default(),
-            wakers: RefCell::default(),
+            ready: ReadyQueue::new(),
         }
     }
 
@@ -161,14 +163,7 @@ impl Run {
         if phase == Phase::Late {
             self.gave_up_ns.set(Some(self.now_ns()));
         }
-        for waker in self.wakers.borrow().iter() {
-            waker.wake_by_ref();
-        }
-    }
-
-    /// Wakes this session at every change of phase.
-    pub fn register(&self, waker: &Waker) {
-        self.wakers.borrow_mut().push(waker.clone());
+        self.ready.wake_all();
     }
 
     /// Time now, in ns from the start of the load.

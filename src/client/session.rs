@@ -53,6 +53,8 @@ pub struct Session {
     traits: Traits,
     /// It asks and is answered, at once or after a while.
     exchanges: bool,
+    /// It has listened in this turn, and whether that moved it.
+    heard: Option<bool>,
     /// A poller that is ready and waits for the load to begin.
     parked: bool,
     /// Counted among those that are connected.
@@ -103,6 +105,7 @@ impl Session {
             trackers: Trackers::default(),
             paused_until_ns: None,
             polled_ns: 0,
+            heard: None,
             parked: false,
             online: false,
             asked_ns: None,
@@ -113,26 +116,22 @@ impl Session {
         }
     }
 
-    /// Lives to the end. (An `async fn` would hold the session twice: as it came, and as it is polled.)
-    pub fn live(mut self) -> impl Future<Output = ()> {
-        let mut registered = false;
-        std::future::poll_fn(move |cx| {
-            if !registered {
-                self.run.register(cx.waker());
-                registered = true;
-            }
-            self.poll(cx)
-        })
+    /// The first half of a turn: takes what has come.
+    #[inline]
+    pub(super) fn listen(&mut self, cx: &mut Context<'_>) {
+        if self.stage == Stage::Live && self.run.phase() != Phase::End {
+            self.heard = Some(self.receive(cx));
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.prefetch();
+    /// The other half, or all of it: does whatever there is to do. Ready when its life is over.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..STEPS_PER_POLL {
             let moved = match self.stage {
                 Stage::Connecting { deadline_ns } => self.connect(cx, deadline_ns),
                 Stage::Live if self.run.phase() == Phase::End => self.leave(),
                 Stage::Live => {
-                    let received = self.receive(cx);
+                    let received = self.heard.take().unwrap_or_else(|| self.receive(cx));
                     self.send(cx) | received | self.wait(cx)
                 }
                 Stage::Leaving => self.begin_close(cx),
@@ -150,10 +149,9 @@ impl Session {
         Poll::Pending
     }
 
-    /// Among thousands of clients, one's memory is not in the cache when its turn comes. All of it at once is there sooner
-    /// than one piece after the other, as each is needed.
+    /// Starts to fetch the memory to which it leads.
     #[inline]
-    fn prefetch(&self) {
+    pub(super) fn prefetch(&self) {
         memory::prefetch(&*self.client);
     }
 

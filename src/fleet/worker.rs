@@ -8,6 +8,7 @@ use tokio::runtime::LocalOptions;
 
 use super::message::{Endpoint, FromWorker, Share, Start, ToWorker};
 use super::reading::{Meters, Reading, span};
+use crate::client::executor::Executor;
 use crate::client::run::{Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Timer;
@@ -68,6 +69,8 @@ async fn serve() -> Result<()> {
     let Some(ToWorker::Start(start)) = inbox.recv().await else { bail!("the coordinator said nothing") };
     let mut worker = Worker::new(*start)?;
     let orders = worker.orders.clone();
+    let executor = worker.executor.clone();
+    tokio::task::spawn_local(async move { executor.run().await });
     let interrupted = tokio::select! {
         stopped = listen(&mut inbox, &orders) => stopped?,
         () = worker.measure() => false,
@@ -83,6 +86,7 @@ struct Worker {
     start: Start,
     protocol: &'static Protocol,
     run: Rc<Run>,
+    executor: Rc<Executor>,
     orders: Rc<Orders>,
     meters: Meters,
     targets: Vec<Rc<Target>>,
@@ -106,15 +110,13 @@ impl Worker {
             let headers = start.headers.clone();
             anyhow::Ok(Rc::new(Target { address: server.address, tls, host, headers }))
         };
+        let leaving = at_once(MOST_LEAVING, start.workers);
+        let run = Rc::new(Run::new(start.spec.clone(), start.run, timer, leaving));
         Ok(Worker {
             link: start.spec.link.parse()?,
             targets: start.servers.iter().map(target).collect::<Result<_>>()?,
-            run: Rc::new(Run::new(
-                start.spec.clone(),
-                start.run,
-                timer,
-                at_once(MOST_LEAVING, start.workers),
-            )),
+            executor: Rc::new(Executor::new(run.ready)),
+            run,
             protocol,
             orders: Rc::default(),
             meters: Meters::default(),

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::*;
+use crate::client::executor::Executor;
 use crate::host::timer::Timer;
 use crate::protocol::{Inbox, Message};
 use crate::scenario::plan::{CellSpec, Pattern};
@@ -43,7 +44,9 @@ fn live(spec: CellSpec, test: impl AsyncFn(&Run, &Script)) {
         let run = Rc::new(Run::new(spec, 1, Timer::new().unwrap(), 16));
         let script = Script::default();
         let session = Session::new(run.clone(), 0, protocol, Box::new(Scripted(script.clone())));
-        tokio::task::spawn_local(session.live());
+        let executor = Rc::new(Executor::new(run.ready));
+        executor.add(session);
+        tokio::task::spawn_local(async move { executor.run().await });
         script.borrow_mut().push_back(Ok(Step::Ready));
         until(|| run.settled.get() == 1).await;
         run.start(monotonic_ns());

@@ -41,7 +41,7 @@ impl Worker {
                 self.protocol,
                 (self.protocol.open)(self.seat(client)),
             );
-            tokio::task::spawn_local(session.live());
+            self.executor.add(session);
             opened += 1;
             self.tell_connecting(&mut told_ns);
             // A ramp steeper than the host makes no crowd at the server's door: it goes on as others get in.
