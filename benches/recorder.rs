@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use reference_server::envelope::Envelope;
-use rtbench::measure::delivery::Tracker;
+use rtbench::measure::delivery::Trackers;
 use rtbench::measure::recorder::Recorder;
 
 /// Payload of an event, in bytes.
@@ -37,11 +37,11 @@ fn hit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("recorder");
     group.throughput(Throughput::Elements(1));
     group.bench_function("hit", |bencher| {
-        let (mut recorder, mut tracker, mut sequence) =
-            (Recorder::new(1, WINDOW_NS, None), Tracker::default(), 0);
+        let (mut recorder, mut trackers, mut sequence) =
+            (Recorder::new(1, WINDOW_NS, None), Trackers::default(), 0);
         bencher.iter(|| {
             let event = event(sequence);
-            let arrival = tracker.see(event.sequence);
+            let arrival = trackers.see(event.stream, event.sequence);
             // Latencies of 0.1 to 1.1 ms, so that more than one bucket is written.
             let now_ns = event.sent_ns + 100_000 + u64::from(sequence % 1_000) * 1_000;
             recorder.hit(black_box(&event), now_ns, BYTES, Some(arrival));

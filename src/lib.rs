@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! client::pace            when event n of a client is due; pure
+//!   client::executor      gives a turn to the sessions that have something to do
 //!   client::session       stamps an envelope with its due time and hands it to its client
 //!     protocol::*         moves bytes, and knows nothing about time
 //!       transport::*      the sockets, where bytes are counted

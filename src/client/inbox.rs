@@ -51,9 +51,8 @@ impl Inbox for Receipts<'_> {
             recorder.counts.late += 1;
             return;
         }
-        let arrival = recorder
-            .measures(envelope.due_ns)
-            .then(|| trackers.seeing(envelope.stream).see(envelope.sequence));
+        let arrival =
+            recorder.measures(envelope.due_ns).then(|| trackers.see(envelope.stream, envelope.sequence));
         recorder.hit(&envelope, now_ns, payload.len(), arrival);
         if matches!(arrival, Some(Arrival::First | Arrival::Reordered { .. })) {
             recorder.reached(&envelope, now_ns, run.audience(envelope.stream));

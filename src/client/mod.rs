@@ -4,6 +4,6 @@ pub mod executor;
 mod inbox;
 pub mod pace;
 pub mod random;
-pub mod ready;
+mod ready;
 pub mod run;
 pub mod session;

@@ -1,104 +1,176 @@
 //! Which sessions have something to do.
 
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use futures_util::task::AtomicWaker;
 
 /// The sessions of a worker that were woken, in the order in which they were.
 ///
-/// It is never freed, nor are its places: a waker is then two words that cost nothing to copy and to drop, and lies beside
-/// those of other sessions instead of on a cache line of its own. A worker makes one, and ends with it.
-#[derive(Debug, Default)]
-pub struct ReadyQueue {
-    state: Mutex<State>,
+/// Nearly all are woken by the worker's own thread, which needs no lock for it. The queue is never freed, nor are its
+/// places: a waker is then two words that cost nothing to copy and to drop, and lies beside those of other sessions instead
+/// of on a cache line of its own. A worker makes one, and ends with it.
+pub(super) struct ReadyQueue {
+    woken: RefCell<VecDeque<u32>>,
+    /// How often a session was put into it, and how often one has had its turn.
+    queued: Cell<u64>,
+    served: Cell<u64>,
+    places: RefCell<Vec<&'static [Place; PLACES]>>,
+    sessions: Cell<u32>,
+    /// Who waits for a session to be woken, and who for the turns of those that were.
+    executor: Cell<Option<Waker>>,
+    watch: Cell<Option<Waker>>,
+    letterbox: &'static Letterbox,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    woken: VecDeque<u32>,
-    places: Vec<&'static [Place; PLACES]>,
-    sessions: u32,
-    /// Who waits for a session to be woken.
-    executor: Option<Waker>,
+/// Where other threads leave whom they wake.
+#[derive(Default)]
+struct Letterbox {
+    is_full: AtomicBool,
+    woken: Mutex<Vec<u32>>,
+    executor: AtomicWaker,
 }
 
 /// Places that are made at once, to lie side by side.
 const PLACES: usize = 64;
 
 /// Where a session's wakers lead.
-#[derive(Debug)]
 struct Place {
-    queue: &'static ReadyQueue,
+    letterbox: &'static Letterbox,
     session: u32,
     woken: AtomicBool,
 }
 
+thread_local! {
+    /// The queue that was made last on this thread.
+    static HERE: Cell<Option<&'static ReadyQueue>> = const { Cell::new(None) };
+}
+
 impl ReadyQueue {
-    /// An empty one.
+    /// An empty one, of this thread.
     pub(super) fn new() -> &'static ReadyQueue {
-        Box::leak(Box::default())
+        let queue: &'static ReadyQueue = Box::leak(Box::new(ReadyQueue {
+            woken: RefCell::default(),
+            queued: Cell::default(),
+            served: Cell::default(),
+            places: RefCell::default(),
+            sessions: Cell::default(),
+            executor: Cell::default(),
+            watch: Cell::default(),
+            letterbox: Box::leak(Box::default()),
+        }));
+        HERE.set(Some(queue));
+        queue
     }
 
     /// A place for one more session, which is woken at once. Sessions go by the number of those before them.
-    pub(super) fn add(&'static self) -> Waker {
-        let mut state = self.lock();
-        let session = state.sessions;
-        state.sessions += 1;
+    pub(super) fn add(&self) -> Waker {
+        let session = self.sessions.get();
+        self.sessions.set(session + 1);
         if (session as usize).is_multiple_of(PLACES) {
-            let place =
-                |at| Place { queue: self, session: session + at as u32, woken: AtomicBool::new(false) };
-            state.places.push(Box::leak(Box::new(std::array::from_fn(place))));
+            let place = |at| Place {
+                letterbox: self.letterbox,
+                session: session + at as u32,
+                woken: AtomicBool::new(false),
+            };
+            self.places.borrow_mut().push(Box::leak(Box::new(std::array::from_fn(place))));
         }
-        let place = state.place(session);
-        drop(state);
+        let place = self.place(session);
         place.wake();
         place.waker()
     }
 
     /// Wakes every session.
     pub(super) fn wake_all(&self) {
-        let sessions = self.lock().sessions;
-        for session in 0..sessions {
-            let place = self.lock().place(session);
-            place.wake();
+        for session in 0..self.sessions.get() {
+            self.place(session).wake();
         }
     }
 
     /// Moves at most `most` of the woken to `turns`, which is empty. Each can be woken again from now on.
     pub(super) fn take(&self, most: usize, turns: &mut Vec<u32>) {
-        let mut state = self.lock();
-        let taken = most.min(state.woken.len());
-        turns.extend(state.woken.drain(..taken));
+        self.empty_letterbox();
+        let mut woken = self.woken.borrow_mut();
+        let taken = most.min(woken.len());
+        turns.extend(woken.drain(..taken));
         for &session in turns.iter() {
-            state.place(session).woken.store(false, Ordering::Release);
+            // With what was written before the wake that came too late to count.
+            self.place(session).woken.swap(false, Ordering::AcqRel);
+        }
+    }
+
+    /// So many that were taken have had their turn.
+    pub(super) fn serve(&self, turns: usize) {
+        self.served.set(self.served.get() + turns as u64);
+        if let Some(watch) = self.watch.take() {
+            watch.wake();
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().woken.is_empty()
+        self.woken.borrow().is_empty() && !self.letterbox.is_full.load(Ordering::Acquire)
     }
 
-    /// Ready when a session has been woken.
+    /// Ready when a session has been woken. One executor may wait.
     pub(super) fn poll_woken(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        if !state.woken.is_empty() {
-            return Poll::Ready(());
+        if self.is_empty() {
+            self.executor.set(Some(cx.waker().clone()));
+            self.letterbox.executor.register(cx.waker());
         }
-        state.executor = Some(cx.waker().clone());
-        Poll::Pending
+        // Another thread may have been in between.
+        if self.is_empty() { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Nothing that holds the lock panics half-way through a change.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until all that are woken now have had their turn. One may wait.
+    pub(super) async fn passed(&self) {
+        let behind = self.queued.get();
+        std::future::poll_fn(|cx| {
+            if self.served.get() >= behind {
+                return Poll::Ready(());
+            }
+            self.watch.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn place(&self, session: u32) -> &'static Place {
+        let session = session as usize;
+        &self.places.borrow()[session / PLACES][session % PLACES]
+    }
+
+    fn push(&self, session: u32) {
+        self.woken.borrow_mut().push_back(session);
+        self.queued.set(self.queued.get() + 1);
+        if let Some(executor) = self.executor.take() {
+            executor.wake();
+        }
+    }
+
+    fn empty_letterbox(&self) {
+        // A look costs less than a swap, and there is nearly never anything.
+        if self.letterbox.is_full.load(Ordering::Relaxed)
+            && self.letterbox.is_full.swap(false, Ordering::AcqRel)
+        {
+            let letters = std::mem::take(&mut *self.letterbox.lock());
+            letters.into_iter().for_each(|session| self.push(session));
+        }
     }
 }
 
-impl State {
-    fn place(&self, session: u32) -> &'static Place {
-        let session = session as usize;
-        &self.places[session / PLACES][session % PLACES]
+impl Letterbox {
+    fn push(&self, session: u32) {
+        self.lock().push(session);
+        self.is_full.store(true, Ordering::Release);
+        self.executor.wake();
+    }
+
+    /// Nothing that holds the lock panics half-way through a change.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,21 +179,23 @@ impl Place {
         if self.woken.swap(true, Ordering::AcqRel) {
             return;
         }
-        let mut state = self.queue.lock();
-        state.woken.push_back(self.session);
-        let executor = state.executor.take();
-        drop(state);
-        if let Some(executor) = executor {
-            executor.wake();
+        match HERE.get() {
+            Some(queue) if std::ptr::eq(queue.letterbox, self.letterbox) => queue.push(self.session),
+            _ => self.letterbox.push(self.session),
         }
     }
 
     fn waker(&'static self) -> Waker {
-        // SAFETY: the functions of the table take the pointer for what it is made from here, which may be used by any
-        // thread and lives for ever, so that there is nothing to count and nothing to drop.
+        // SAFETY: the functions of the table take the pointer for what it is made from here, which any thread may use, as
+        // the next line holds, and which lives for ever, so that there is nothing to count and nothing to drop.
         unsafe { Waker::new(std::ptr::from_ref(self).cast(), &VTABLE) }
     }
 }
+
+const _: fn() = || {
+    fn any_thread_may_use<T: Send + Sync>() {}
+    any_thread_may_use::<Place>();
+};
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, |_| {});
 
@@ -137,6 +211,7 @@ unsafe fn wake(place: *const ()) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::AtomicU32;
     use std::task::Wake;
@@ -197,15 +272,41 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_once_by_the_first_of_any_thread() {
+    fn a_watch_waits_for_those_before_it_and_for_none_behind() {
+        let (queue, [first, second, third]) = three();
+        queue.serve(3);
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(pin!(queue.passed()).poll(cx).is_ready());
+        first.wake();
+        second.wake();
+        let mut passed = pin!(queue.passed());
+        assert!(passed.as_mut().poll(cx).is_pending());
+        third.wake();
+        assert_eq!(taken(queue, 1), [0]);
+        queue.serve(1);
+        assert!(passed.as_mut().poll(cx).is_pending());
+        assert_eq!(taken(queue, 1), [1]);
+        queue.serve(1);
+        assert!(passed.as_mut().poll(cx).is_ready());
+    }
+
+    #[test]
+    fn who_waits_is_woken_once_by_the_first_and_by_any_thread() {
         let (queue, [first, second, _]) = three();
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());
         let cx = Context::from_waker(&waker);
         assert!(queue.poll_woken(&cx).is_pending());
-        std::thread::spawn(move || first.wake()).join().unwrap();
         second.wake();
+        first.wake_by_ref();
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
         assert!(queue.poll_woken(&cx).is_ready());
+        assert_eq!(taken(queue, 9), [1, 0]);
+        assert!(queue.poll_woken(&cx).is_pending());
+        std::thread::spawn(move || first.wake()).join().unwrap();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+        assert!(queue.poll_woken(&cx).is_ready());
+        assert_eq!(taken(queue, 9), [0]);
+        assert!(queue.is_empty());
     }
 }

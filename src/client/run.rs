@@ -111,7 +111,7 @@ pub struct Run {
     /// When the waiting for what is owed ended, in ns from the start of the load.
     gave_up_ns: Cell<Option<u64>>,
     /// Its sessions that have something to do.
-    pub ready: &'static ReadyQueue,
+    pub(super) ready: &'static ReadyQueue,
 }
 
 impl Run {
@@ -164,6 +164,11 @@ impl Run {
             self.gave_up_ns.set(Some(self.now_ns()));
         }
         self.ready.wake_all();
+    }
+
+    /// Waits until all sessions that have something to do now have done it. One may wait.
+    pub async fn passed(&self) {
+        self.ready.passed().await;
     }
 
     /// Time now, in ns from the start of the load.

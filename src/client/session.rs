@@ -35,7 +35,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One simulated user.
 ///
-/// In the order in which it is written: what every message needs is together, in as few cache lines as may be. Thousands of
+/// Its fields stay in this order: what every message needs is together, in as few cache lines as may be. Thousands of
 /// clients share the cache with what the kernel keeps for them.
 #[repr(C)]
 pub struct Session {
@@ -365,8 +365,7 @@ impl Session {
             self.paused_until_ns = None;
         }
         if event_ns == Some(wake_ns) {
-            let now_ns = self.run.now_ns();
-            self.start_event(now_ns);
+            self.start_event(wake_ns.saturating_sub(self.run.to_monotonic_ns(0)));
         }
         true
     }

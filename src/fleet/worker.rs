@@ -70,16 +70,23 @@ async fn serve() -> Result<()> {
     let mut worker = Worker::new(*start)?;
     let orders = worker.orders.clone();
     let executor = worker.executor.clone();
-    tokio::task::spawn_local(async move { executor.run().await });
-    let interrupted = tokio::select! {
-        stopped = listen(&mut inbox, &orders) => stopped?,
-        () = worker.measure() => false,
+    let clients = tokio::task::spawn_local(async move { executor.run().await });
+    let work = async {
+        let interrupted = tokio::select! {
+            stopped = listen(&mut inbox, &orders) => stopped?,
+            () = worker.measure() => false,
+        };
+        if interrupted {
+            worker.cut_short().await;
+        }
+        worker.finish(interrupted).await;
+        anyhow::Ok(())
     };
-    if interrupted {
-        worker.cut_short().await;
+    tokio::select! {
+        done = work => done,
+        // They end with this process, unless one of them panics.
+        ended = clients => match ended.context("a client failed in a way that nobody foresaw; please report it")? {},
     }
-    worker.finish(interrupted).await;
-    Ok(())
 }
 
 struct Worker {
@@ -111,11 +118,13 @@ impl Worker {
             anyhow::Ok(Rc::new(Target { address: server.address, tls, host, headers }))
         };
         let leaving = at_once(MOST_LEAVING, start.workers);
+        let groups = start.spec.shard(start.worker, start.workers);
+        let clients: u32 = groups.map(|group| start.spec.members(group).len() as u32).sum();
         let run = Rc::new(Run::new(start.spec.clone(), start.run, timer, leaving));
         Ok(Worker {
             link: start.spec.link.parse()?,
             targets: start.servers.iter().map(target).collect::<Result<_>>()?,
-            executor: Rc::new(Executor::new(run.ready)),
+            executor: Rc::new(Executor::new(&run, clients as usize)),
             run,
             protocol,
             orders: Rc::default(),
@@ -301,6 +310,8 @@ async fn watch_loop(run: Rc<Run>, first_ns: u64, look_ns: u64) {
     let mut due_ns = first_ns;
     while due_ns < run.window_end_ns() {
         run.timer.sleep_until(run.to_monotonic_ns(due_ns)).await;
+        // Clients that are ready before it have their turns first, as they would before another client.
+        run.passed().await;
         // A loop that comes late to one may have passed others: each is as late as it is, and none waits for the next.
         let now_ns = run.now_ns();
         while due_ns <= now_ns {

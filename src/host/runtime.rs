@@ -4,9 +4,10 @@ use tokio::runtime::Builder;
 
 /// Readable sockets that are taken from the system at once: few enough that what the kernel has just touched of them is
 /// still in the cache when they are read.
-const EVENTS_AT_ONCE: usize = 128;
+pub const EVENTS_AT_ONCE: usize = 128;
 
-/// Tasks that run before the system is asked again while there are more: all that so many events can have woken.
+/// Tasks that run before the system is asked again while there are more: all that so many events can have woken. (A worker's
+/// clients are one task, which counts by itself.)
 const TASKS_BETWEEN: u32 = 2 * EVENTS_AT_ONCE as u32;
 
 /// Builds an event loop of one thread.

@@ -39,7 +39,7 @@ struct Slot {
 }
 
 impl Timer {
-    /// Makes a timer and the task that drives it on the current `LocalSet`.
+    /// Makes a timer and the task that drives it on the current thread.
     ///
     /// # Errors
     /// The system has no descriptor left for it.
@@ -106,7 +106,7 @@ impl Drop for Alarm {
     }
 }
 
-/// Runs for as long as the `LocalSet` does.
+/// Runs for as long as the thread's event loop does.
 async fn drive(shared: Rc<Shared>) {
     let mut due = Vec::new();
     loop {

@@ -24,8 +24,8 @@ pub enum Arrival {
 }
 
 /// Sequences 0, 1, 2 ... of one stream, as one subscriber sees them. 16 bytes while nothing is missing.
-#[derive(Clone, Debug, Default)]
-pub struct Tracker {
+#[derive(Debug, Default)]
+struct Tracker {
     /// The sequence after the highest seen.
     next: u32,
     stream: u32,
@@ -33,23 +33,23 @@ pub struct Tracker {
 }
 
 /// Sequences below the highest seen that have not come, as rising disjoint ranges.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Gaps(Vec<Range<u32>>);
 
 /// A subscriber's tracker for each stream of which something came. Nearly all follow one stream, and one needs no memory
 /// beyond this.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Trackers(SmallVec<[Tracker; 1]>);
 
 impl Trackers {
-    /// That of `stream`, of which something has come.
+    /// Notes the arrival of `sequence` of `stream`.
     #[inline]
-    pub fn seeing(&mut self, stream: u32) -> &mut Tracker {
+    pub fn see(&mut self, stream: u32, sequence: u32) -> Arrival {
         let at = self.find(stream).unwrap_or_else(|at| {
             self.0.insert(at, Tracker { stream, ..Tracker::default() });
             at
         });
-        &mut self.0[at]
+        self.0[at].see(sequence)
     }
 
     /// How many of the `published` sequences of `stream` have not come.
@@ -78,9 +78,8 @@ impl Trackers {
 }
 
 impl Tracker {
-    /// Notes the arrival of `sequence`.
     #[inline]
-    pub fn see(&mut self, sequence: u32) -> Arrival {
+    fn see(&mut self, sequence: u32) -> Arrival {
         if sequence >= self.next {
             if sequence > self.next {
                 self.gaps.get_or_insert_default().0.push(self.next..sequence);
@@ -129,7 +128,7 @@ mod tests {
                 } else {
                     Arrival::First
                 };
-                prop_assert_eq!(trackers.seeing(stream).see(sequence), expected);
+                prop_assert_eq!(trackers.see(stream, sequence), expected);
                 prop_assert_eq!(trackers.missing(stream, 40), 40 - seen.len() as u64);
                 let missing: Vec<u32> = (0..40).filter(|sequence| !seen.contains(sequence)).collect();
                 prop_assert_eq!(trackers.missing_sequences(stream, 40).collect::<Vec<_>>(), missing);

@@ -32,7 +32,7 @@ pub use failure::{Failure, Kind, Phase};
 
 /// One simulated user on one protocol, with connections of its own.
 ///
-/// Both methods are polled by the same task. Neither allocates per message where the protocol's library does not.
+/// All methods are polled with the same waker. None allocates per message where the protocol's library does not.
 pub trait Client {
     /// Goes on with receiving: dials if it must, subscribes, reads.
     ///

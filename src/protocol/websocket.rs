@@ -41,7 +41,7 @@ pub(super) const WEBSOCKET: Protocol = Protocol {
 const UPGRADE_FIELDS: &str =
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ";
 
-/// In the order in which it is written: messages need the state alone.
+/// Its fields stay in this order: messages need the state alone.
 #[repr(C)]
 struct WebSocketClient {
     state: State,

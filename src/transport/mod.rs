@@ -7,6 +7,7 @@
 //! Protocols hold a [`stream::Stream`] and never a socket, so that what is put between the two (TLS, an emulated
 //! link) is a matter of this directory alone. [`stream::Dialer`] and [`udp::Datagrams`] decide whether a link is.
 
+pub(crate) mod budget;
 pub mod control;
 mod counted;
 pub mod http;

@@ -10,6 +10,7 @@ use reference_server::rtc::SOCKET_BUFFER_BYTES;
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
+use super::budget;
 use super::link::{DatagramPath, Link};
 use super::meter::Meter;
 use super::packets::{IpHeader, Packets};
@@ -98,9 +99,9 @@ impl Datagrams {
             return self.poll_relayed(cx, &mut buffer);
         }
         let from = match &mut self.path {
-            None => ready!(self.socket.poll_recv_from(cx, &mut buffer))?,
+            None => ready!(poll_read(&self.socket, cx, &mut buffer))?,
             Some(path) => {
-                while let Poll::Ready(from) = self.socket.poll_recv_from(cx, &mut buffer) {
+                while let Poll::Ready(from) = poll_read(&self.socket, cx, &mut buffer) {
                     path.back.push(from?, buffer.filled().to_vec());
                     buffer.clear();
                 }
@@ -123,7 +124,7 @@ impl Datagrams {
         loop {
             self.go_on_relaying(cx)?;
             buffer.clear();
-            let from = ready!(self.socket.poll_recv_from(cx, buffer))?;
+            let from = ready!(poll_read(&self.socket, cx, buffer))?;
             count_in(&self.meter, from, buffer.filled());
             let relayed = self.relayed.as_mut().and_then(|relayed| relayed.unwrap(from, buffer.filled()));
             if let Some((from, datagram)) = relayed {
@@ -212,6 +213,15 @@ impl Drop for Datagrams {
             let _ = self.socket.try_send_to(&datagram, relayed.address());
         }
     }
+}
+
+fn poll_read(
+    socket: &UdpSocket,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<SocketAddr>> {
+    ready!(budget::spend(cx));
+    socket.poll_recv_from(cx, buffer)
 }
 
 fn count_in(meter: &Meter, from: SocketAddr, datagram: &[u8]) {

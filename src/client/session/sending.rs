@@ -29,7 +29,8 @@ pub(super) struct Sender {
 pub(super) struct Stamp {
     sequence: u32,
     due_ns: u64,
-    sent_ns: u64,
+    /// `None` until it is handed to the protocol.
+    sent_ns: Option<u64>,
 }
 
 impl Sender {
@@ -70,7 +71,10 @@ impl Session {
             self.stop_sending();
             return false;
         }
-        let Some(Stamp { sequence, due_ns, sent_ns }) = sender.outgoing else { return false };
+        let Some(Stamp { sequence, due_ns, sent_ns }) = &mut sender.outgoing else { return false };
+        // Others may have had their turns since it was due.
+        let sent_ns = *sent_ns.get_or_insert_with(|| self.run.now_ns());
+        let (sequence, due_ns) = (*sequence, *due_ns);
         let envelope = Envelope { run: self.run.id, stream: self.id, sequence, due_ns, sent_ns };
         let spec = &self.run.spec;
         let form = if spec.binary { Form::Binary } else { Form::Text };
@@ -92,8 +96,7 @@ impl Session {
         }
         // After a stall the backlog goes out at once, each event with a time of its own.
         if sender.next_due_ns <= envelope.sent_ns && !sender.is_full(spec) {
-            let now_ns = self.run.now_ns();
-            self.start_event(now_ns);
+            self.start_event(envelope.sent_ns);
         }
         true
     }
@@ -107,11 +110,11 @@ impl Session {
         if sender.pacer.is_none() && events > 0 && sender.outgoing.is_none() {
             sender.next_due_ns = self.run.own_turn_ns(now_ns);
         }
-        // An event that waited for this receipt, and is due, goes out with it: one look at the clock for both.
+        // An event that waited for this receipt, and is due, goes out in the same turn.
         self.start_event(now_ns);
     }
 
-    /// Stamps the next event if it is due at `now_ns` and may go.
+    /// Puts out the next event if it is due at `now_ns` and may go.
     #[inline]
     pub(super) fn start_event(&mut self, now_ns: u64) {
         let spec = &self.run.spec;
@@ -128,7 +131,7 @@ impl Session {
         } else {
             &mut sender.warmup_sequence
         };
-        sender.outgoing = Some(Stamp { sequence: *counter, due_ns, sent_ns: now_ns });
+        sender.outgoing = Some(Stamp { sequence: *counter, due_ns, sent_ns: None });
         *counter += 1;
         sender.next_due_ns = sender.pacer.as_mut().and_then(|pacer| pacer.next()).unwrap_or(u64::MAX);
     }

@@ -44,7 +44,7 @@ fn live(spec: CellSpec, test: impl AsyncFn(&Run, &Script)) {
         let run = Rc::new(Run::new(spec, 1, Timer::new().unwrap(), 16));
         let script = Script::default();
         let session = Session::new(run.clone(), 0, protocol, Box::new(Scripted(script.clone())));
-        let executor = Rc::new(Executor::new(run.ready));
+        let executor = Rc::new(Executor::new(&run, 1));
         executor.add(session);
         tokio::task::spawn_local(async move { executor.run().await });
         script.borrow_mut().push_back(Ok(Step::Ready));

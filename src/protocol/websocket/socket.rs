@@ -27,7 +27,7 @@ const MAX_QUEUED_BYTES: usize = 64 * 1024;
 /// Close code where the peer gave none (RFC 6455, section 7.1.5).
 const NO_CLOSE_CODE: u16 = 1005;
 
-/// A connection that both ends have upgraded. It owns no buffer between messages, and fits two cache lines.
+/// A connection that both ends have upgraded. It owns no buffer between messages, and is 128 bytes.
 pub(super) struct Socket {
     stream: Stream,
     frames: Frames,
@@ -161,6 +161,11 @@ impl Socket {
 
     /// Sees our close out, and reads until the server has said close too and ended the connection.
     pub(super) fn poll_good_bye(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if std::mem::take(&mut self.early)
+            && let Err(error) = self.frames.feed(&[], |_| Ok::<(), Error>(()))
+        {
+            return Poll::Ready(Err(broken(Phase::Close, &error)));
+        }
         loop {
             // Reading tells it too if writing fails.
             let _ = self.out.poll_flush(cx, &mut self.stream);
@@ -277,9 +282,11 @@ impl Outbox {
                     written => queue.written += written,
                 }
             }
-            self.queue = None;
         }
-        Pin::new(stream).poll_flush(cx)
+        // Until the layers below have let go of it, too, there is something to flush.
+        let flushed = ready!(Pin::new(stream).poll_flush(cx));
+        self.queue = None;
+        Poll::Ready(flushed)
     }
 }
 

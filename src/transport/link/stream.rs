@@ -15,8 +15,8 @@ use crate::transport::socket::Socket;
 /// Any stream, behind a link or behind none.
 ///
 /// Behind a link it behaves as a socket does: writing is ready when the bytes are under way, and shutting down when
-/// FIN is behind them. They go on with every call of any method, and the link wakes the task when there is something
-/// to do, so one task must use it and must keep polling it. Dropping it throws away what is under way.
+/// FIN is behind them. They go on with every call of any method, and the link wakes who called when there is something
+/// to do, so one must use it, with one waker, and must keep polling it. Dropping it throws away what is under way.
 pub struct Linked<S> {
     inner: S,
     path: Option<Box<Path>>,
