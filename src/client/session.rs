@@ -44,10 +44,7 @@ pub struct Session {
     stage: Stage,
     /// Reading rests until this time of the monotonic clock.
     paused_until_ns: Option<u64>,
-    /// When the poll that is under way was asked, on the monotonic clock.
-    asked_ns: Option<u64>,
     trackers: Trackers,
-    sender: Option<Sender>,
     id: u32,
     role: Role,
     traits: Traits,
@@ -59,6 +56,9 @@ pub struct Session {
     parked: bool,
     /// Counted among those that are connected.
     online: bool,
+    sender: Option<Sender>,
+    /// When the poll that is under way was asked, on the monotonic clock; only where there are exchanges.
+    asked_ns: Option<u64>,
     /// Failed attempts to connect in a row.
     attempts: u32,
     alarm: Alarm,
@@ -237,7 +237,9 @@ impl Session {
         }
         let step = self.client.poll_recv(cx, &mut inbox);
         let (own, arrived_ns) = (inbox.events, inbox.now_ns);
-        self.note_exchange(&step, arrived_ns);
+        if self.exchanges {
+            self.note_exchange(&step, arrived_ns);
+        }
         self.answered(own, arrived_ns);
         match step {
             Poll::Pending => false,

@@ -4,9 +4,10 @@
 #[cfg(target_arch = "x86_64")]
 const LINE_BYTES: usize = 64;
 
-/// Lines of one value that are worth fetching: the processor keeps track of no more than a dozen or so.
+/// Lines of one value that are worth fetching: what is needed often is at the front, and the processor keeps track of no more
+/// than a dozen or so.
 #[cfg(target_arch = "x86_64")]
-const MOST_LINES: usize = 6;
+const MOST_LINES: usize = 4;
 
 /// Starts to fetch `value` into the cache, and waits for nothing.
 #[cfg(target_arch = "x86_64")]
