@@ -4,7 +4,6 @@
 use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
 
@@ -12,7 +11,7 @@ use sending::Sender;
 
 use super::inbox::Receipts;
 use super::random::{self, Purpose};
-use super::run::{Account, Phase, Run};
+use super::run::{Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::memory;
 use crate::host::timer::Alarm;
@@ -20,6 +19,7 @@ use crate::measure::delivery::Trackers;
 use crate::protocol::{self, Client, Failure, Kind, Pause, Protocol, Step, Traits};
 use crate::scenario::plan::{PollMode, Reconnect, Role};
 
+mod ending;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -29,9 +29,6 @@ const STEPS_PER_POLL: u32 = 32;
 
 /// A rest until every other client that has something to do has done it.
 const NEXT_TURN_NS: u64 = 0;
-
-/// How long a client may take to say good-bye.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One simulated user.
 ///
@@ -366,59 +363,12 @@ impl Session {
         if self.paused_until_ns == Some(wake_ns) {
             self.paused_until_ns = None;
         }
-        if event_ns == Some(wake_ns) {
-            self.start_event(wake_ns.saturating_sub(self.run.to_monotonic_ns(0)));
+        if event_ns == Some(wake_ns)
+            && let Some(due_ns) = self.sender.as_ref().map(|sender| sender.next_due_ns)
+        {
+            self.start_event(due_ns);
         }
         true
-    }
-
-    /// The end of the cell: nothing is owed any more, and nothing measured depends on how the good-bye goes.
-    fn leave(&mut self) -> bool {
-        self.stop_sending();
-        self.hand_in();
-        self.stage = Stage::Leaving;
-        true
-    }
-
-    fn begin_close(&mut self, cx: &Context<'_>) -> bool {
-        if !self.run.doors.enter(cx.waker()) {
-            return false;
-        }
-        self.stage = Stage::Closing { deadline_ns: monotonic_ns() + CLOSE_PATIENCE.as_nanos() as u64 };
-        true
-    }
-
-    fn close(&mut self, cx: &mut Context<'_>, deadline_ns: u64) -> bool {
-        match self.client.poll_close(cx) {
-            Poll::Pending if self.alarm.poll_until(cx, deadline_ns).is_pending() => return false,
-            Poll::Pending => {
-                let failure = Failure::new(protocol::Phase::Close, Kind::TimedOut, "no good-bye within 1 s");
-                self.run.recorder.borrow_mut().failure(&failure);
-            }
-            Poll::Ready(Err(failure)) => self.run.recorder.borrow_mut().failure(&failure),
-            Poll::Ready(Ok(())) => {}
-        }
-        self.run.doors.left();
-        self.stage = Stage::Over;
-        true
-    }
-
-    /// Ends this client's life before that of the cell.
-    fn finish(&mut self) {
-        self.hand_in();
-        self.stage = Stage::Over;
-    }
-
-    /// What it is still owed is settled by `settle` when everything has been announced.
-    fn hand_in(&mut self) {
-        self.run.staying.set(self.run.staying.get() - 1);
-        self.set_online(false);
-        let trackers = std::mem::take(&mut self.trackers);
-        if self.role.subscribes {
-            let away = std::mem::take(&mut self.away);
-            let account = Account { group: self.role.group, client: self.id, trackers, away };
-            self.run.ledger.borrow_mut().push(account);
-        }
     }
 }
 
