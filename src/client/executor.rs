@@ -140,26 +140,39 @@ mod tests {
         }
     }
 
-    /// So many sessions that echo one event after the other, and `test` beside them; then their end.
-    fn with_sessions(clients: u32, test: impl AsyncFn(&Run, &Log)) {
+    /// So many clients that echo one event after the other, of which none is there yet.
+    fn echoing(clients: u32) -> (Rc<Run>, Rc<Executor>) {
+        let spec = CellSpec {
+            pattern: Pattern::Echo,
+            pace: Pace::Closed,
+            in_flight: Some(1),
+            clients,
+            group: 1,
+            warmup_s: 0.0,
+            duration_s: 1000.0,
+            ..CellSpec::example()
+        };
+        let run = Rc::new(Run::new(spec, 1, Timer::new().unwrap(), clients));
+        let executor = Rc::new(Executor::new(&run, 0));
+        (run, executor)
+    }
+
+    fn add(executor: &Executor, run: &Rc<Run>, id: u32, client: Box<dyn Client>) {
+        let protocol = protocol::find(&run.spec.protocol).unwrap();
+        executor.add(Session::new(run.clone(), id, protocol, client));
+    }
+
+    fn on_local_set(test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, async {
-            let spec = CellSpec {
-                pattern: Pattern::Echo,
-                pace: Pace::Closed,
-                in_flight: Some(1),
-                clients,
-                group: 1,
-                warmup_s: 0.0,
-                duration_s: 1000.0,
-                ..CellSpec::example()
-            };
-            let protocol = protocol::find(&spec.protocol).unwrap();
-            let run = Rc::new(Run::new(spec, 1, Timer::new().unwrap(), clients));
-            let (executor, log) = (Rc::new(Executor::new(&run, 0)), Log::default());
+        tokio::task::LocalSet::new().block_on(&runtime, test);
+    }
+
+    /// So many sessions, and `test` beside them; then their end.
+    fn with_sessions(clients: u32, test: impl AsyncFn(&Run, &Log)) {
+        on_local_set(async {
+            let ((run, executor), log) = (echoing(clients), Log::default());
             for id in 0..clients {
-                let client = Logging { id, ready: false, log: log.clone() };
-                executor.add(Session::new(run.clone(), id, protocol, Box::new(client)));
+                add(&executor, &run, id, Box::new(Logging { id, ready: false, log: log.clone() }));
             }
             tokio::task::spawn_local(async move { executor.run().await });
             test(&run, &log).await;
@@ -199,6 +212,32 @@ mod tests {
             }
             seen.dedup();
             assert_eq!(seen, [0, 1, 2, 3].map(|batches| batches * AT_ONCE as u64));
+        });
+    }
+
+    struct Panicking;
+
+    impl Client for Panicking {
+        fn poll_recv(&mut self, _: &mut Context<'_>, _: &mut dyn Inbox) -> Poll<Result<Step, Failure>> {
+            panic!("nobody foresaw this")
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>, _: Message<'_>) -> Poll<Result<(), Failure>> {
+            unreachable!()
+        }
+
+        fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn a_client_that_panics_is_an_end_that_the_worker_can_see() {
+        on_local_set(async {
+            let (run, executor) = echoing(1);
+            add(&executor, &run, 0, Box::new(Panicking));
+            let ended = tokio::task::spawn_local(async move { executor.run().await }).await;
+            assert!(ended.is_err_and(|error| error.is_panic()));
         });
     }
 }

@@ -45,8 +45,6 @@ pub struct Session {
     id: u32,
     role: Role,
     traits: Traits,
-    /// It asks and is answered, at once or after a while.
-    exchanges: bool,
     /// It has listened in this turn, and whether that moved it.
     heard: Option<bool>,
     /// A poller that is ready and waits for the load to begin.
@@ -94,7 +92,6 @@ impl Session {
             id,
             role,
             traits: protocol.traits,
-            exchanges: protocol.name.ends_with("-poll"),
             client,
             alarm: run.timer.alarm(),
             stage: Stage::Connecting { deadline_ns },
@@ -229,12 +226,12 @@ impl Session {
             return false;
         }
         let mut inbox = Receipts::new(&self.run, self.role, &mut self.trackers);
-        if self.exchanges && self.asked_ns.is_none() {
+        if self.traits.exchanges && self.asked_ns.is_none() {
             self.asked_ns = Some(monotonic_ns());
         }
         let step = self.client.poll_recv(cx, &mut inbox);
         let (own, arrived_ns) = (inbox.events, inbox.now_ns);
-        if self.exchanges {
+        if self.traits.exchanges {
             self.note_exchange(&step, arrived_ns);
         }
         self.answered(own, arrived_ns);

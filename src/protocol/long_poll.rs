@@ -10,6 +10,7 @@ pub(super) const LONG_POLL: Protocol = Protocol {
     about: "asks, and is held until there is something new or the hold time is over; then asks again at once",
     traits: Traits {
         polls: false,
+        exchanges: true,
         resumes: true,
         reconnects: true,
         binary: false,

@@ -174,6 +174,8 @@ pub struct Protocol {
 pub struct Traits {
     /// It asks again and again, at an interval of its own.
     pub polls: bool,
+    /// It asks, and each time is answered once: at once, or when there is something to tell.
+    pub exchanges: bool,
     /// After a cut it goes on behind the last event it saw, by itself.
     pub resumes: bool,
     /// It reconnects by itself.

@@ -10,6 +10,7 @@ pub(super) const SHORT_POLL: Protocol = Protocol {
     about: "asks at an interval for what is new; a fresh connection for every poll unless kept alive",
     traits: Traits {
         polls: true,
+        exchanges: true,
         resumes: true,
         reconnects: true,
         binary: false,

@@ -29,6 +29,7 @@ pub(super) const SSE: Protocol = Protocol {
     about: "one HTTP answer that does not end; reconnects by itself behind the last event; publishes by POST",
     traits: Traits {
         polls: false,
+        exchanges: false,
         resumes: true,
         reconnects: true,
         binary: false,

@@ -33,6 +33,7 @@ pub(super) const WEBRTC: Protocol = Protocol {
     about: "messages over SCTP, DTLS and UDP, between clients or to the server; ordered and reliable, or not",
     traits: Traits {
         polls: false,
+        exchanges: false,
         resumes: false,
         reconnects: false,
         binary: true,

@@ -28,6 +28,7 @@ pub(super) const WEBSOCKET: Protocol = Protocol {
     about: "one upgraded connection, messages in both directions",
     traits: Traits {
         polls: false,
+        exchanges: false,
         resumes: false,
         reconnects: false,
         binary: true,
