@@ -96,6 +96,20 @@ pub enum Command {
     Worker,
 }
 
+impl Command {
+    /// What it does to this machine, if it measures.
+    pub fn host(&self) -> Option<&HostArgs> {
+        match self {
+            Command::Matrix(args) => Some(&args.host),
+            Command::Run(args) => Some(&args.host),
+            Command::Capacity(args) => Some(&args.host),
+            Command::Gate(args) => Some(&args.host),
+            Command::Doctor(args) => Some(&args.host),
+            _ => None,
+        }
+    }
+}
+
 /// What changes a workload; each overrides the scenario's own value.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Workload")]
@@ -122,6 +136,15 @@ pub struct WorkloadArgs {
     /// Seed of every random choice; without it, a new one for each run
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+}
+
+/// What is done to this machine while it measures.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Machine")]
+pub struct HostArgs {
+    /// Keep this machine's processors awake meanwhile, so that a wake-up costs the same at every load; needs root
+    #[arg(long)]
+    pub keep_awake: bool,
 }
 
 /// Where results go and what is shown.

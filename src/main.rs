@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{CommandFactory, Parser};
 
 use rtbench::cli::{Cli, Command};
@@ -10,7 +11,17 @@ use rtbench::exit::Exit;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match &cli.command {
+    let exit = run(&cli.command).unwrap_or_else(|error| {
+        eprintln!("rtbench: {error:#}");
+        command::exit_of_error(&error)
+    });
+    exit.into()
+}
+
+fn run(command: &Command) -> Result<Exit> {
+    // For as long as it measures.
+    let _awake = command.host().map(command::prepare).transpose()?;
+    match command {
         Command::Matrix(args) => command::matrix::run(args),
         Command::Run(args) => command::run::run(args),
         Command::Capacity(args) => command::capacity::run(args),
@@ -26,10 +37,5 @@ fn main() -> ExitCode {
         Command::Holder(args) => command::holder::run(args),
         Command::Nuisance => command::nuisance::run(),
         Command::Worker => rtbench::fleet::worker::main().map(|()| Exit::Ok),
-    };
-    let exit = outcome.unwrap_or_else(|error| {
-        eprintln!("rtbench: {error:#}");
-        command::exit_of_error(&error)
-    });
-    exit.into()
+    }
 }

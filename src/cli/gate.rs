@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OutputArgs, WorkloadArgs};
+use super::{HostArgs, OutputArgs, WorkloadArgs};
 use crate::command::gate::Inconclusive;
 use crate::exit;
 use crate::gate::{PRIMARY, Tiers};
@@ -60,6 +60,9 @@ pub struct GateArgs {
     /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,
+    /// This machine.
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Results and progress.
     #[command(flatten)]
     pub output: OutputArgs,

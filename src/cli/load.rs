@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{OutputArgs, TargetArgs, WorkloadArgs};
+use super::{HostArgs, OutputArgs, TargetArgs, WorkloadArgs};
 use crate::capacity::search::Vary;
 use crate::exit;
 use crate::scenario::sweep::{self, Sweep};
@@ -26,6 +26,9 @@ pub struct MatrixArgs {
     /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,
+    /// This machine.
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Results and progress.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -52,6 +55,9 @@ pub struct RunArgs {
     /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,
+    /// This machine.
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Results and progress.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -93,6 +99,9 @@ pub struct CapacityArgs {
     /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,
+    /// This machine.
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Results and progress.
     #[command(flatten)]
     pub output: OutputArgs,

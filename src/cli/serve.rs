@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::HostArgs;
 use crate::scenario::unit::{Count, Seconds};
 
 /// `rtbench serve`.
@@ -63,6 +64,9 @@ pub struct DoctorArgs {
     /// Directory for doctor.json, which later runs there read
     #[arg(short, long, value_name = "DIR", default_value = "results")]
     pub out: PathBuf,
+    /// This machine.
+    #[command(flatten)]
+    pub host: HostArgs,
 }
 
 /// `rtbench holder`.

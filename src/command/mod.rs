@@ -18,15 +18,28 @@ pub mod serve;
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap_complete::Shell;
 
+use crate::cli::HostArgs;
 use crate::compare::Refusal;
 use crate::exit::Exit;
+use crate::host::awake::Awake;
 use crate::measure::store::StoreError;
 use crate::report::UnknownFormat;
 use crate::scenario::ScenarioError;
 use crate::scenario::plan::PlanError;
+
+/// Makes this machine as it is to be while something is measured; it is so for as long as the result lives.
+///
+/// # Errors
+/// The system does not let us.
+pub fn prepare(args: &HostArgs) -> Result<Option<Awake>> {
+    let awake = args.keep_awake.then(Awake::keep).transpose();
+    awake.context(
+        "--keep-awake: the processors cannot be kept awake (it needs root, and a kernel that sees to it)",
+    )
+}
 
 /// `rtbench completions SHELL`.
 ///

@@ -56,14 +56,19 @@ pub struct Further {
     pub programs: Vec<(&'static str, &'static str, bool)>,
     /// How late waits of 1 ms ended, in the median and at most, in ns.
     pub timer_late_ns: Option<(u64, u64)>,
+    /// CPU time of a wake-up after a sleep of some ms, in ns.
+    pub wake_up_cpu_ns: Option<u64>,
 }
 
 /// Programs that some measurements need, and Debian's packages of them.
 const PROGRAMS: [(&str, &str); 3] =
     [("chromium", "chromium"), ("nginx", "nginx-light"), ("turnserver", "coturn")];
 
+/// CPU time of a wake-up beyond which it shows in what a message costs at low load, in ns.
+const DEAR_WAKE_UP_NS: u64 = 20_000;
+
 impl Further {
-    /// Reads it, but for the timer.
+    /// Reads it, but for the timer and the wake-ups.
     pub fn read() -> Further {
         let readable = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| !text.is_empty());
         let there = |program: &str| programs::find(program).is_some();
@@ -76,6 +81,7 @@ impl Further {
             netstat: readable("/proc/net/netstat"),
             programs: PROGRAMS.map(|(program, package)| (program, package, there(program))).into(),
             timer_late_ns: None,
+            wake_up_cpu_ns: None,
         }
     }
 }
@@ -84,6 +90,7 @@ impl Further {
 pub fn judge(facts: &HostFacts, further: &Further) -> Vec<Finding> {
     let mut findings = vec![cores(facts), descriptors(facts), ports(facts), backlog(further), clock(facts)];
     findings.extend(timer(further));
+    findings.extend(wake_up(facts, further));
     findings.push(governor(facts));
     findings.push(hypervisor(facts));
     for (readable, what, file) in [
@@ -185,6 +192,17 @@ fn timer(further: &Further) -> Option<Finding> {
     Some(finding(state, "timer", found, "something else runs on this host, or the machine saves power"))
 }
 
+/// At a thousand messages a second, each may cost a wake-up.
+fn wake_up(facts: &HostFacts, further: &Further) -> Option<Finding> {
+    let cpu_ns = further.wake_up_cpu_ns?;
+    let kept_awake = facts.wake_limit_us == Some(0);
+    let state = if kept_awake || cpu_ns <= DEAR_WAKE_UP_NS { State::Good } else { State::Limits };
+    let when = if kept_awake { "the processors are kept awake" } else { "an idle processor may sleep" };
+    let found = format!("{} us of CPU each, where {when}", cpu_ns / 1_000);
+    let advice = "at low load that is most of what a message costs: --keep-awake makes loads more alike";
+    Some(finding(state, "wake-ups", found, advice))
+}
+
 fn governor(facts: &HostFacts) -> Finding {
     match facts.governor.as_deref() {
         None => {
@@ -230,8 +248,9 @@ mod tests {
         };
         let programs = PROGRAMS.map(|(program, package)| (program, package, true)).into();
         let (schedstat, smaps, netstat) = (true, true, true);
-        let timer_late_ns = Some((60_000, 300_000));
-        (facts, Further { somaxconn: Some(4_096), schedstat, smaps, netstat, programs, timer_late_ns })
+        let (timer_late_ns, wake_up_cpu_ns) = (Some((60_000, 300_000)), Some(8_000));
+        let somaxconn = Some(4_096);
+        (facts, Further { somaxconn, schedstat, smaps, netstat, programs, timer_late_ns, wake_up_cpu_ns })
     }
 
     #[test]
@@ -255,6 +274,7 @@ mod tests {
         };
         let mut further =
             Further { somaxconn: Some(128), timer_late_ns: Some((5_000_000, 9_000_000)), ..further };
+        further.wake_up_cpu_ns = Some(45_000);
         further.programs[1].2 = false;
         let states: Vec<_> = judge(&facts, &further)
             .into_iter()
@@ -274,6 +294,7 @@ mod tests {
                 ("listen queue", '!'),
                 ("clock source", '!'),
                 ("timer", '✗'),
+                ("wake-ups", '!'),
                 ("hypervisor", '!'),
                 ("nginx", '!')
             ]

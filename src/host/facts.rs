@@ -5,6 +5,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::awake;
+
 /// The machine, as far as it shapes results.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -33,6 +35,8 @@ pub struct HostFacts {
     pub port_last: Option<u64>,
     /// Frequency governor of the first processor.
     pub governor: Option<String>,
+    /// How long an idle processor may take to wake, in us, where somebody limits it (PM QoS): 0 keeps all awake.
+    pub wake_limit_us: Option<u64>,
     /// The processor says that a hypervisor is there.
     pub virtualised: Option<bool>,
     /// Time that a hypervisor took from all processors since boot, in seconds.
@@ -60,6 +64,7 @@ impl HostFacts {
             port_first: ports.next().flatten(),
             port_last: ports.next().flatten(),
             governor: text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            wake_limit_us: awake::limit_us(),
             virtualised: field(&cpuinfo, "flags")
                 .map(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
             steal_s: steal_s(&text("/proc/stat").unwrap_or_default()),
@@ -78,6 +83,7 @@ impl HostFacts {
                 ("number of cores", number(host.cores)),
                 ("clock source", host.clocksource.clone()),
                 ("frequency governor", host.governor.clone()),
+                ("limit to the wake-up of processors (us)", number(host.wake_limit_us)),
             ]
         };
         let pairs = facts(self).into_iter().zip(facts(other));
@@ -95,6 +101,10 @@ impl HostFacts {
         parts.extend(self.memory_bytes.map(|bytes| format!("{:.1} GB", bytes as f64 / 1e9)));
         parts.push(format!("{} {}", self.os, self.kernel.as_deref().unwrap_or(&self.architecture)));
         parts.extend(self.virtualised.filter(|v| *v).map(|_| "virtual machine".into()));
+        parts.extend(self.wake_limit_us.map(|limit_us| match limit_us {
+            0 => "processors kept awake".into(),
+            _ => format!("processors wake within {limit_us} us"),
+        }));
         parts.join(", ")
     }
 }

@@ -1,6 +1,7 @@
 //! What there is of the host: processor, kernel, clocks, processes. What only Linux has is all here; elsewhere a reading is
 //! absent, never zero.
 
+pub mod awake;
 pub mod checkup;
 pub mod clock;
 pub mod facts;

@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::host::checkup::{self, Finding, Further};
 use crate::host::clock::monotonic_ns;
 use crate::host::facts::HostFacts;
+use crate::host::process;
 use crate::host::timer::Timer;
 use crate::measure::floor::{DOCTOR_FILE, Floor};
 use crate::measure::run::Tool;
@@ -37,15 +38,23 @@ fn now() -> String {
 /// Waits that the timer is tried with.
 const WAITS: usize = 200;
 
+/// Wake-ups whose CPU time is measured, and the time between two: long enough for a processor to fall asleep.
+const WAKE_UPS: u64 = 20;
+const WAKE_UPS_APART_NS: u64 = 25_000_000;
+
 /// Looks at everything and says it. A check of `--verify` that does not hold fails the command.
 ///
 /// # Errors
 /// The processes cannot be started, or the output not be written.
 pub fn run(args: &DoctorArgs) -> Result<Exit> {
-    crate::host::process::descriptor_limit();
+    process::descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let facts = HostFacts::read();
-    let further = Further { timer_late_ns: timer_late_ns(&runtime)?, ..Further::read() };
+    let further = Further {
+        timer_late_ns: timer_late_ns(&runtime)?,
+        wake_up_cpu_ns: wake_up_cpu_ns(&runtime)?,
+        ..Further::read()
+    };
     let findings = checkup::judge(&facts, &further);
     print(&format!("{}\n", facts.summary()))?;
     for finding in &findings {
@@ -108,4 +117,17 @@ fn timer_late_ns(runtime: &tokio::runtime::Runtime) -> Result<Option<(u64, u64)>
     })?;
     late.sort_unstable();
     Ok(late.get(WAITS / 2).copied().zip(late.last().copied()))
+}
+
+/// CPU time that this process takes to be woken and to go back to sleep; `None` where the system does not tell.
+fn wake_up_cpu_ns(runtime: &tokio::runtime::Runtime) -> Result<Option<u64>> {
+    LocalSet::new().block_on(runtime, async {
+        let (timer, own) = (Timer::new()?, std::process::id());
+        let before_ns = process::cpu_ns(own);
+        for _ in 0..WAKE_UPS {
+            timer.sleep_until(monotonic_ns() + WAKE_UPS_APART_NS).await;
+        }
+        let spent_ns = process::cpu_ns(own).zip(before_ns).map(|(after_ns, before_ns)| after_ns - before_ns);
+        Ok(spent_ns.map(|spent_ns| spent_ns / WAKE_UPS))
+    })
 }

@@ -74,6 +74,10 @@ fn host(run: &Run) -> Vec<(&'static str, String)> {
         ("virtual machine", virtual_machine.to_owned()),
         ("clock source", host.clocksource.clone().unwrap_or_default()),
         ("frequency governor", host.governor.clone().unwrap_or_default()),
+        (
+            "longest wake-up allowed to processors",
+            host.wake_limit_us.map_or(String::new(), |us| format!("{us} us")),
+        ),
         ("open files, soft and hard limit", pair(host.nofile_soft, host.nofile_hard)),
         ("local ports", pair(host.port_first, host.port_last)),
         ("steal since boot", host.steal_s.map_or(String::new(), |steal| format!("{steal} s"))),
