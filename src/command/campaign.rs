@@ -165,7 +165,7 @@ pub(super) fn conduct(
     total: Option<usize>,
     work: impl AsyncFnOnce(&Bench) -> Result<()>,
 ) -> Result<Run> {
-    file.floor = Floor::load(&output.out);
+    file.floor = Floor::load(&output.out, &file.host);
     conduct_in(|| Store::create(&output.out, name, file), output, total, work)
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
 use super::metric;
+use crate::host::facts::HostFacts;
 
 /// Name of the file that `rtbench doctor` writes beside the runs.
 pub const DOCTOR_FILE: &str = "doctor.json";
@@ -30,6 +31,7 @@ pub struct Floor {
 /// What runs read from `doctor.json`; the rest of it is for people.
 #[derive(Deserialize)]
 struct DoctorFile {
+    host: HostFacts,
     floor: Floor,
 }
 
@@ -51,10 +53,12 @@ impl Floor {
         floor
     }
 
-    /// The floor of this machine, if `rtbench doctor` has written one beside the runs.
-    pub fn load(results: &Path) -> Option<Floor> {
+    /// The floor of a machine, if `rtbench doctor` has written one beside the runs: on the same machine, with its
+    /// processors kept awake or not as they are now.
+    pub fn load(results: &Path, host: &HostFacts) -> Option<Floor> {
         let text = std::fs::read_to_string(results.join(DOCTOR_FILE)).ok()?;
-        serde_json::from_str(&text).ok().map(|file: DoctorFile| file.floor)
+        let file: DoctorFile = serde_json::from_str(&text).ok()?;
+        host.differs_from(&file.host).is_none().then_some(file.floor)
     }
 
     /// The metrics of a cell that lie within twice the floor: flags on these metrics, no doubt about the cell.
@@ -94,12 +98,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_doctor_wrote_is_found_beside_the_runs() {
+    fn what_the_doctor_wrote_is_found_beside_the_runs_of_a_machine_in_the_same_state() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Floor::load(dir.path()), None);
+        let host = HostFacts { cores: Some(2), ..HostFacts::default() };
+        assert_eq!(Floor::load(dir.path(), &host), None);
         let floor = Floor::of(&[cell("sse", 0.2)]);
-        let file = serde_json::json!({ "floor": floor, "findings": [] });
+        let file = serde_json::json!({ "host": host, "floor": floor, "findings": [] });
         std::fs::write(dir.path().join(DOCTOR_FILE), file.to_string()).unwrap();
-        assert_eq!(Floor::load(dir.path()), Some(floor));
+        assert_eq!(Floor::load(dir.path(), &HostFacts { wake_limit_us: Some(0), ..host.clone() }), None);
+        assert_eq!(Floor::load(dir.path(), &HostFacts { cores: Some(4), ..host.clone() }), None);
+        assert_eq!(Floor::load(dir.path(), &host), Some(floor));
     }
 }
