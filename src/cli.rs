@@ -103,7 +103,7 @@ impl Command {
             Command::Matrix(args) => Some(&args.host),
             Command::Run(args) => Some(&args.host),
             Command::Capacity(args) => Some(&args.host),
-            Command::Gate(args) => Some(&args.host),
+            Command::Gate(args) => (!args.plan).then_some(&args.host),
             Command::Doctor(args) => Some(&args.host),
             _ => None,
         }
@@ -142,7 +142,8 @@ pub struct WorkloadArgs {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Machine")]
 pub struct HostArgs {
-    /// Keep this machine's processors awake meanwhile, so that a wake-up costs the same at every load; needs root
+    /// Keep this machine's processors awake meanwhile, so that a wake-up costs much the same at every load; needs root, draws
+    /// power, and on a shared virtual machine may show as steal
     #[arg(long)]
     pub keep_awake: bool,
 }

@@ -190,4 +190,13 @@ fn a_baseline_is_as_strict_with_bytes_and_modest_with_costs() {
     let other =
         run(&[&small[..], &["--payload", "200B", "--baseline", "main", "--new-server", &base]].concat());
     assert_exit(&other, 2);
+    // Nor has a machine whose processors wake otherwise: its costs would not be compared, which looks like a pass.
+    let file = out.path().join("baselines/main/run.json");
+    let mut saved: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    saved["host"]["wake_limit_us"] = 0.into();
+    std::fs::write(&file, saved.to_string()).unwrap();
+    let output = against(&base);
+    assert_exit(&output, 2);
+    assert!(said(&output).contains("--keep-awake"), "{}", said(&output));
 }

@@ -61,7 +61,7 @@ pub struct DoctorArgs {
     /// Check the instrument's times against servers that hold messages for a known time, or stand still [2 min]
     #[arg(long)]
     pub verify: bool,
-    /// Directory for doctor.json, which later runs there read
+    /// Directory for doctor.json, which later runs there read on a machine in the same state
     #[arg(short, long, value_name = "DIR", default_value = "results")]
     pub out: PathBuf,
     /// This machine.

@@ -36,9 +36,7 @@ use crate::scenario::plan::PlanError;
 /// The system does not let us.
 pub fn prepare(args: &HostArgs) -> Result<Option<Awake>> {
     let awake = args.keep_awake.then(Awake::keep).transpose();
-    awake.context(
-        "--keep-awake: the processors cannot be kept awake (it needs root, and a kernel that sees to it)",
-    )
+    awake.context("--keep-awake: the processors cannot be kept awake (it needs root, and a kernel that can)")
 }
 
 /// `rtbench completions SHELL`.

@@ -9,6 +9,9 @@ use std::io::{self, Read, Write};
 /// Holds the wish, in us, of whoever has it open.
 const DEVICE: &str = "/dev/cpu_dma_latency";
 
+/// Names what lets idle processors rest.
+const IDLE_DRIVER: &str = "/sys/devices/system/cpu/cpuidle/current_driver";
+
 /// What the device says where nobody wishes anything.
 const NO_LIMIT_US: i32 = 2_000_000_000;
 
@@ -21,10 +24,18 @@ impl Awake {
     /// Asks the kernel for it.
     ///
     /// # Errors
-    /// This system has no such device, or only its administrator may write to it.
+    /// This system has no such device, only its administrator may write to it, or nobody heeds it: without a driver
+    /// for idle processors the kernel has no choice how they rest.
     pub fn keep() -> io::Result<Awake> {
         let mut wish = File::options().write(true).open(DEVICE)?;
         wish.write_all(&0i32.to_ne_bytes())?;
+        let driver = std::fs::read_to_string(IDLE_DRIVER).unwrap_or_default();
+        if limit_us() != Some(0) || matches!(driver.trim(), "" | "none") {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this kernel takes the wish and does not heed it",
+            ));
+        }
         Ok(Awake { _wish: wish })
     }
 }

@@ -35,7 +35,8 @@ pub struct HostFacts {
     pub port_last: Option<u64>,
     /// Frequency governor of the first processor.
     pub governor: Option<String>,
-    /// How long an idle processor may take to wake, in us, where somebody limits it (PM QoS): 0 keeps all awake.
+    /// How long an idle processor may take to wake, in us, where somebody limits it (PM QoS) and this process may know:
+    /// 0 keeps all awake.
     pub wake_limit_us: Option<u64>,
     /// The processor says that a hypervisor is there.
     pub virtualised: Option<bool>,
@@ -75,6 +76,8 @@ impl HostFacts {
     pub fn differs_from(&self, other: &HostFacts) -> Option<String> {
         let say = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "unknown".to_owned());
         let number = |fact: Option<u64>| fact.map(|number| number.to_string());
+        let wake_limit =
+            |host: &HostFacts| host.wake_limit_us.map_or("not known of".into(), |us| format!("{us} us"));
         let facts = |host: &HostFacts| {
             [
                 ("architecture", Some(host.architecture.clone())),
@@ -83,7 +86,7 @@ impl HostFacts {
                 ("number of cores", number(host.cores)),
                 ("clock source", host.clocksource.clone()),
                 ("frequency governor", host.governor.clone()),
-                ("limit to the wake-up of processors (us)", number(host.wake_limit_us)),
+                ("limit to wake-ups of processors", Some(wake_limit(host))),
             ]
         };
         let pairs = facts(self).into_iter().zip(facts(other));

@@ -5,6 +5,7 @@
 //! when the cell ends has no answer to belong to.
 
 use super::cell::{Cell, Wire};
+use crate::protocol;
 use crate::scenario::plan::Pattern;
 
 /// `a / b`, or nothing where there is nothing to divide by.
@@ -14,7 +15,7 @@ pub(super) fn per(a: f64, b: u64) -> Option<f64> {
 
 /// Whether the cell's subscribers poll: their costs lie in exchanges, and depend on how many of those were empty.
 pub(super) fn polls(cell: &Cell) -> bool {
-    cell.spec.protocol.ends_with("-poll")
+    protocol::find(&cell.spec.protocol).is_some_and(|protocol| protocol.traits.exchanges)
 }
 
 /// Byte streams without exchanges: what is not payload is framing, and the same in every run.

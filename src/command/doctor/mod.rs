@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;
 use crate::host::checkup::{self, Finding, Further};
-use crate::host::clock::monotonic_ns;
+use crate::host::clock::{monotonic_ns, own_cpu_ns};
 use crate::host::facts::HostFacts;
 use crate::host::process;
 use crate::host::timer::Timer;
@@ -52,7 +52,7 @@ pub fn run(args: &DoctorArgs) -> Result<Exit> {
     let facts = HostFacts::read();
     let further = Further {
         timer_late_ns: timer_late_ns(&runtime)?,
-        wake_up_cpu_ns: wake_up_cpu_ns(&runtime)?,
+        wake_up_cpu_ns: Some(wake_up_cpu_ns(&runtime)?),
         ..Further::read()
     };
     let findings = checkup::judge(&facts, &further);
@@ -68,7 +68,10 @@ pub fn run(args: &DoctorArgs) -> Result<Exit> {
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let path = args.out.join(DOCTOR_FILE);
     store::replace(&path, |out| writeln!(out, "{}", serde_json::to_string_pretty(&file)?))?;
-    print(&format!("  kept in {}; runs there flag what lies within twice these times\n", path.display()))?;
+    print(&format!(
+        "  kept in {}; runs there flag what lies within twice these times, on this machine in this state\n",
+        path.display()
+    ))?;
     let mut exit = Exit::Ok;
     if args.verify {
         print("\nTimes, measured against expected\n")?;
@@ -119,15 +122,14 @@ fn timer_late_ns(runtime: &tokio::runtime::Runtime) -> Result<Option<(u64, u64)>
     Ok(late.get(WAITS / 2).copied().zip(late.last().copied()))
 }
 
-/// CPU time that this process takes to be woken and to go back to sleep; `None` where the system does not tell.
-fn wake_up_cpu_ns(runtime: &tokio::runtime::Runtime) -> Result<Option<u64>> {
+/// CPU time that this process takes to be woken and to go back to sleep.
+fn wake_up_cpu_ns(runtime: &tokio::runtime::Runtime) -> Result<u64> {
     LocalSet::new().block_on(runtime, async {
-        let (timer, own) = (Timer::new()?, std::process::id());
-        let before_ns = process::cpu_ns(own);
+        let timer = Timer::new()?;
+        let before_ns = own_cpu_ns();
         for _ in 0..WAKE_UPS {
             timer.sleep_until(monotonic_ns() + WAKE_UPS_APART_NS).await;
         }
-        let spent_ns = process::cpu_ns(own).zip(before_ns).map(|(after_ns, before_ns)| after_ns - before_ns);
-        Ok(spent_ns.map(|spent_ns| spent_ns / WAKE_UPS))
+        Ok(own_cpu_ns().saturating_sub(before_ns) / WAKE_UPS)
     })
 }

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::gate::Side;
 use crate::gate::baseline::REPLICATES;
+use crate::host::facts::HostFacts;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::RunFile;
 use crate::measure::store::{self, StoreError};
@@ -60,6 +61,7 @@ pub(super) fn compare(order: &Order<'_>, name: &str) -> Result<Exit> {
     let cells: Vec<CellSpec> =
         order.cells.iter().map(|spec| CellSpec { seed: baseline.file.seed, ..spec.clone() }).collect();
     same_workload(name, &baseline.cells, &cells)?;
+    same_wake_ups(name, &baseline.file.host)?;
     let order = Order { cells, seed: baseline.file.seed, ..order.clone() };
     let new = contestant::one(&order.args.sides, Side::New, order.tls)?;
     let mut file: RunFile = order.run_file([format!("baseline {name}"), new.words.clone()]);
@@ -102,6 +104,18 @@ async fn alone(
 
 fn of_side(spec: &CellSpec, side: Side, repeat: u32) -> CellSpec {
     CellSpec { name: format!("{}/{}", side.word(), spec.name), repeat, ..spec.clone() }
+}
+
+/// A forgotten flag must not look like another machine, whose costs are not compared at all.
+fn same_wake_ups(name: &str, base: &HostFacts) -> Result<(), ScenarioError> {
+    let [was, is] = [base.wake_limit_us, HostFacts::read().wake_limit_us];
+    if was == is {
+        return Ok(());
+    }
+    let how =
+        if was == Some(0) { "with its processors kept awake: say --keep-awake" } else { "without that" };
+    let why = format!("this machine's processors wake otherwise than when '{name}' was saved, {how}");
+    Err(ScenarioError::Invalid(why))
 }
 
 fn same_workload(name: &str, base: &[Cell], specs: &[CellSpec]) -> Result<(), ScenarioError> {

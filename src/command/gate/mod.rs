@@ -10,6 +10,7 @@ use crate::cli::GateArgs;
 use crate::exit::Exit;
 use crate::gate::judge::{self, Outcome};
 use crate::gate::{GateFile, Tiers, plan};
+use crate::host::facts::HostFacts;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric::{self, Better};
 use crate::measure::run::{Run, RunFile, RunKind, RunStatus, ScenarioText};
@@ -165,6 +166,10 @@ fn duet(order: &Order<'_>) -> Result<Exit> {
             if were.as_ref() != Some(&sides) {
                 let were = were.unwrap_or_default().join(" and ");
                 let why = format!("{} compares {were}; name the same two again", dir.display());
+                return Err(ScenarioError::Invalid(why).into());
+            }
+            if let Some(other) = HostFacts::read().differs_from(&run.file.host) {
+                let why = format!("{} cannot go on here: {other}", dir.display());
                 return Err(ScenarioError::Invalid(why).into());
             }
             campaign::conduct_in(

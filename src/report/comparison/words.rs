@@ -146,7 +146,7 @@ pub(in crate::report) fn warnings(comparison: &Comparison) -> Vec<String> {
     if !comparison.across_hosts.is_empty() {
         let facts: Vec<String> = comparison.across_hosts.iter().map(ToString::to_string).collect();
         out.push(format!(
-            "ACROSS HOSTS: the runs come from different machines, and any difference may be theirs. {}",
+            "ACROSS HOSTS: the runs come from different machines, or from one in different states, and any difference may be theirs. {}",
             facts.join("; ")
         ));
     }
