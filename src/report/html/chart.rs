@@ -10,7 +10,9 @@ pub(super) const STYLES: usize = 8;
 /// Small enough that a phone shows the texts as they are, and a page has two or three side by side.
 const WIDTH: f64 = 380.0;
 const HEIGHT: f64 = 236.0;
-const LEFT: f64 = 50.0;
+const LEAST_LEFT: f64 = 50.0;
+/// Between a label and the axis.
+const LABEL_GAP: f64 = 5.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 38.0;
@@ -107,23 +109,33 @@ impl Chart {
 
     fn place(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
         let (x, y) = (self.x.scale.place(x)?, self.y.scale.place(y)?);
-        Some((LEFT + x * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - y * (HEIGHT - TOP - BOTTOM)))
+        let left = self.left();
+        Some((left + x * (WIDTH - left - RIGHT), HEIGHT - BOTTOM - y * (HEIGHT - TOP - BOTTOM)))
+    }
+
+    /// Where the vertical axis stands: a million has long labels.
+    fn left(&self) -> f64 {
+        let labels = self.y.scale.ticks().iter().map(|tick| (self.y.label)(*tick));
+        let width =
+            |label: String| label.chars().map(|c| if c.is_ascii_digit() { 7.7 } else { 3.9 }).sum::<f64>();
+        labels.map(width).fold(LEAST_LEFT, |left, width| left.max(width.round() + LABEL_GAP))
     }
 
     fn axes(&self) -> String {
-        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let (left, right, bottom) = (self.left(), WIDTH - RIGHT, HEIGHT - BOTTOM);
         let mut out = String::new();
         let (mut grid, mut labels) = (String::new(), String::new());
         for tick in self.y.scale.ticks() {
             let y = bottom - self.y.scale.place(*tick).unwrap_or(0.0) * (bottom - TOP);
-            grid += &format!("M{LEFT} {y:.1}H{right}");
+            grid += &format!("M{left} {y:.1}H{right}");
             let text = (self.y.label)(*tick);
-            labels += &format!("<text class=\"e\" x=\"{}\" y=\"{:.1}\">{text}</text>", LEFT - 5.0, y + 4.0);
+            labels +=
+                &format!("<text class=\"e\" x=\"{}\" y=\"{:.1}\">{text}</text>", left - LABEL_GAP, y + 4.0);
         }
         // Labels that would run into each other are left out, from the second on.
         let mut free_from = 0.0;
         for tick in self.x.scale.ticks() {
-            let x = LEFT + self.x.scale.place(*tick).unwrap_or(0.0) * (right - LEFT);
+            let x = left + self.x.scale.place(*tick).unwrap_or(0.0) * (right - left);
             let text = (self.x.label)(*tick);
             let half = text.chars().count() as f64 * 3.5;
             let at = x.min(WIDTH - half);
@@ -134,10 +146,10 @@ impl Chart {
             }
         }
         out += &format!(
-            "<path class=\"grid\" d=\"{grid}\"/><path class=\"axis\" d=\"M{LEFT} {bottom}H{right}\"/>\n"
+            "<path class=\"grid\" d=\"{grid}\"/><path class=\"axis\" d=\"M{left} {bottom}H{right}\"/>\n"
         );
         let titles =
-            [("", 2.0, 12.0, &self.y.title), ("m", (LEFT + right) / 2.0, HEIGHT - 5.0, &self.x.title)];
+            [("", 2.0, 12.0, &self.y.title), ("m", (left + right) / 2.0, HEIGHT - 5.0, &self.x.title)];
         for (class, x, y, title) in titles {
             labels += &format!("<text class=\"t {class}\" x=\"{x}\" y=\"{y}\">{}</text>", escape(title));
         }

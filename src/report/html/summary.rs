@@ -68,16 +68,22 @@ fn best(run: &Run) -> String {
         cells = Repeats::of(&run.cells);
     }
     let several = cells.windows(2).any(|pair| pair[0].first().spec.protocol != pair[1].first().spec.protocol);
-    let least = |name: &str| {
-        let values = cells
+    let values = |name: &str| {
+        let mut values: Vec<_> = cells
             .iter()
-            .filter_map(|r| Some((title(&r.first().spec.protocol), r.median_range(name)?.median)));
-        values.min_by(|a, b| a.1.total_cmp(&b.1))
+            .filter_map(|r| Some((title(&r.first().spec.protocol), r.median_range(name)?.median)))
+            .collect();
+        values.sort_by(|a, b| a.1.total_cmp(&b.1));
+        values
     };
     let say = |what: &str, name: &str, unit: &str| {
-        least(name).map(|(protocol, value)| match several {
-            true => format!("{what} {protocol} ({} {unit})", short(value)),
-            false => format!("{what} {} {unit}", short(value)),
+        let values = values(name);
+        let ((protocol, least), (_, most)) = (values.first()?, values.last()?);
+        let (least, most) = (short(*least), short(*most));
+        Some(match several {
+            true => format!("{what} {protocol} ({least} {unit})"),
+            false if least == most => format!("{what} {least} {unit}"),
+            false => format!("{what} {least} to {most} {unit}"),
         })
     };
     let (p99, cpu, bytes) = match several {
