@@ -1,4 +1,4 @@
-//! A server that talks faster than anyone can listen holds up neither the clients beside it nor the end.
+//! A server that talks faster than anyone can listen keeps neither the clients beside it from being ready nor a run from its end.
 
 #![allow(clippy::unwrap_used)]
 
@@ -70,7 +70,7 @@ fn sse(_: &str) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn a_flood_holds_up_neither_other_clients_nor_the_end() {
+fn a_flood_keeps_nobody_from_being_ready_and_no_run_from_its_end() {
     let floods: [(&str, Flood); 2] = [("websocket", websocket), ("sse", sse)];
     for (protocol, flood) in floods {
         let out = tempfile::tempdir().unwrap();

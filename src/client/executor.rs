@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_panics_is_an_end_that_the_worker_can_see() {
+    fn a_client_that_panics_ends_the_executor() {
         on_local_set(async {
             let (run, executor) = echoing(1);
             add(&executor, &run, 0, Box::new(Panicking));

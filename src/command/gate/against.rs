@@ -112,9 +112,14 @@ fn same_wake_ups(name: &str, base: &HostFacts) -> Result<(), ScenarioError> {
     if was == is {
         return Ok(());
     }
-    let how =
-        if was == Some(0) { "with its processors kept awake: say --keep-awake" } else { "without that" };
-    let why = format!("this machine's processors wake otherwise than when '{name}' was saved, {how}");
+    let how = match was {
+        Some(0) => "with --keep-awake: say the same".to_owned(),
+        Some(limit_us) => {
+            format!("where processors had to wake within {limit_us} us, and here it is otherwise")
+        }
+        None => "without --keep-awake, and here processors are held to wake fast".to_owned(),
+    };
+    let why = format!("the baseline '{name}' was saved {how}");
     Err(ScenarioError::Invalid(why))
 }
 

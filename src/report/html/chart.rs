@@ -11,6 +11,9 @@ pub(super) const STYLES: usize = 8;
 const WIDTH: f64 = 380.0;
 const HEIGHT: f64 = 236.0;
 const LEAST_LEFT: f64 = 50.0;
+/// Widest that a digit of a label is in any of the page's fonts, and a comma or a point.
+const DIGIT: f64 = 7.7;
+const POINT: f64 = 3.9;
 /// Between a label and the axis.
 const LABEL_GAP: f64 = 5.0;
 const RIGHT: f64 = 14.0;
@@ -116,8 +119,9 @@ impl Chart {
     /// Where the vertical axis stands: a million has long labels.
     fn left(&self) -> f64 {
         let labels = self.y.scale.ticks().iter().map(|tick| (self.y.label)(*tick));
-        let width =
-            |label: String| label.chars().map(|c| if c.is_ascii_digit() { 7.7 } else { 3.9 }).sum::<f64>();
+        let width = |label: String| {
+            label.chars().map(|c| if c.is_ascii_digit() { DIGIT } else { POINT }).sum::<f64>()
+        };
         labels.map(width).fold(LEAST_LEFT, |left, width| left.max(width.round() + LABEL_GAP))
     }
 
