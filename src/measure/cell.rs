@@ -100,6 +100,11 @@ impl Cell {
             probes: Vec::new(),
         }
     }
+
+    /// Whether clients were put on a server by a schedule, as in every cell but those of probes.
+    pub fn put_load_on(&self) -> bool {
+        !self.schedule_digest.is_empty()
+    }
 }
 
 /// How a cell ended.
@@ -134,6 +139,10 @@ pub struct Counts {
     /// `expected` nor `lost`.
     #[serde(default)]
     pub excused: u64,
+    /// Clients that had been ready and missed a part of the rest: cut off for good, not back when the window ended, or cut off
+    /// for a while where the protocol does not resume.
+    #[serde(default)]
+    pub cut_short: u64,
     /// Deliveries received again.
     pub duplicates: u64,
     /// Deliveries that came after one of a higher sequence.
@@ -146,8 +155,15 @@ pub struct Counts {
     pub foreign: u64,
     /// Deliveries that the server said it dropped.
     pub declared_missed: u64,
-    /// Events that were due and could not be sent before the end of the window.
+    /// Events that were due and that the generator could not send before the end of the window.
     pub shed: u64,
+    /// Events that were due and could not be sent because the server had not taken or answered what was sent before, or had
+    /// cut the publisher off.
+    #[serde(default)]
+    pub held_back: u64,
+    /// Events in `published` that the server had neither acknowledged nor refused at the end, where publishing is answered.
+    #[serde(default)]
+    pub unanswered: u64,
     /// Deliveries with a receipt before their due or sent time (clock error).
     pub negative: u64,
     /// Events sent from the barrier to the end, warm-up included; divisor of `publisher_wire`.
@@ -404,6 +420,7 @@ zip!(Counts {
     delivered,
     lost,
     excused,
+    cut_short,
     duplicates,
     reordered,
     late,
@@ -411,6 +428,8 @@ zip!(Counts {
     foreign,
     declared_missed,
     shed,
+    held_back,
+    unanswered,
     negative,
     published_all,
     published_all_bytes,

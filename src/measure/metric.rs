@@ -133,6 +133,7 @@ pub static ALL: &[Metric] = &[
     // What was asked for, and what became of it.
     exact("clients", "", Neither, "Simulated users asked for", |c| count(c.spec.clients.into())),
     exact("connected", "", Higher, "Clients that became ready", |c| count(c.counts.connected)),
+    exact("cut_short", "", Lower, "Clients that were ready and missed a part of the rest: cut off for good, not back at the end, or for a while where the protocol does not resume", |c| count(c.counts.cut_short)),
     exact("published", "", Neither, "Events sent in the window", |c| count(c.counts.published)),
     exact("expected", "", Neither, "Deliveries owed for them, counted by publishers", |c| count(c.counts.expected)),
     exact("delivered", "", Higher, "Deliveries received once, counted by subscribers", |c| count(c.counts.delivered)),
@@ -147,7 +148,9 @@ pub static ALL: &[Metric] = &[
     exact("corrupt", "", Lower, "Payloads with a wrong checksum", |c| count(c.counts.corrupt)),
     exact("declared_missed", "", Lower, "Deliveries that the server said it dropped", |c| count(c.counts.declared_missed)),
     exact("lost_silently", "", Lower, "Lost deliveries that no server declared, at least", |c| count(c.counts.lost.saturating_sub(c.counts.declared_missed))),
-    noisy("shed", "", Lower, "Events that were due and could not be sent", |c| count(c.counts.shed)),
+    noisy("shed", "", Lower, "Events that were due and that the generator could not send", |c| count(c.counts.shed)),
+    noisy("held_back", "", Lower, "Events that were due and could not be sent, as the server had not taken or answered what was sent before", |c| count(c.counts.held_back)),
+    noisy("unanswered", "", Lower, "Events published that the server had neither acknowledged nor refused at the end", |c| count(c.counts.unanswered)),
     exact("failures", "", Lower, "Failures of clients, all phases and kinds", |c| count(c.failures.iter().map(|f| f.count).sum())),
     noisy("delivered_per_s", "1/s", Higher, "Deliveries per second of the window", |c| rate(c.counts.delivered, c.measured_s)),
     noisy("connect_s", "s", Lower, "First connect to last client ready", |c| some(c.connect_s)),

@@ -13,6 +13,7 @@ pub mod repeats;
 pub mod run;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod shortfall;
 pub mod source;
 pub(crate) mod spread;
 pub mod store;
