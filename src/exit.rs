@@ -1,18 +1,18 @@
 //! Every exit code, documented once; `rtbench --help` prints this table.
 
-/// How the program ended.
+/// How the program ended. Of several endings the greatest counts: what is proven outweighs what is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// Everything was measured and everything asked for holds.
     Ok,
-    /// A threshold failed, or a regression is proven.
-    Failed,
-    /// The command line or a scenario is wrong.
-    Usage,
     /// Measured, but inconclusive or not to be trusted.
     Inconclusive,
     /// The tool or its surroundings failed: a server that died, a full disk, no descriptors.
     Broken,
+    /// A threshold failed, or a regression is proven.
+    Failed,
+    /// The command line or a scenario is wrong.
+    Usage,
     /// The user interrupted it; what was measured is kept.
     Interrupted,
 }
@@ -45,7 +45,9 @@ Exit codes:
     2  the command line or a scenario is wrong
     3  inconclusive, or not to be trusted
     4  the tool or its surroundings failed
-  130  interrupted; what was measured is kept";
+  130  interrupted; what was measured is kept
+A failed threshold outweighs what could not be told or measured. Unless the scenario says otherwise every client must connect \
+and stay, and nothing may be lost, corrupted or held back.";
 
 /// What the codes mean for `rtbench capacity`.
 pub const CAPACITY_HELP: &str = "\

@@ -265,8 +265,11 @@ fn results_are_printed_in_the_format_asked_for() {
     let output = run(&[&small[..], &["--format", "cells.csv"]].concat());
     // Twenty events are too few for the 95th percentile of its threshold, and that is neither held nor failed.
     assert_exit(&output, 3);
-    let printed = text(&output);
+    let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.starts_with("run,cell,") && printed.lines().count() == 2, "{printed}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let why = "rtbench: websocket: latency p(95)<200ms cannot be told: it needs 200 distinct events";
+    assert!(told.starts_with(why) && told.lines().count() == 1, "--quiet tells what went wrong: {told}");
     let output = run(&["report", "latest", "--results", &out, "--format", "cells.csv", "--out", "-"]);
     assert_eq!(text(&output), printed);
     for (args, message) in [

@@ -3,10 +3,11 @@
 
 mod support;
 
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use rtbench::protocol::{ALL, Kind, Pause, Phase, Protocol, Step};
+use rtbench::protocol::{ALL, Kind, Pause, Phase, Protocol, Sent, Step};
 use rtbench::transport::http::MAX_HEAD_BYTES;
 use support::driver::{Driver, run, seat, soon};
 use support::script::{Act, Script, write};
@@ -334,24 +335,25 @@ fn a_full_websocket_goes_on_receiving() {
         let serve = async {
             to_client.send(Message::text("meanwhile")).await.unwrap();
         };
-        let message = rtbench::protocol::Message { payload: &large, binary: true };
-        let sending =
-            |driver: &mut Driver, cx: &mut std::task::Context<'_>| driver.client.poll_send(cx, message);
-        soon(async {
-            tokio::join!(
-                serve,
-                std::future::poll_fn(|cx| {
-                    assert!(sending(&mut driver, cx).is_pending(), "12 MiB fit no socket buffer");
-                    std::task::Poll::Ready(())
-                })
-            )
-        })
-        .await;
+        let message = |payload| rtbench::protocol::Message { payload, binary: true };
+        // It is taken whole, and the next one is not before all of it has gone out.
+        let begin = std::future::poll_fn(|cx| {
+            let sent = driver.client.poll_send(cx, message(&large));
+            assert!(matches!(sent, Poll::Ready(Ok(Sent::Unanswered))), "{sent:?}");
+            assert!(
+                driver.client.poll_send(cx, message(b"next")).is_pending(),
+                "12 MiB fit no socket buffer"
+            );
+            Poll::Ready(())
+        });
+        soon(async { tokio::join!(serve, begin) }).await;
         assert_eq!(driver.receive(1).await.unwrap(), [b"meanwhile"]);
-        let send = std::future::poll_fn(|cx| sending(&mut driver, cx));
-        let (sent, got) = soon(async { tokio::join!(send, from_client.next()) }).await;
+        let send = std::future::poll_fn(|cx| driver.client.poll_send(cx, message(b"next")));
+        let received =
+            async { [from_client.next().await, from_client.next().await].map(|it| it.unwrap().unwrap()) };
+        let (sent, got) = soon(async { tokio::join!(send, received) }).await;
         sent.unwrap();
-        assert_eq!(got.unwrap().unwrap().len(), large.len());
+        assert_eq!(got.map(|message| message.len()), [large.len(), 4]);
     });
 }
 

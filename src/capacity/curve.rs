@@ -4,8 +4,9 @@ use super::search::{Ending, Next, Search, SearchPlan, Vary, Verdict};
 use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::metric;
-use crate::measure::run::{Run, RunStatus};
+use crate::measure::run::{Run, RunStatus, with_defaults};
 use crate::measure::threshold::Threshold;
+use crate::measure::trust;
 
 /// A threshold that is missed by this share of its limit or less is missed by a hair.
 const HAIR: f64 = 0.05;
@@ -77,26 +78,20 @@ pub struct Curve<'a> {
     pub outcome: Outcome,
 }
 
-/// Holds the thresholds against the cell of a step. Clients that could not connect break it, whatever the thresholds.
+/// Holds the thresholds against the cell of a step.
 pub fn judge(cell: &Cell, thresholds: &[Threshold]) -> Judgement {
     let of = |verdict, reasons| Judgement { verdict, reasons };
-    match (&cell.status, cell.trust.level) {
-        (Status::Failed(reason), _) => return of(Verdict::Failed, vec![reason.clone()]),
-        (Status::Interrupted, _) => return of(Verdict::Untold, vec!["interrupted".to_owned()]),
-        (Status::Finished, TrustLevel::Invalid) => return of(Verdict::Untold, cell.trust.reasons.clone()),
-        (Status::Finished, _) => {}
+    match &cell.status {
+        Status::Failed(reason) => return of(Verdict::Failed, vec![reason.clone()]),
+        Status::Interrupted => return of(Verdict::Untold, vec!["interrupted".to_owned()]),
+        Status::Finished if trust::says_nothing(cell) => {
+            return of(Verdict::Untold, cell.trust.reasons.clone());
+        }
+        Status::Finished => {}
     }
-    let (connected, clients) = (cell.counts.connected, u64::from(cell.spec.clients));
     let mut broken = Vec::new();
-    if connected < clients {
-        broken.push(format!(
-            "only {} of {} clients connected",
-            short(connected as f64),
-            short(clients as f64)
-        ));
-    }
     let mut untold = Vec::new();
-    for threshold in thresholds {
+    for threshold in thresholds.iter().filter(|threshold| threshold.applies_to(cell)) {
         let outcome = threshold.evaluate(cell);
         let asked = format!("{} {}", outcome.subject, outcome.expression);
         match (outcome.passed, outcome.measured) {
@@ -118,9 +113,9 @@ pub fn judge(cell: &Cell, thresholds: &[Threshold]) -> Judgement {
 /// The curves of a run, one for each protocol that was planned; none if the run searched nothing.
 pub fn of(run: &Run) -> Vec<Curve<'_>> {
     let Some(plan) = &run.file.search else { return Vec::new() };
-    let texts = run.file.thresholds.iter();
-    let thresholds: Vec<_> =
-        texts.filter_map(|text| Threshold::parse(&text.subject, &text.expression).ok()).collect();
+    // Those of a search that was made before there were any by default are held to them, too.
+    let texts = with_defaults(run.file.thresholds.clone());
+    let thresholds: Vec<_> = texts.iter().filter_map(|text| text.read().ok()).collect();
     plan.protocols.iter().map(|protocol| curve(run, plan, protocol, &thresholds)).collect()
 }
 
@@ -295,7 +290,7 @@ mod tests {
         let mut file = RunFile::begin(RunKind::Capacity, Vec::new(), 1, text);
         file.status = RunStatus::Finished;
         file.search = Some(plan());
-        file.thresholds = vec![ThresholdText { subject: "latency".into(), expression: "p(99)<200ms".into() }];
+        file.thresholds = with_defaults(vec![ThresholdText::new("latency", "p(99)<200ms")]);
         Run { name: "run".into(), file, cells, warnings: Vec::new() }
     }
 
@@ -350,12 +345,16 @@ mod tests {
 
     #[test]
     fn clients_that_stay_away_break_it_and_few_events_leave_it_open() {
-        let p99 = [Threshold::parse("latency", "p(99)<200ms").unwrap()];
+        let texts = with_defaults(vec![ThresholdText::new("latency", "p(99)<200ms")]);
+        let p99: Vec<Threshold> = texts.iter().map(|text| text.read().unwrap()).collect();
         let mut absent = cell(1_000, 10.0);
-        absent.counts.connected = 990;
+        (absent.counts.connected, absent.counts.cut_short) = (990, 4);
         let judgement = judge(&absent, &p99);
         assert_eq!(judgement.verdict, Verdict::Broken);
-        assert_eq!(judgement.reasons, ["only 990 of 1,000 clients connected"]);
+        assert_eq!(
+            judgement.reasons,
+            ["connected rate==100%: 99%, missed by a hair", "cut_short count==0: 4"]
+        );
         let mut few = cell(1_000, 10.0);
         few.response.events = 10;
         assert_eq!(judge(&few, &p99).verdict, Verdict::Untold);

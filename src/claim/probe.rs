@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Probe, Status};
-use crate::protocol::{self, Mesh, Options, Protocol, Seat, Target};
+use crate::protocol::{self, Mesh, Options, Protocol, Seat, Sending, Target};
 use crate::scenario::plan::CellSpec;
 use crate::transport::link::Link;
 use crate::transport::meter::Meter;
@@ -156,6 +156,7 @@ impl Stage<'_> {
             mesh: options.peer_to_peer.then(|| Mesh { group: topic.clone(), index, size: 2 }),
             meter: meter.clone(),
             publish_meter: publish_meter.clone(),
+            spare_connections: Rc::default(),
             link: self.way.link.clone(),
             relay: self.way.relay.clone(),
             seed: index as u64 + 1,
@@ -168,6 +169,7 @@ impl Stage<'_> {
             ready: false,
             rest: None,
             outgoing: None,
+            sending: Sending::default(),
             mail: Mail::default(),
             cuts: 0,
             refused: 0,

@@ -109,7 +109,7 @@ mod tests {
     use crate::client::run::Phase;
     use crate::host::clock::monotonic_ns;
     use crate::host::timer::Timer;
-    use crate::protocol::{self, Client, Failure, Inbox, Message, Step};
+    use crate::protocol::{self, Client, Failure, Inbox, Message, Sent, Step};
     use crate::scenario::plan::{CellSpec, Pace, Pattern};
 
     type Log = Rc<RefCell<Vec<(&'static str, u32)>>>;
@@ -130,9 +130,9 @@ mod tests {
             }
         }
 
-        fn poll_send(&mut self, _: &mut Context<'_>, _: Message<'_>) -> Poll<Result<(), Failure>> {
+        fn poll_send(&mut self, _: &mut Context<'_>, _: Message<'_>) -> Poll<Result<Sent, Failure>> {
             self.log.borrow_mut().push(("send", self.id));
-            Poll::Ready(Ok(()))
+            Poll::Ready(Ok(Sent::Unanswered))
         }
 
         fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -222,7 +222,7 @@ mod tests {
             panic!("nobody foresaw this")
         }
 
-        fn poll_send(&mut self, _: &mut Context<'_>, _: Message<'_>) -> Poll<Result<(), Failure>> {
+        fn poll_send(&mut self, _: &mut Context<'_>, _: Message<'_>) -> Poll<Result<Sent, Failure>> {
             unreachable!()
         }
 

@@ -3,6 +3,7 @@
 use reference_server::envelope::{DecodeError, Envelope};
 
 use super::run::{Phase, Run};
+use super::session::sending::Sender;
 use crate::measure::delivery::{Arrival, Trackers};
 use crate::protocol::Inbox;
 use crate::scenario::plan::Role;
@@ -12,17 +13,24 @@ pub(super) struct Receipts<'a> {
     run: &'a Run,
     role: Role,
     trackers: &'a mut Trackers,
+    /// Who waits for own events to come back.
+    own: Option<&'a mut Sender>,
     /// Time of the first receipt, in ns from the start of the load.
     pub(super) now_ns: Option<u64>,
-    /// Events of this run among them.
-    pub(super) events: u32,
+    /// An own event came back that another waited for.
+    pub(super) made_room: bool,
 }
 
 impl<'a> Receipts<'a> {
-    /// For one read of a client with this role and these trackers.
+    /// For one read of a client with this role and these trackers, which tells `own` what came back.
     #[inline]
-    pub(super) fn new(run: &'a Run, role: Role, trackers: &'a mut Trackers) -> Receipts<'a> {
-        Receipts { run, role, trackers, now_ns: None, events: 0 }
+    pub(super) fn new(
+        run: &'a Run,
+        role: Role,
+        trackers: &'a mut Trackers,
+        own: Option<&'a mut Sender>,
+    ) -> Receipts<'a> {
+        Receipts { run, role, trackers, own, now_ns: None, made_room: false }
     }
 }
 
@@ -46,13 +54,15 @@ impl Inbox for Receipts<'_> {
                 return;
             }
         };
-        self.events += 1;
-        if run.phase() >= Phase::Late && recorder.measures(envelope.due_ns) {
+        let measured = recorder.measures(envelope.due_ns);
+        if let Some(sender) = &mut self.own {
+            self.made_room |= sender.came_back(envelope.sequence, measured);
+        }
+        if run.phase() >= Phase::Late && measured {
             recorder.counts.late += 1;
             return;
         }
-        let arrival =
-            recorder.measures(envelope.due_ns).then(|| trackers.see(envelope.stream, envelope.sequence));
+        let arrival = measured.then(|| trackers.see(envelope.stream, envelope.sequence));
         recorder.hit(&envelope, now_ns, payload.len(), arrival);
         if matches!(arrival, Some(Arrival::First | Arrival::Reordered { .. })) {
             recorder.reached(&envelope, now_ns, run.audience(envelope.stream));

@@ -73,6 +73,17 @@ pub struct Account {
     pub trackers: Trackers,
     /// When it had no subscription that its protocol resumes, in ns from the start of the load.
     pub away: Vec<Range<u64>>,
+    /// Own events of the window that it waited for in vain, where a schedule does not tell when they were due.
+    pub overdue: Vec<Overdue>,
+}
+
+/// An event of the window that did not come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// Its sequence.
+    pub sequence: u32,
+    /// When it was due, in ns from the start of the load.
+    pub due_ns: u64,
 }
 
 /// The shared state of one worker's sessions. One thread, so cells and no locks.
@@ -93,6 +104,11 @@ pub struct Run {
     pub settled: Cell<u64>,
     /// Publishers that still have events to send.
     pub publishing: Cell<u64>,
+    /// Sends of which something is still to be heard.
+    pub awaiting: Cell<u64>,
+    /// Own events that were sent before this time and are not back keep others from going no longer, in ns from the start of
+    /// the load; 0 where no event waits for another.
+    pub give_up_before_ns: Cell<u64>,
     /// Sessions that have not ended.
     pub alive: Cell<u64>,
     /// Sessions whose account is still to come.
@@ -126,6 +142,8 @@ impl Run {
             connected: Cell::default(),
             settled: Cell::default(),
             publishing: Cell::default(),
+            awaiting: Cell::default(),
+            give_up_before_ns: Cell::default(),
             alive: Cell::default(),
             staying: Cell::default(),
             doors: Doors::new(leaving),
@@ -164,6 +182,15 @@ impl Run {
             self.gave_up_ns.set(Some(self.now_ns()));
         }
         self.ready.wake_all();
+    }
+
+    /// Lets go of events that are away for longer than the cell waits for any: their clients go on with the next.
+    pub fn lose_patience(&self) {
+        if self.spec.in_flight.is_some() {
+            let patience_ns = (self.spec.drain_s * 1e9) as u64;
+            self.give_up_before_ns.set(self.now_ns().saturating_sub(patience_ns));
+            self.ready.wake_all();
+        }
     }
 
     /// Waits until all sessions that have something to do now have done it. One may wait.
@@ -224,25 +251,39 @@ impl Run {
         let gave_up_ns = self.gave_up_ns.get().filter(|_| self.spec.max_retransmits.is_none());
         let mut recorder = self.recorder.borrow_mut();
         let mut due_times = HashMap::new();
-        for Account { group, client, trackers, away } in self.ledger.borrow_mut().drain(..) {
+        let mut reaches: HashMap<u32, Reach> = HashMap::new();
+        for Account { group, client, trackers, away, overdue } in self.ledger.borrow_mut().drain(..) {
             for stream in self.spec.streams_of(group, client) {
                 let count = published.get(&stream).copied().unwrap_or(0);
+                let reach = reaches.entry(stream).or_insert_with(|| Reach::of(count));
                 if trackers.missing(stream, count) == 0 {
+                    reach.got_all();
                     continue;
                 }
                 let due_ns = due_times.entry(stream).or_insert_with(|| self.window_due_times(stream));
                 for sequence in trackers.missing_sequences(stream, count) {
-                    let due_ns = due_ns.get(sequence as usize).copied();
+                    let scheduled = due_ns.get(sequence as usize).copied();
+                    let due_ns = scheduled.or_else(|| {
+                        overdue.iter().find(|event| event.sequence == sequence).map(|event| event.due_ns)
+                    });
                     if due_ns.is_some_and(|due_ns| away.iter().any(|away| away.contains(&due_ns))) {
                         recorder.counts.excused += 1;
+                        reach.missed(sequence, false);
                         continue;
                     }
                     recorder.counts.lost += 1;
-                    if let Some(gave_up_ns) = gave_up_ns {
-                        recorder.timed_out(gave_up_ns.saturating_sub(due_ns.unwrap_or(gave_up_ns)));
+                    let waited_ns =
+                        gave_up_ns.zip(due_ns).and_then(|(until, due_ns)| until.checked_sub(due_ns));
+                    reach.missed(sequence, waited_ns.is_some());
+                    if let Some(waited_ns) = waited_ns {
+                        recorder.timed_out(waited_ns);
                     }
                 }
+                reach.accounts += 1;
             }
+        }
+        for reach in reaches.values() {
+            recorder.reached_in_all(reach.arrived(), reach.sampled());
         }
     }
 
@@ -251,5 +292,72 @@ impl Run {
         let (from_ns, to_ns) = ((self.spec.warmup_s * 1e9) as u64, self.window_end_ns());
         let due = Pacer::new(&self.spec, stream).into_iter().flatten();
         due.skip_while(|&due_ns| due_ns < from_ns).take_while(|&due_ns| due_ns < to_ns).collect()
+    }
+}
+
+/// What became of the events of one stream, over all its subscribers: of how many there is anything to measure.
+struct Reach {
+    published: u32,
+    accounts: u32,
+    /// Somebody got every one of them.
+    complete: bool,
+    /// Of events that somebody missed: how many did, and how many of these have no response time either.
+    missed: HashMap<u32, [u32; 2]>,
+}
+
+impl Reach {
+    fn of(published: u32) -> Reach {
+        Reach { published, accounts: 0, complete: false, missed: HashMap::new() }
+    }
+
+    fn got_all(&mut self) {
+        self.accounts += 1;
+        self.complete = true;
+    }
+
+    fn missed(&mut self, sequence: u32, timed_out: bool) {
+        let [missed, silent] = self.missed.entry(sequence).or_default();
+        *missed += 1;
+        *silent += u32::from(!timed_out);
+    }
+
+    /// Events that reached somebody.
+    fn arrived(&self) -> u64 {
+        self.less_those_that_all(|[missed, _]| missed)
+    }
+
+    /// Events of which there is a response time, if only that of a time-out.
+    fn sampled(&self) -> u64 {
+        self.less_those_that_all(|[_, silent]| silent)
+    }
+
+    fn less_those_that_all(&self, of: fn([u32; 2]) -> u32) -> u64 {
+        if self.complete {
+            return self.published.into();
+        }
+        let all = self.missed.values().filter(|&&counts| of(counts) == self.accounts).count();
+        u64::from(self.published) - all as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_counts_if_anybody_got_it_or_waited_for_it() {
+        let mut reach = Reach::of(10);
+        // 3 reached nobody and was waited for by one; 4 reached nobody, and nobody says how long that took; 5 reached the other.
+        for (sequence, timed_out) in [(3, true), (4, false), (5, false)] {
+            reach.missed(sequence, timed_out);
+        }
+        reach.accounts += 1;
+        for (sequence, timed_out) in [(3, false), (4, false)] {
+            reach.missed(sequence, timed_out);
+        }
+        reach.accounts += 1;
+        assert_eq!((reach.arrived(), reach.sampled()), (8, 9));
+        reach.got_all();
+        assert_eq!((reach.arrived(), reach.sampled()), (10, 10));
     }
 }

@@ -20,7 +20,7 @@ use crate::protocol::{self, Client, Failure, Kind, Pause, Protocol, Step, Traits
 use crate::scenario::plan::{PollMode, Reconnect, Role};
 
 mod ending;
-mod sending;
+pub(super) mod sending;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +59,8 @@ pub struct Session {
     alarm: Alarm,
     /// Scheduled time of the last poll, on the monotonic clock; 0 before the first.
     polled_ns: u64,
+    /// When it was last cut off, in ns from the start of the load.
+    cut_ns: u64,
     /// When it was cut off and had no subscription, in ns from the start of the load; empty where the protocol resumes.
     away: Vec<Range<u64>>,
     /// Of its reconnects; nearly all clients never need it.
@@ -103,6 +105,7 @@ impl Session {
             parked: false,
             online: false,
             asked_ns: None,
+            cut_ns: 0,
             away: Vec::new(),
             attempts: 0,
             jitter: None,
@@ -126,7 +129,10 @@ impl Session {
                 Stage::Live if self.run.phase() == Phase::End => self.leave(),
                 Stage::Live => {
                     let received = self.heard.take().unwrap_or_else(|| self.receive(cx));
-                    self.send(cx) | received | self.wait(cx)
+                    let answered = self.hear_answers(cx);
+                    // What was taken begins to be written by listening for its answer.
+                    let sent = self.send(cx) && (self.hear_answers(cx) | true);
+                    sent | answered | received | self.wait(cx)
                 }
                 Stage::Leaving => self.begin_close(cx),
                 Stage::Closing { deadline_ns } => self.close(cx, deadline_ns),
@@ -174,7 +180,7 @@ impl Session {
         if resting.is_some() {
             return false;
         }
-        let mut inbox = Receipts::new(&self.run, self.role, &mut self.trackers);
+        let mut inbox = Receipts::new(&self.run, self.role, &mut self.trackers, None);
         match self.client.poll_recv(cx, &mut inbox) {
             Poll::Pending => false,
             Poll::Ready(Ok(Step::Ready)) => {
@@ -225,16 +231,22 @@ impl Session {
         if self.paused_until_ns.is_some() {
             return false;
         }
-        let mut inbox = Receipts::new(&self.run, self.role, &mut self.trackers);
+        // Only where events wait for others to come back need the sender hear of them.
+        let own = self.sender.as_mut().filter(|_| self.run.spec.in_flight.is_some());
+        let mut inbox = Receipts::new(&self.run, self.role, &mut self.trackers, own);
         if self.traits.exchanges && self.asked_ns.is_none() {
             self.asked_ns = Some(monotonic_ns());
         }
         let step = self.client.poll_recv(cx, &mut inbox);
-        let (own, arrived_ns) = (inbox.events, inbox.now_ns);
+        let (made_room, arrived_ns) = (inbox.made_room, inbox.now_ns);
         if self.traits.exchanges {
             self.note_exchange(&step, arrived_ns);
         }
-        self.answered(own, arrived_ns);
+        match arrived_ns {
+            Some(now_ns) if made_room => self.made_room(now_ns),
+            Some(now_ns) => self.start_event(now_ns),
+            None => {}
+        }
         match step {
             Poll::Pending => false,
             Poll::Ready(Ok(Step::Received)) => true,
@@ -287,7 +299,6 @@ impl Session {
             let wait_ns = self.backoff_ns(1_000_000_000);
             self.rest(monotonic_ns() + wait_ns);
         } else {
-            self.stop_sending();
             self.finish();
         }
         true
@@ -297,6 +308,9 @@ impl Session {
     fn set_online(&mut self, online: bool) {
         if self.online != online {
             self.online = online;
+            if !online {
+                self.cut_ns = self.run.now_ns();
+            }
             self.note_away(online);
             let connected = self.run.connected.get();
             self.run.connected.set(if online { connected + 1 } else { connected - 1 });
@@ -346,11 +360,9 @@ impl Session {
             cx.waker().wake_by_ref();
             return false;
         }
-        let spec = &self.run.spec;
-        let next_event = self.sender.as_ref().filter(|sender| {
-            self.run.phase() == Phase::Load && sender.outgoing.is_none() && !sender.is_full(spec)
-        });
-        let event_ns = next_event.map(|sender| self.run.to_monotonic_ns(sender.next_due_ns));
+        let sender = self.sender.as_ref().filter(|_| self.run.phase() == Phase::Load);
+        let due_ns = sender.and_then(|sender| sender.wakes_ns(&self.run.spec));
+        let event_ns = due_ns.map(|due_ns| self.run.to_monotonic_ns(due_ns));
         let Some(wake_ns) = [event_ns, self.paused_until_ns].into_iter().flatten().min() else {
             return false;
         };
@@ -361,7 +373,7 @@ impl Session {
             self.paused_until_ns = None;
         }
         if event_ns == Some(wake_ns)
-            && let Some(due_ns) = self.sender.as_ref().map(|sender| sender.next_due_ns)
+            && let Some(due_ns) = due_ns
         {
             self.start_event(due_ns);
         }

@@ -18,7 +18,7 @@ use crate::fleet::server::ServerChoice;
 use crate::host::process;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::floor::Floor;
-use crate::measure::run::{Run, RunFile, RunStatus};
+use crate::measure::run::{CellOutcome, Run, RunFile, RunStatus};
 use crate::measure::store::{Store, StoreError};
 use crate::report::{self, Format, UnknownFormat};
 use crate::scenario::plan::CellSpec;
@@ -95,8 +95,9 @@ pub(super) fn show_at(run: &Run, dir: &Path, output: &OutputArgs, formats: &[&dy
         (true, false) => report::print(run)?,
         (true, true) => {}
     }
-    if !output.quiet {
-        eprintln!("\nresults: {}", dir.display());
+    match output.quiet {
+        true => report::complaints(run).iter().for_each(|complaint| eprintln!("rtbench: {complaint}")),
+        false => eprintln!("\nresults: {}", dir.display()),
     }
     Ok(())
 }
@@ -329,7 +330,7 @@ async fn probe_until(spec: &CellSpec, server: &ServerChoice, mut stop: watch::Re
     }
 }
 
-/// What the cells of a run alone say about how it ended.
+/// What a run says about how it ended: its cells, and what had to hold in them.
 pub(super) fn exit_of(run: &Run) -> Exit {
     let of_cell = |cell: &Cell| match (&cell.status, cell.trust.level) {
         (Status::Interrupted, _) => Exit::Interrupted,
@@ -337,6 +338,12 @@ pub(super) fn exit_of(run: &Run) -> Exit {
         (Status::Finished, TrustLevel::Invalid) => Exit::Inconclusive,
         (Status::Finished, _) => Exit::Ok,
     };
+    let of_outcome = |outcome: CellOutcome| match outcome.outcome.passed {
+        Some(true) => Exit::Ok,
+        Some(false) => Exit::Failed,
+        None => Exit::Inconclusive,
+    };
     let of_run = if run.file.status == RunStatus::Interrupted { Exit::Interrupted } else { Exit::Ok };
-    run.cells.iter().map(of_cell).fold(of_run, Exit::max)
+    let of_outcomes = run.outcomes().into_iter().map(of_outcome);
+    run.cells.iter().map(of_cell).chain(of_outcomes).fold(of_run, Exit::max)
 }

@@ -7,7 +7,7 @@ use super::run::fresh_seed;
 use crate::cli::MatrixArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
-use crate::measure::run::{RunFile, RunKind, ScenarioText};
+use crate::measure::run::{RunFile, RunKind, ScenarioText, with_defaults};
 use crate::scenario::file::{Headers, Http};
 use crate::scenario::matrix::{self, Effort, MatrixPlan, Workload};
 use crate::scenario::{ScenarioError, headers, plan};
@@ -38,9 +38,11 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let MatrixPlan { waiting, working, probes } = matrix::plan(effort, &user, seed)?;
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
+    let mut file = RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text);
+    file.thresholds = with_defaults(Vec::new());
     let load = |cells| plan::repeated(cells, args.repeat).into_iter().map(Job::Load);
     let campaign = Campaign {
-        file: RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text),
+        file,
         name: "matrix",
         lanes: vec![
             load(waiting).collect(),

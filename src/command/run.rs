@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
 use crate::host::process;
-use crate::measure::run::{Run, RunFile, RunKind, ScenarioText, Swept, ThresholdText};
+use crate::measure::run::{RunFile, RunKind, ScenarioText, Swept, ThresholdText, with_defaults};
 use crate::measure::threshold::{Place, Threshold};
 use crate::scenario::file::Encryption;
 use crate::scenario::sweep::{self, Sweep};
@@ -39,11 +39,11 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         settings.push(Setting { server, headers: headers::lines(&scenario.http) });
     }
     let Some(scenario) = variants.first().map(|variant| &variant.scenario) else { return Ok(Exit::Ok) };
-    let thresholds = thresholds(&source, scenario)?;
+    thresholds(&source, scenario)?;
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
     let mut file = RunFile::begin(RunKind::Scenario, campaign::command_line(), seed, text);
-    file.thresholds = threshold_texts(scenario);
+    file.thresholds = with_defaults(threshold_texts(scenario));
     file.swept = sweeps.into_iter().map(|Sweep { key, values }| Swept { key, values }).collect();
     let planned = sweep::cells(&variants, seed)?;
     let of_cell: BTreeMap<String, &Setting> =
@@ -63,7 +63,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         })
     })?;
     campaign::show(&run, &args.output, &formats)?;
-    Ok(campaign::exit_of(&run).max(exit_of_thresholds(&thresholds, &run)))
+    Ok(campaign::exit_of(&run))
 }
 
 /// What the cells of one variant of a scenario are measured with.
@@ -124,16 +124,6 @@ fn fit(scenario: &mut Scenario, workload: &WorkloadArgs, target: &TargetArgs) ->
         headers::check(line).map_err(ScenarioError::Invalid)?;
     }
     Ok(server)
-}
-
-/// A threshold that fails outweighs one that too few events, or a cell that was not measured, leave open.
-fn exit_of_thresholds(thresholds: &[Threshold], run: &Run) -> Exit {
-    let outcomes = run.cells.iter().flat_map(|cell| thresholds.iter().map(|t| t.evaluate(cell).passed));
-    outcomes.fold(Exit::Ok, |exit, passed| match (passed, exit) {
-        (Some(false), _) => Exit::Failed,
-        (None, Exit::Ok) => Exit::Inconclusive,
-        _ => exit,
-    })
 }
 
 /// A number from the clock and the process, for people who name none; it is kept in the results.
@@ -251,10 +241,7 @@ pub(super) fn thresholds(source: &Source, scenario: &Scenario) -> Result<Vec<Thr
 
 pub(super) fn threshold_texts(scenario: &Scenario) -> Vec<ThresholdText> {
     let each = scenario.thresholds.iter().flat_map(|(subject, conditions)| {
-        conditions.iter().map(move |condition| ThresholdText {
-            subject: subject.clone(),
-            expression: condition.get_ref().clone(),
-        })
+        conditions.iter().map(move |condition| ThresholdText::new(subject, condition.get_ref()))
     });
     each.collect()
 }

@@ -15,9 +15,10 @@ use serde::Serialize;
 
 pub use comparable::{FieldDifference, Refusal};
 
-use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::cell::{Cell, TrustLevel};
 use crate::measure::metric;
 use crate::measure::run::Run;
+use crate::measure::shortfall;
 
 /// Version of `comparison.json` and `comparison.csv`; raised whenever a reader of the old one would misread the new one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -312,19 +313,12 @@ fn side(runs: &[Run]) -> Side {
     Side { runs: runs.iter().map(facts).collect() }
 }
 
-/// Why a cell cannot be believed: each repeat that failed, was cut short or is invalid.
+/// Why a cell cannot be believed: each repeat that failed, was interrupted or is invalid, or lacked clients.
 fn doubts(base: &[Run], new: &[Run], name: &str) -> Vec<String> {
     let mut doubts = Vec::new();
     for run in base.iter().chain(new) {
         for cell in run.cells.iter().filter(|cell| cell.spec.name == name) {
-            let why = match (&cell.status, cell.trust.level) {
-                (Status::Failed(reason), _) => format!("failed: {reason}"),
-                (Status::Interrupted, _) => "was interrupted".to_owned(),
-                (Status::Finished, TrustLevel::Invalid) => {
-                    format!("is invalid: {}", cell.trust.reasons.join("; "))
-                }
-                (Status::Finished, TrustLevel::Degraded | TrustLevel::Ok) => continue,
-            };
+            let Some(why) = shortfall::why_unusable(cell) else { continue };
             doubts.push(format!("repeat {} in {} {why}", cell.spec.repeat, run.name));
         }
     }

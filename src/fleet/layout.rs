@@ -146,9 +146,20 @@ fn connections_per_client(spec: &CellSpec) -> u64 {
     1 + u64::from(spec.pattern == Pattern::Echo && one_way)
 }
 
+/// Connections that one process may hold.
+fn most_connections(descriptors: u64) -> u64 {
+    ((descriptors.saturating_sub(OWN_DESCRIPTORS)) as f64 * FILL) as u64
+}
+
+/// Connections that `clients` of a worker that may hold so many descriptors leave it for further ones.
+pub fn spare_connections(spec: &CellSpec, clients: u32, descriptors: u64) -> u32 {
+    let kept = u64::from(clients) * connections_per_client(spec);
+    most_connections(descriptors).saturating_sub(kept).min(u32::MAX.into()) as u32
+}
+
 /// Processes that it takes to hold everybody, if none holds a part of a group.
 fn processes(spec: &CellSpec, room: &Room) -> Result<u32, Shortage> {
-    let limit = ((room.descriptors.saturating_sub(OWN_DESCRIPTORS)) as f64 * FILL) as u64;
+    let limit = most_connections(room.descriptors);
     let group = spec.group.min(spec.clients);
     let needed = u64::from(group) * connections_per_client(spec);
     match limit / needed.max(1) {

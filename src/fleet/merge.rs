@@ -32,13 +32,8 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
                 Distribution::default()
             }
         };
-    let mut exchange = distribution(|share| &share.recorded.exchange);
-    exchange.events = exchange.count;
-    let mut spread = distribution(|share| &share.recorded.spread);
-    spread.events = spread.count;
     let mut generator = generator(shares, gathered.pinned);
     generator.loop_lag = distribution(|share| &share.recorded.loop_lag);
-    generator.loop_lag.events = generator.loop_lag.count;
     let delivered = sum_slices(shares);
     let mut cell = Cell {
         schema_version: SCHEMA_VERSION,
@@ -46,8 +41,10 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         response: distribution(|share| &share.recorded.response),
         service: distribution(|share| &share.recorded.service),
         send_lag: distribution(|share| &share.recorded.send_lag),
-        exchange,
-        spread,
+        send_wait: distribution(|share| &share.recorded.send_wait),
+        answer: distribution(|share| &share.recorded.answer),
+        exchange: distribution(|share| &share.recorded.exchange),
+        spread: distribution(|share| &share.recorded.spread),
         status,
         started_unix_s,
         measured_s: shares.iter().map(|share| share.window_ns).max().unwrap_or(0) as f64 / 1e9,
@@ -86,7 +83,8 @@ fn expected(spec: &CellSpec, gathered: &Gathered) -> u64 {
         u64::from(count) * u64::from(spec.subscribers_of(stream).saturating_sub(absent))
     });
     let excused: u64 = gathered.shares.iter().map(|share| share.recorded.counts.excused).sum();
-    owed.sum::<u64>().saturating_sub(excused)
+    // More excused than owed is a fault in the accounting, and must not come out as an agreement at 0.
+    owed.sum::<u64>().wrapping_sub(excused)
 }
 
 /// Deliveries of each slice, of all workers.
@@ -96,15 +94,19 @@ fn sum_slices(shares: &[Share]) -> Vec<u64> {
     (0..most).map(of).collect()
 }
 
+/// The samples of all workers. Each event is one worker's, so their events add up; earlier versions of a worker do not tell
+/// them, and `published` stands in for them.
 fn merge<'a>(
     parts: impl Iterator<Item = &'a Distribution>,
-    events: u64,
+    published: u64,
 ) -> Result<Distribution, HistogramError> {
-    let mut samples = Samples::default();
+    let (mut samples, mut events, mut told) = (Samples::default(), 0, true);
     for part in parts {
         samples.merge(part)?;
+        events += part.events;
+        told &= part.events > 0 || part.count == 0;
     }
-    Ok(samples.distribution(events))
+    Ok(samples.distribution(if told { events } else { published }))
 }
 
 fn generator(shares: &[Share], pinned: bool) -> GeneratorCost {

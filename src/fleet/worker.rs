@@ -6,6 +6,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 use tokio::runtime::LocalOptions;
 
+use super::layout;
 use super::message::{Endpoint, FromWorker, Share, Start, ToWorker};
 use super::reading::{Meters, Reading, span};
 use crate::client::executor::Executor;
@@ -55,7 +56,6 @@ const LONGEST_WATCH_NS: u64 = 970_000_000;
 /// # Errors
 /// The first message is not `Start`, or the system refuses what every worker needs.
 pub fn main() -> Result<()> {
-    process::descriptor_limit();
     let runtime = runtime::builder().build_local(LocalOptions::default())?;
     let result = runtime.block_on(serve());
     if let Err(error) = &result {
@@ -97,6 +97,8 @@ struct Worker {
     orders: Rc<Orders>,
     meters: Meters,
     targets: Vec<Rc<Target>>,
+    /// Connections that publishers may open beyond one each.
+    spare_connections: Rc<Cell<u32>>,
     link: LinkSpec,
     /// Between two looks, in ns.
     look_ns: u64,
@@ -121,7 +123,9 @@ impl Worker {
         let groups = start.spec.shard(start.worker, start.workers);
         let clients: u32 = groups.map(|group| start.spec.members(group).len() as u32).sum();
         let run = Rc::new(Run::new(start.spec.clone(), start.run, timer, leaving));
+        let spare = layout::spare_connections(&start.spec, clients, process::descriptor_limit());
         Ok(Worker {
+            spare_connections: Rc::new(Cell::new(spare)),
             link: start.spec.link.parse()?,
             targets: start.servers.iter().map(target).collect::<Result<_>>()?,
             executor: Rc::new(Executor::new(&run, clients as usize)),
@@ -157,8 +161,7 @@ impl Worker {
         self.run.advance(Phase::Drain);
         self.look_until(monotonic_ns() + SEND_GRACE_NS, || self.run.publishing.get() == 0).await;
         self.expect(&self.own_streams());
-        let complete = || self.run.recorder.borrow().counts.delivered >= self.expected.get();
-        self.look_until(monotonic_ns() + SEND_GRACE_NS, complete).await;
+        self.look_until(monotonic_ns() + SEND_GRACE_NS, || self.is_complete()).await;
     }
 
     /// The warm-up and the measured window, second by second.
@@ -168,6 +171,7 @@ impl Worker {
         let closes_ns = self.run.window_end_ns();
         self.run.timer.sleep_until(self.run.to_monotonic_ns(opens_ns)).await;
         self.opened = Some(Reading::take(&self.meters));
+        self.run.recorder.borrow_mut().open_window();
         // No more looks than are needed: in a long window of few messages they would be most of the work.
         let apart_ns = (closes_ns - opens_ns) * u64::from(self.start.workers) / LAG_LOOKS;
         let watch_ns = apart_ns.clamp(self.look_ns, LONGEST_WATCH_NS);
@@ -183,6 +187,7 @@ impl Worker {
             }
             let second = self.run.recorder.borrow_mut().tick(index, self.run.connected.get());
             say(&FromWorker::Tick(Box::new(second)));
+            self.run.lose_patience();
             index += 1;
             if end_ns == closes_ns {
                 return;
@@ -213,11 +218,15 @@ impl Worker {
         self.expected.set(owed.sum());
     }
 
+    /// Everything owed has come, and every send that is answered has been.
+    fn is_complete(&self) -> bool {
+        self.run.awaiting.get() == 0 && self.run.recorder.borrow().counts.delivered >= self.expected.get()
+    }
+
     /// Waits until everything owed has come, or the deadline.
     async fn drain(&self) {
         let deadline_ns = monotonic_ns() + (self.run.spec.drain_s * 1e9) as u64;
-        let complete = || self.run.recorder.borrow().counts.delivered >= self.expected.get();
-        if !self.look_until(deadline_ns, complete).await {
+        if !self.look_until(deadline_ns, || self.is_complete()).await {
             self.run.advance(Phase::Late);
             self.run.timer.sleep_until(monotonic_ns() + LATE_NS).await;
         }

@@ -39,8 +39,15 @@ pub struct Cell {
     pub response: Distribution,
     /// Receipt minus write.
     pub service: Distribution,
-    /// Write minus due time, of each event in the window.
+    /// Write minus the time from which nothing but the generator kept it from being sent, of each event in the window.
     pub send_lag: Distribution,
+    /// That time minus due time, of the events in the window that the server kept from being sent: it had not taken or
+    /// answered what went before, or there was no connection.
+    #[serde(default)]
+    pub send_wait: Distribution,
+    /// From write to the server's answer, of each event in the window whose publishing is answered.
+    #[serde(default)]
+    pub answer: Distribution,
     /// From asking to the answer, of each poll in the window that brought something, and of each held poll.
     #[serde(default)]
     pub exchange: Distribution,
@@ -87,6 +94,8 @@ impl Cell {
             response: Distribution::default(),
             service: Distribution::default(),
             send_lag: Distribution::default(),
+            send_wait: Distribution::default(),
+            answer: Distribution::default(),
             exchange: Distribution::default(),
             spread: Distribution::default(),
             server: None,
@@ -166,7 +175,7 @@ pub struct Counts {
     pub unanswered: u64,
     /// Deliveries with a receipt before their due or sent time (clock error).
     pub negative: u64,
-    /// Events sent from the barrier to the end, warm-up included; divisor of `publisher_wire`.
+    /// Events that went out from the barrier to the end, warm-up included; divisor of `publisher_wire`.
     pub published_all: u64,
     /// Payload bytes of those.
     pub published_all_bytes: u64,
@@ -330,13 +339,13 @@ pub struct FailureCount {
 pub struct Interval {
     /// Seconds from the start of the window to the end of this interval.
     pub at_s: f64,
-    /// Events sent.
+    /// Events of the window sent in it.
     pub published: u64,
-    /// Deliveries received.
+    /// Deliveries received in it, whenever they were due: all of them add up to `received_in_window`.
     pub delivered: u64,
     /// Clients connected at its end.
     pub connected: u64,
-    /// Failures.
+    /// Failures in it.
     pub failures: u64,
     /// Median response time in ns; empty without samples.
     pub p50_ns: Option<u64>,

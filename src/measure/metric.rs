@@ -152,7 +152,8 @@ pub static ALL: &[Metric] = &[
     noisy("held_back", "", Lower, "Events that were due and could not be sent, as the server had not taken or answered what was sent before", |c| count(c.counts.held_back)),
     noisy("unanswered", "", Lower, "Events published that the server had neither acknowledged nor refused at the end", |c| count(c.counts.unanswered)),
     exact("failures", "", Lower, "Failures of clients, all phases and kinds", |c| count(c.failures.iter().map(|f| f.count).sum())),
-    noisy("delivered_per_s", "1/s", Higher, "Deliveries per second of the window", |c| rate(c.counts.delivered, c.measured_s)),
+    noisy("received_in_window", "", Neither, "Deliveries received while the window was open, whenever they were due", |c| count(c.counts.received_in_window)),
+    noisy("delivered_per_s", "1/s", Higher, "Deliveries received per second of the window, whenever they were due", |c| rate(c.counts.received_in_window, c.measured_s)),
     noisy("connect_s", "s", Lower, "First connect to last client ready", |c| some(c.connect_s)),
     noisy("connects_per_s", "1/s", Higher, "Clients made ready per second, from the first connect to the last client ready", |c| rate(c.counts.connected, c.connect_s)),
 
@@ -178,10 +179,17 @@ pub static ALL: &[Metric] = &[
         .bounded(|c| quantile_bounds(&c.spread, 0.5)),
     noisy("spread_p99_ms", "ms", Lower, "From an event's first subscriber to its last, 99th percentile", |c| quantile(&c.spread, 0.99))
         .bounded(|c| quantile_bounds(&c.spread, 0.99)),
-    noisy("send_lag_p50_ms", "ms", Lower, "Write minus due time, median", |c| quantile(&c.send_lag, 0.5))
+    noisy("send_lag_p50_ms", "ms", Lower, "What the generator was late with sending, median", |c| quantile(&c.send_lag, 0.5))
         .bounded(|c| quantile_bounds(&c.send_lag, 0.5)),
-    noisy("send_lag_p99_ms", "ms", Lower, "Write minus due time, 99th percentile", |c| quantile(&c.send_lag, 0.99))
+    noisy("send_lag_p99_ms", "ms", Lower, "What the generator was late with sending, 99th percentile", |c| quantile(&c.send_lag, 0.99))
         .bounded(|c| quantile_bounds(&c.send_lag, 0.99)),
+    noisy("send_wait_mean_ms", "ms", Lower, "How long an event waited for the server to take or answer what went before, or for a connection, mean over all", |c| per(c.send_wait.sum_s * 1e3, c.counts.published)),
+    noisy("send_wait_max_ms", "ms", Lower, "The same, largest", |c| if c.counts.published > 0 { Some(c.send_wait.max_ns as f64 / 1e6) } else { None }),
+    noisy("answer_p50_ms", "ms", Lower, "Publishing, where it is answered: from write to answer, median", |c| quantile(&c.answer, 0.5))
+        .bounded(|c| quantile_bounds(&c.answer, 0.5)),
+    noisy("answer_p99_ms", "ms", Lower, "Publishing, where it is answered: from write to answer, 99th percentile", |c| quantile(&c.answer, 0.99))
+        .bounded(|c| quantile_bounds(&c.answer, 0.99)),
+    noisy("answer_max_ms", "ms", Lower, "Publishing, where it is answered: from write to answer, largest", |c| ms(c.answer.max_s())),
 
     noisy("exchange_p50_ms", "ms", Lower, "A poll that brought something, or was held, from asking to the answer, median", |c| quantile(&c.exchange, 0.5))
         .bounded(|c| quantile_bounds(&c.exchange, 0.5)),

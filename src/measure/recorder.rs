@@ -72,6 +72,11 @@ impl Samples {
         self.told(events, histogram::encode)
     }
 
+    /// The record of samples that stem from an event each.
+    pub fn each_an_event(&self) -> Distribution {
+        self.distribution(self.histogram.len())
+    }
+
     /// The record of these samples for the next process; begins anew and keeps its memory.
     fn hand_over(&mut self) -> Distribution {
         let told = self.told(0, histogram::encode_plainly);
@@ -101,13 +106,13 @@ pub struct Second {
     pub index: u32,
     /// Events sent.
     pub published: u64,
-    /// Deliveries received.
+    /// Deliveries received in it, whenever they were due.
     pub delivered: u64,
     /// Clients connected at its end.
     pub connected: u64,
-    /// Failures.
+    /// Failures in it.
     pub failures: u64,
-    /// Response times.
+    /// Response times of what was received in it.
     pub response: Distribution,
 }
 
@@ -136,6 +141,17 @@ impl Second {
     }
 }
 
+/// How an event went out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sending {
+    /// How long the server kept it from going: until it took or answered what went before, in ns.
+    pub waited_ns: u64,
+    /// How long nothing but the generator did, in ns.
+    pub lag_ns: u64,
+    /// Size of its payload, in bytes; 0 if it did not go out.
+    pub bytes: u64,
+}
+
 /// Everything one worker measures on the hot path. Times are in ns from the run's start.
 pub struct Recorder {
     window_ns: Range<u64>,
@@ -143,8 +159,13 @@ pub struct Recorder {
     /// Counts so far.
     pub counts: Counts,
     response: Samples,
+    /// Events of which there is a response time, and events that arrived.
+    response_events: u64,
+    service_events: u64,
     service: Samples,
     send_lag: Samples,
+    send_wait: Samples,
+    answer: Samples,
     exchange: Samples,
     loop_lag: Samples,
     spreads: Spreads,
@@ -168,8 +189,12 @@ impl Recorder {
             run,
             counts: Counts::default(),
             response: Samples::default(),
+            response_events: 0,
+            service_events: 0,
             service: Samples::default(),
             send_lag: Samples::default(),
+            send_wait: Samples::default(),
+            answer: Samples::default(),
             exchange: Samples::default(),
             loop_lag: Samples::default(),
             spreads: Spreads::default(),
@@ -201,17 +226,33 @@ impl Recorder {
         envelope.run == self.run
     }
 
-    /// An event was handed to its protocol.
+    /// An event was handed to its protocol; says whether it is measured.
     #[inline]
-    pub fn sent(&mut self, envelope: &Envelope, bytes: usize) {
-        self.counts.published_all += 1;
-        self.counts.published_all_bytes += bytes as u64;
-        if self.measures(envelope.due_ns) {
+    pub fn sent(&mut self, envelope: &Envelope, sending: &Sending) -> bool {
+        self.counts.published_all += u64::from(sending.bytes > 0);
+        self.counts.published_all_bytes += sending.bytes;
+        let measured = self.measures(envelope.due_ns);
+        if measured {
             self.counts.published += 1;
             self.second_published += 1;
-            self.send_lag.record(envelope.sent_ns.saturating_sub(envelope.due_ns));
+            self.send_lag.record(sending.lag_ns);
+            if sending.waited_ns > 0 {
+                self.send_wait.record(sending.waited_ns);
+            }
             self.schedule_digest = self.schedule_digest.wrapping_add(event_digest(envelope));
         }
+        measured
+    }
+
+    /// An event that was handed over never went out: its payload of so many bytes crossed no wire.
+    pub fn not_written(&mut self, bytes: u64) {
+        self.counts.published_all -= 1;
+        self.counts.published_all_bytes -= bytes;
+    }
+
+    /// The server answered to an event of the window, so long after it was handed over.
+    pub fn answered(&mut self, took_ns: u64) {
+        self.answer.record(took_ns);
     }
 
     /// A payload arrived whose kind the session's tracker has told; `None` for warm-up, which nobody tracks.
@@ -219,10 +260,15 @@ impl Recorder {
     pub fn hit(&mut self, envelope: &Envelope, now_ns: u64, bytes: usize, arrival: Option<Arrival>) {
         self.counts.delivered_all += 1;
         self.counts.delivered_all_bytes += bytes as u64;
-        if self.window_ns.contains(&now_ns) {
+        let response_ns = now_ns.saturating_sub(envelope.due_ns);
+        let in_window = self.window_ns.contains(&now_ns);
+        if in_window {
             self.counts.received_in_window += 1;
+            self.second_delivered += 1;
         }
         match arrival {
+            // Due in the warm-up; what comes of it in the window belongs to the seconds of the window.
+            None if in_window => return self.second.record(response_ns),
             None => return,
             Some(Arrival::Duplicate) => {
                 self.counts.duplicates += 1;
@@ -235,13 +281,13 @@ impl Recorder {
             Some(Arrival::First) => {}
         }
         self.counts.delivered += 1;
-        self.second_delivered += 1;
         if now_ns < envelope.due_ns || now_ns < envelope.sent_ns {
             self.counts.negative += 1;
         }
-        let response_ns = now_ns.saturating_sub(envelope.due_ns);
         self.response.record(response_ns);
-        self.second.record(response_ns);
+        if in_window {
+            self.second.record(response_ns);
+        }
         self.service.record(now_ns.saturating_sub(envelope.sent_ns));
         if let Some((turns, delivered)) = &mut self.slices {
             let slice = turns.slice_of(envelope.due_ns) as usize;
@@ -254,6 +300,12 @@ impl Recorder {
     #[inline]
     pub fn reached(&mut self, envelope: &Envelope, now_ns: u64, subscribers: u32) {
         self.spreads.see(envelope.stream, envelope.sequence, now_ns, subscribers);
+    }
+
+    /// Of one more stream, so many events arrived at least once, and of so many there is a response time.
+    pub fn reached_in_all(&mut self, arrived: u64, sampled: u64) {
+        self.service_events += arrived;
+        self.response_events += sampled;
     }
 
     /// A delivery did not come within `ns` of its due time, when the waiting ended.
@@ -286,6 +338,11 @@ impl Recorder {
         self.failures.values().map(|(count, _)| count).sum()
     }
 
+    /// The window opens: what failed before is no failure of its first second.
+    pub fn open_window(&mut self) {
+        self.failures_before = self.failure_count();
+    }
+
     /// Ends a second.
     pub fn tick(&mut self, index: u32, connected: u64) -> Second {
         let failures = self.failure_count();
@@ -305,12 +362,15 @@ impl Recorder {
     pub fn report(&self) -> Recorded {
         Recorded {
             counts: self.counts.clone(),
-            response: self.response.distribution(0),
-            service: self.service.distribution(0),
-            send_lag: self.send_lag.distribution(0),
-            exchange: self.exchange.distribution(0),
-            loop_lag: self.loop_lag.distribution(0),
-            spread: self.spreads.samples.distribution(0),
+            response: self.response.distribution(self.response_events),
+            service: self.service.distribution(self.service_events),
+            // These have one sample an event.
+            send_lag: self.send_lag.each_an_event(),
+            send_wait: self.send_wait.each_an_event(),
+            answer: self.answer.each_an_event(),
+            exchange: self.exchange.each_an_event(),
+            loop_lag: self.loop_lag.each_an_event(),
+            spread: self.spreads.samples.each_an_event(),
             reordered_by: self.reordered_by,
             failures: self.failure_rows(),
             schedule_digest: self.schedule_digest,
@@ -338,8 +398,14 @@ pub struct Recorded {
     pub response: Distribution,
     /// Receipt minus write.
     pub service: Distribution,
-    /// Write minus due time.
+    /// Write minus the time from which nothing but the generator kept it.
     pub send_lag: Distribution,
+    /// That time minus due time, of the events that had to wait for the server.
+    #[serde(default)]
+    pub send_wait: Distribution,
+    /// From write to the server's answer, where publishing is answered.
+    #[serde(default)]
+    pub answer: Distribution,
     /// From asking to the answer of polls.
     pub exchange: Distribution,
     /// How late the event loop came to what was due at even intervals.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::cell::{Cell, SCHEMA_VERSION};
 use super::floor::Floor;
 use super::source::{self, SourceCount};
-use super::threshold::{Outcome, Threshold};
+use super::threshold::{BY_DEFAULT, Outcome, Threshold, ThresholdError};
 use crate::capacity::search::SearchPlan;
 use crate::gate::GateFile;
 use crate::host::facts::HostFacts;
@@ -34,13 +34,13 @@ pub struct CellOutcome {
 }
 
 impl Run {
-    /// Every threshold of the run in every cell of it.
+    /// Every threshold of the run in every cell of it that it is about.
     pub fn outcomes(&self) -> Vec<CellOutcome> {
-        let of = |cell: &Cell, threshold: &ThresholdText| CellOutcome {
-            cell: cell.spec.label(),
-            outcome: threshold.evaluate(cell),
+        let of = |cell: &Cell, threshold: &ThresholdText| {
+            Some(CellOutcome { cell: cell.spec.label(), outcome: threshold.evaluate(cell)? })
         };
-        self.file.thresholds.iter().flat_map(|t| self.cells.iter().map(move |cell| of(cell, t))).collect()
+        let thresholds = self.file.thresholds.iter();
+        thresholds.flat_map(|t| self.cells.iter().filter_map(move |cell| of(cell, t))).collect()
     }
 
     /// The metrics of a cell that lie within twice the generator's own floor; none where that is not known.
@@ -153,23 +153,52 @@ pub struct ThresholdText {
     pub subject: String,
     /// What must hold, e.g. `p(95)<200ms`.
     pub expression: String,
+    /// Nobody asked for it: every run must keep to it that does not say otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_default: bool,
 }
 
 impl ThresholdText {
-    /// Holds the threshold against a cell. A text that this version cannot read holds nowhere.
-    pub fn evaluate(&self, cell: &Cell) -> Outcome {
-        match Threshold::parse(&self.subject, &self.expression) {
-            Ok(threshold) => threshold.evaluate(cell),
-            Err(error) => Outcome {
+    /// One that somebody asked for.
+    pub fn new(subject: impl Into<String>, expression: impl Into<String>) -> ThresholdText {
+        ThresholdText { subject: subject.into(), expression: expression.into(), by_default: false }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// This version cannot.
+    pub fn read(&self) -> Result<Threshold, ThresholdError> {
+        let mut threshold = Threshold::parse(&self.subject, &self.expression)?;
+        threshold.by_default = self.by_default;
+        Ok(threshold)
+    }
+
+    /// Holds the threshold against a cell; `None` if it is not about it. A text that this version cannot read holds nowhere.
+    pub fn evaluate(&self, cell: &Cell) -> Option<Outcome> {
+        match self.read() {
+            Ok(threshold) => threshold.applies_to(cell).then(|| threshold.evaluate(cell)),
+            Err(error) => Some(Outcome {
                 subject: self.subject.clone(),
                 expression: self.expression.clone(),
                 measured: None,
                 unit: "",
                 passed: None,
                 why: Some(error.message),
-            },
+            }),
         }
     }
+}
+
+/// What was asked, and beside it what every run must keep to unless it was asked about.
+pub fn with_defaults(asked: Vec<ThresholdText>) -> Vec<ThresholdText> {
+    let default = |(subject, expression): &(&str, &str)| ThresholdText {
+        by_default: true,
+        ..ThresholdText::new(*subject, *expression)
+    };
+    let left = BY_DEFAULT.iter().filter(|(subject, _)| !asked.iter().any(|own| own.subject == *subject));
+    let left: Vec<_> = left.map(default).collect();
+    asked.into_iter().chain(left).collect()
 }
 
 /// How a run ended.

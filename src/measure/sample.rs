@@ -39,6 +39,8 @@ pub(crate) fn cell(name: &str) -> Sample {
         response: Distribution::default(),
         service: Distribution::default(),
         send_lag: Distribution::default(),
+        send_wait: Distribution::default(),
+        answer: Distribution::default(),
         exchange: Distribution::default(),
         spread: Distribution::default(),
         server: Some(ServerCost {

@@ -1,7 +1,7 @@
 //! What a user asked for and did not get. One rule for every verb: thresholds fail by it, verdicts do not lean on such a
 //! cell, and neither comparison nor gate takes its figures for those of the load that was asked for.
 
-use super::cell::{Cell, Status};
+use super::cell::{Cell, Status, TrustLevel};
 
 /// What is missing of the clients of a cell that was measured, in words and figures; `None` where all that were asked for
 /// connected and stayed to the end.
@@ -16,6 +16,20 @@ pub fn of(cell: &Cell) -> Option<String> {
         (counts.cut_short > 0).then(|| format!("{} of {clients} clients were cut short", counts.cut_short));
     let parts: Vec<String> = missing.into_iter().chain(cut).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Why the figures of a cell are not those of the load that was asked for, in words that may follow its name; `None` if they are.
+pub fn why_unusable(cell: &Cell) -> Option<String> {
+    match (&cell.status, cell.trust.level) {
+        (Status::Failed(reason), _) => Some(format!("failed: {reason}")),
+        (Status::Interrupted, _) => Some("was interrupted".to_owned()),
+        (Status::Finished, TrustLevel::Invalid) => {
+            Some(format!("is invalid: {}", cell.trust.reasons.join("; ")))
+        }
+        (Status::Finished, _) => {
+            of(cell).map(|missing| format!("had another load than was asked for: {missing}"))
+        }
+    }
 }
 
 #[cfg(test)]

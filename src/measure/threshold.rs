@@ -5,20 +5,39 @@
 //!
 //! | subject | statistics | limit without a unit |
 //! |---|---|---|
-//! | `latency`, `service`, `send_lag` | `avg` `med` `max` `p(N)` | ms |
-//! | `lost`, `duplicates`, `reordered`, `late`, `corrupt`, `shed` | `rate` (of deliveries owed; `shed` of events due), `count` | a share from 0 to 1; a count |
+//! | `latency`, `service`, `send_lag`, `answer` | `avg` `med` `max` `p(N)` | ms |
+//! | `lost`, `duplicates`, `reordered`, `late`, `corrupt`, `foreign` | `rate` of deliveries owed, `count` | a share from 0 to 1; a count |
+//! | `connected`, `cut_short` | `rate` of clients asked for, `count` | the same |
+//! | `shed`, `held_back` | `rate` of events due, `count` | the same |
 //! | any metric of the table | `value` | the metric's own unit |
+//!
+//! What [`BY_DEFAULT`] asks holds for every cell, unless a threshold of its own is about the same subject.
 
 use std::fmt;
 use std::ops::Range;
 
-use super::cell::{Cell, Counts, Distribution, Status, TrustLevel};
+use super::cell::{Cell, Distribution, Status};
 use super::metric::{self, Metric};
+use super::trust;
 use crate::stats::quantile::events_needed;
 
 mod parse;
 
 use parse::Part;
+
+/// What every cell must keep to where nobody says otherwise: that the clients asked for were there, and that the server did
+/// with their messages what it is for. Subject and rule.
+pub static BY_DEFAULT: &[(&str, &str)] = &[
+    ("connected", "rate==100%"),
+    ("cut_short", "count==0"),
+    (LOST, "count==0"),
+    ("corrupt", "count==0"),
+    ("foreign", "count==0"),
+    ("held_back", "count==0"),
+];
+
+/// Whoever asks for a channel that may lose has not asked for one that loses nothing.
+const LOST: &str = "lost";
 
 /// Something that must hold in a cell.
 #[derive(Clone, Debug)]
@@ -27,6 +46,8 @@ pub struct Threshold {
     pub subject: String,
     /// The rule, as written.
     pub expression: String,
+    /// Nobody asked for it: it is one of [`BY_DEFAULT`].
+    pub by_default: bool,
     measure: Measure,
     operator: Operator,
     /// In the unit of `measure`.
@@ -100,19 +121,36 @@ enum Operator {
 type Time = fn(&Cell) -> &Distribution;
 
 /// Times that a threshold can be about.
-const TIMES: &[(&str, Time)] =
-    &[("latency", |c| &c.response), ("service", |c| &c.service), ("send_lag", |c| &c.send_lag)];
+const TIMES: &[(&str, Time)] = &[
+    ("latency", |c| &c.response),
+    ("service", |c| &c.service),
+    ("send_lag", |c| &c.send_lag),
+    ("answer", |c| &c.answer),
+];
 
-type Count = fn(&Counts) -> u64;
+type Count = fn(&Cell) -> u64;
+
+/// Deliveries owed.
+const OWED: Count = |c| c.counts.expected;
+
+/// Clients asked for.
+const CLIENTS: Count = |c| c.spec.clients.into();
+
+/// Events that were due.
+const DUE: Count = |c| c.counts.published + c.counts.shed + c.counts.held_back;
 
 /// Counts that a threshold can be about, and what each is a share of.
 const COUNTS: &[(&str, Count, Count)] = &[
-    ("lost", |c| c.lost, |c| c.expected),
-    ("duplicates", |c| c.duplicates, |c| c.expected),
-    ("reordered", |c| c.reordered, |c| c.expected),
-    ("late", |c| c.late, |c| c.expected),
-    ("corrupt", |c| c.corrupt, |c| c.expected),
-    ("shed", |c| c.shed, |c| c.published + c.shed),
+    ("connected", |c| c.counts.connected, CLIENTS),
+    ("cut_short", |c| c.counts.cut_short, CLIENTS),
+    (LOST, |c| c.counts.lost, OWED),
+    ("duplicates", |c| c.counts.duplicates, OWED),
+    ("reordered", |c| c.counts.reordered, OWED),
+    ("late", |c| c.counts.late, OWED),
+    ("corrupt", |c| c.counts.corrupt, OWED),
+    ("foreign", |c| c.counts.foreign, OWED),
+    ("shed", |c| c.counts.shed, DUE),
+    ("held_back", |c| c.counts.held_back, DUE),
 ];
 
 impl Threshold {
@@ -126,7 +164,14 @@ impl Threshold {
         let limit = Part::of(expression, at + spelling.len()..expression.len());
         let measure = Measure::parse(subject, &statistic)?;
         let limit = parse::limit(&limit, &measure)?;
-        Ok(Threshold { subject: subject.into(), expression: expression.into(), measure, operator, limit })
+        let (subject, expression) = (subject.into(), expression.into());
+        Ok(Threshold { subject, expression, by_default: false, measure, operator, limit })
+    }
+
+    /// Whether the threshold is about a cell: one of a probe puts no load on, and a channel may have been asked to lose.
+    pub fn applies_to(&self, cell: &Cell) -> bool {
+        let may_lose = cell.spec.max_retransmits.is_some();
+        cell.put_load_on() && !(self.by_default && self.subject == LOST && may_lose)
     }
 
     /// Holds the threshold against a cell.
@@ -162,9 +207,11 @@ impl Threshold {
 }
 
 fn untrusted(cell: &Cell) -> Option<String> {
-    match (&cell.status, cell.trust.level) {
-        (Status::Failed(reason), _) => Some(format!("the cell failed: {reason}")),
-        (_, TrustLevel::Invalid) => Some(format!("the cell is invalid: {}", cell.trust.reasons.join("; "))),
+    match &cell.status {
+        Status::Failed(reason) => Some(format!("the cell failed: {reason}")),
+        _ if trust::says_nothing(cell) => {
+            Some(format!("the cell is invalid: {}", cell.trust.reasons.join("; ")))
+        }
         _ => None,
     }
 }
@@ -224,10 +271,10 @@ impl Measure {
         match self {
             Measure::Time(time, statistic) => statistic.read(time(cell)).map(|seconds| seconds * 1e3),
             Measure::Share(part, whole) => {
-                let whole = whole(&cell.counts);
-                (whole > 0).then(|| part(&cell.counts) as f64 * 100.0 / whole as f64)
+                let whole = whole(cell);
+                (whole > 0).then(|| part(cell) as f64 * 100.0 / whole as f64)
             }
-            Measure::Count(part) => Some(part(&cell.counts) as f64),
+            Measure::Count(part) => Some(part(cell) as f64),
             Measure::Metric(metric) => metric.value(cell),
         }
     }
@@ -271,6 +318,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::measure::cell::TrustLevel;
     use crate::measure::sample;
     use proptest::prelude::*;
 

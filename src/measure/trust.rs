@@ -1,9 +1,10 @@
 //! Whether to believe a cell: every reason in words and figures. Pure.
 //!
-//! A check looks at one thing that the cell holds, against a limit that stands here. What hurts the server is a result
-//! and no doubt; what hurts the generator or the accounting is.
+//! A check looks at one thing that the cell holds, against a limit that stands here. What the server does wrong is a result
+//! and no doubt, unless it leaves nothing to measure; what the generator or the accounting does wrong is one.
 
-use super::cell::{Cell, Trust, TrustLevel};
+use super::cell::{Cell, Status, Trust, TrustLevel};
+use super::shortfall;
 use crate::protocol::Kind;
 use crate::scenario::plan::Pace;
 use crate::stats::histogram;
@@ -47,9 +48,7 @@ type Doubt = (TrustLevel, String);
 /// Each says at most one thing.
 static CHECKS: &[fn(&Cell) -> Option<Doubt>] = &[
     two_counts,
-    |cell| wrong(cell.counts.corrupt, "payloads with a wrong checksum"),
-    |cell| wrong(cell.counts.foreign, "payloads of another run or group"),
-    |cell| wrong(cell.counts.negative, "deliveries from the future (clock error)"),
+    from_the_future,
     shortage,
     busy,
     shed,
@@ -57,14 +56,25 @@ static CHECKS: &[fn(&Cell) -> Option<Doubt>] = &[
     loop_lag,
     waiting,
     steal,
-    connected,
+    shortfall,
     cut_off,
     listen_queue,
 ];
 
+/// Whether a cell is invalid for what the generator or the accounting did, so that none of its figures says anything. One in
+/// which merely nothing arrived still tells who connected, and what was lost.
+pub fn says_nothing(cell: &Cell) -> bool {
+    let otherwise_invalid = || doubts(cell).any(|(level, _)| level == TrustLevel::Invalid);
+    cell.trust.level == TrustLevel::Invalid && (nothing_arrived(cell).is_none() || otherwise_invalid())
+}
+
+fn doubts(cell: &Cell) -> impl Iterator<Item = Doubt> {
+    CHECKS.iter().filter_map(move |check| check(cell))
+}
+
 /// Judges a cell by what it holds; the gravest reasons come first.
 pub fn judge(cell: &Cell) -> Trust {
-    let mut doubts: Vec<Doubt> = CHECKS.iter().filter_map(|check| check(cell)).collect();
+    let mut doubts: Vec<Doubt> = nothing_arrived(cell).into_iter().chain(doubts(cell)).collect();
     doubts.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
     let level = doubts.first().map_or(TrustLevel::Ok, |(level, _)| *level);
     Trust { level, reasons: doubts.into_iter().map(|(_, reason)| reason).collect() }
@@ -95,8 +105,25 @@ fn two_counts(cell: &Cell) -> Option<Doubt> {
     ))
 }
 
-fn wrong(count: u64, what: &str) -> Option<Doubt> {
-    if count == 0 { None } else { invalid(format!("{count} {what}")) }
+fn from_the_future(cell: &Cell) -> Option<Doubt> {
+    let negative = cell.counts.negative;
+    (negative > 0)
+        .then(|| (TrustLevel::Invalid, format!("{negative} deliveries from the future (clock error)")))
+}
+
+/// Where messages were to flow and none came, there is no latency, no rate and no cost of one, however quiet all else was.
+fn nothing_arrived(cell: &Cell) -> Option<Doubt> {
+    let silent = cell.spec.rate_per_s <= 0.0 && cell.spec.pace != Pace::Closed;
+    if silent || !cell.put_load_on() || cell.status != Status::Finished || cell.counts.delivered > 0 {
+        return None;
+    }
+    invalid(match cell.counts.expected {
+        0 => format!(
+            "nothing arrived, and nobody was owed anything: {} events were sent",
+            cell.counts.published
+        ),
+        owed => format!("nothing arrived of {owed} deliveries that were owed"),
+    })
 }
 
 /// The generator ran out of what every connection needs.
@@ -167,8 +194,7 @@ fn send_lag(cell: &Cell) -> Option<Doubt> {
     let samples = cell.send_lag.samples().filter(|samples| samples.len() >= FEWEST_SAMPLES)?;
     let lag_ns = histogram::at_quantile(&samples, 0.99) as f64;
     let limit_ns = (LAG_SHARE * 1e9 / cell.spec.rate_per_s.max(1e-9)).clamp(LAG_FLOOR_NS, 1e9);
-    // One in flight means that an event may have to wait for the last: that is the load, not the generator.
-    if lag_ns <= limit_ns || cell.spec.in_flight.is_some() {
+    if lag_ns <= limit_ns {
         return None;
     }
     degraded(format!("send lag p99 is {:.1} ms (limit {:.1} ms)", lag_ns / 1e6, limit_ns / 1e6))
@@ -216,12 +242,8 @@ fn steal(cell: &Cell) -> Option<Doubt> {
     ))
 }
 
-fn connected(cell: &Cell) -> Option<Doubt> {
-    let (connected, clients) = (cell.counts.connected, cell.spec.clients);
-    if connected >= u64::from(clients) {
-        return None;
-    }
-    degraded(format!("only {connected} of {clients} clients connected"))
+fn shortfall(cell: &Cell) -> Option<Doubt> {
+    degraded(shortfall::of(cell)?)
 }
 
 /// A connection that the listen queue had no place for is tried again by the kernel after a second.
@@ -299,7 +321,13 @@ mod tests {
             (TrustLevel::Invalid, "took 40.0%", |c| c.host.steal_share = Some(0.4)),
             (TrustLevel::Degraded, "only 990 of 1000", |c| c.counts.connected = 990),
             (TrustLevel::Degraded, "overflowed 12 times", |c| c.host.listen_overflows = Some(12)),
-            (TrustLevel::Invalid, "1 payloads with a wrong checksum", |c| c.counts.corrupt = 1),
+            (TrustLevel::Degraded, "3 of 1000 clients were cut short", |c| c.counts.cut_short = 3),
+            (TrustLevel::Invalid, "nothing arrived of 27000 deliveries", |c| {
+                (c.counts.delivered, c.counts.lost) = (0, 27_000);
+            }),
+            (TrustLevel::Invalid, "nothing arrived, and nobody was owed anything: 3000 events", |c| {
+                (c.counts.delivered, c.counts.expected) = (0, 0);
+            }),
             (TrustLevel::Invalid, "2 deliveries from the future", |c| c.counts.negative = 2),
         ];
         for (level, words, change) in cases {

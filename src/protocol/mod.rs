@@ -4,6 +4,7 @@
 //! [`Seat`] (who it is and what it may talk to) and gives a [`Client`]. Where a protocol has to wait, it
 //! returns the wait and the session sleeps. What it receives it pushes into an [`Inbox`], which is the session's.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -19,6 +20,7 @@ mod failure;
 mod long_poll;
 mod poll;
 mod publish;
+mod sending;
 mod short_poll;
 mod sse;
 mod webrtc;
@@ -29,6 +31,7 @@ pub static ALL: &[Protocol] =
     &[short_poll::SHORT_POLL, long_poll::LONG_POLL, websocket::WEBSOCKET, sse::SSE, webrtc::WEBRTC];
 
 pub use failure::{Failure, Kind, Phase};
+pub use sending::Sending;
 
 /// One simulated user on one protocol, with connections of its own.
 ///
@@ -40,13 +43,45 @@ pub trait Client {
     /// event it saw where the protocol itself can resume (`Traits::resumes`).
     fn poll_recv(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>>;
 
-    /// Goes on with sending `message`; called with the same message until it is ready. Ready means handed to
-    /// the operating system (streams) or acknowledged by the server (HTTP publish, where a refusal must be seen).
-    /// Only called once `poll_recv` has returned `Step::Ready`, and may be pending while `poll_recv` goes on.
-    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<(), Failure>>;
+    /// Takes `message` whole, or nothing of it. Ready means that it is on its way: what could not be written at once goes
+    /// out while the client is polled further. Pending means that the server must first take or answer what was sent
+    /// before, or that there is no connection now; that wait is the server's. Only called once `poll_recv` has returned
+    /// `Step::Ready`.
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>>;
+
+    /// Goes on with the messages whose sending is answered, and says what became of one. Pending where there is nothing new.
+    /// To be called as long as one of them is open; what is in band is never answered here.
+    fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<Answer> {
+        Poll::Pending
+    }
 
     /// Ends in the protocol's good order: close handshake, FIN. Polled until ready or until the session loses patience.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>;
+}
+
+/// What is to be heard of a message that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing: it goes over a connection that carries no answers.
+    Unanswered,
+    /// An answer of the server's, under this ticket; then the end of the exchange. Tickets are used again behind it.
+    Ticket(u8),
+}
+
+/// What became of a message whose sending is answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// The server acknowledged it, refused it, or could not be asked.
+    Answered {
+        /// Which.
+        ticket: u8,
+        /// Whether it went out at all.
+        written: bool,
+        /// Acknowledged, or what went wrong.
+        result: Result<(), Failure>,
+    },
+    /// Nothing more will come of one that was answered: its connection is free, or at its end.
+    Over(Result<(), Failure>),
 }
 
 /// The receiving end of a session.
@@ -101,6 +136,9 @@ pub struct Seat {
     pub echo: bool,
     /// Options that only some protocols read.
     pub options: Options,
+    /// Connections beyond its first that the publishers of this worker may still open together, to send while answers are
+    /// outstanding.
+    pub spare_connections: Rc<Cell<u32>>,
     /// Place in the mesh, for peer-to-peer protocols in the broadcast pattern.
     pub mesh: Option<Mesh>,
     /// Where the bytes of this client's receiving connections are counted, and what it sends on the same connection.

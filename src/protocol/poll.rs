@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::publish::{self, Publisher};
-use super::{Client, Failure, Inbox, Message, Pause, Phase, Seat, Step, Target, contract};
+use super::{Client, Failure, Inbox, Message, Pause, Phase, Seat, Sent, Step, Target, contract};
 use crate::transport::http::{Answer, Head, Http, Request, connection_field, with_get};
 use crate::transport::stream::Dialer;
 
@@ -129,11 +129,15 @@ impl Client for PollClient {
         Poll::Ready(step)
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_send(&mut self, _: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>> {
         match &mut self.publisher {
-            Some(publisher) => publisher.poll_send(cx, message),
+            Some(publisher) => publisher.poll_send(message),
             None => Poll::Ready(Err(publish::no_topic())),
         }
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<super::Answer> {
+        self.publisher.as_mut().map_or(Poll::Pending, |publisher| publisher.poll_answer(cx))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {

@@ -10,7 +10,7 @@ use eventsource_stream::Event;
 
 use super::publish::{self, Publisher};
 use super::{
-    Client, Failure, Inbox, Kind, Message, Pause, Phase, Protocol, Seat, Step, Target, Traits, contract,
+    Client, Failure, Inbox, Kind, Message, Pause, Phase, Protocol, Seat, Sent, Step, Target, Traits, contract,
 };
 use crate::transport::http::{Answer, Connection, Head, Progress, Request, with_get};
 use crate::transport::stream::Dialer;
@@ -179,11 +179,15 @@ impl Client for SseClient {
         }
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_send(&mut self, _: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>> {
         match &mut self.publisher {
-            Some(publisher) => publisher.poll_send(cx, message),
+            Some(publisher) => publisher.poll_send(message),
             None => Poll::Ready(Err(publish::no_topic())),
         }
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<super::Answer> {
+        self.publisher.as_mut().map_or(Poll::Pending, |publisher| publisher.poll_answer(cx))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {

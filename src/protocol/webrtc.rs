@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::{Client, Failure, Inbox, Message, Protocol, Seat, Step, Traits};
+use super::{Client, Failure, Inbox, Message, Protocol, Seat, Sent, Step, Traits};
 
 mod endpoint;
 mod mesh;
@@ -137,10 +137,10 @@ impl Client for WebRtc {
         self.after(step)
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>> {
         let State::Open(endpoint) = &mut self.state else { return Poll::Pending };
         let sent = endpoint.poll_send(cx, message);
-        self.after(sent)
+        self.after(sent).map_ok(|()| Sent::Unanswered)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {

@@ -13,7 +13,7 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::contract;
-use super::{Client, Failure, Inbox, Kind, Message, Phase, Protocol, Seat, Step, Target, Traits};
+use super::{Client, Failure, Inbox, Kind, Message, Phase, Protocol, Seat, Sent, Step, Target, Traits};
 use crate::transport::http::{Answer, Connection, Head, Progress, Request, with_get};
 use crate::transport::stream::Dialer;
 use socket::Socket;
@@ -143,15 +143,13 @@ impl Client for WebSocketClient {
         }
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<(), Failure>> {
-        let State::Open(socket) = &mut self.state else {
-            return Poll::Ready(Err(no_connection(Phase::Send)));
-        };
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>> {
+        let State::Open(socket) = &mut self.state else { return Poll::Pending };
         let sent = ready!(socket.poll_send(cx, message));
         if sent.is_err() {
             self.state = State::Offline;
         }
-        Poll::Ready(sent)
+        Poll::Ready(sent.map(|()| Sent::Unanswered))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {

@@ -17,7 +17,8 @@ fn step(protocol: &str, clients: u32, again: bool) -> Cell {
         cell.spec.clients = clients;
         let counts = &mut cell.counts;
         counts.connected = n;
-        (counts.expected, counts.delivered) = (n * 9 / 10 * 30, n * 9 / 10 * 30);
+        let owed = n * 9 / 10 * 30;
+        (counts.expected, counts.delivered, counts.received_in_window) = (owed, owed, owed);
         if let Some(server) = &mut cell.server {
             server.cpu_ns = Some(30 * n * 180_000);
             server.memory_after_bytes = Some(3_000_000 + 7_000 * n);
@@ -45,7 +46,7 @@ pub(super) fn search() -> Run {
     let command = ["rtbench", "capacity", "broadcast", "--slo", "latency p(99)<200ms"];
     let mut run = run(RunKind::Capacity, &command, cells);
     run.file.scenario.name = "broadcast".into();
-    run.file.thresholds = vec![ThresholdText { subject: "latency".into(), expression: "p(99)<200ms".into() }];
+    run.file.thresholds = vec![ThresholdText::new("latency", "p(99)<200ms")];
     run.file.search = Some(SearchPlan {
         vary: Vary::Clients,
         from: 1_000.0,

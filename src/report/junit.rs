@@ -13,7 +13,7 @@ use crate::claim::verdict::with_unit;
 use crate::gate::judge::{self, Judgement, Outcome};
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::{Run, RunKind};
-use crate::measure::threshold;
+use crate::measure::{threshold, trust};
 
 /// A suite for the run.
 pub(super) struct Junit;
@@ -154,12 +154,14 @@ fn tests(run: &Run) -> Vec<Test> {
         };
         let time_s = cell.measured_s;
         let test = |name, result| Test { class: class.clone(), name, time_s, result };
-        if run.file.thresholds.is_empty() {
+        let outcomes: Vec<_> = run.file.thresholds.iter().filter_map(|t| t.evaluate(cell)).collect();
+        // A cell that is invalid may keep to all that was asked of it.
+        if outcomes.is_empty() || (cell.trust.level == TrustLevel::Invalid && !trust::says_nothing(cell)) {
             tests.push(test("measured".to_owned(), of_cell(cell)));
         }
-        tests.extend(run.file.thresholds.iter().map(|threshold| {
-            let name = format!("{} {}", threshold.subject, threshold.expression);
-            test(name, of_threshold(cell, &threshold.evaluate(cell)))
+        tests.extend(outcomes.iter().map(|outcome| {
+            let name = format!("{} {}", outcome.subject, outcome.expression);
+            test(name, of_threshold(cell, outcome))
         }));
     }
     tests

@@ -150,6 +150,14 @@ pub fn print(run: &Run) -> io::Result<()> {
     print_text(&text)
 }
 
+/// What speaks against a run, a line each; of gates and searches, which say it by themselves, nothing.
+pub fn complaints(run: &Run) -> Vec<String> {
+    match run.file.kind {
+        RunKind::Matrix | RunKind::Scenario => thresholds::complaints(run),
+        RunKind::Capacity | RunKind::Gate => Vec::new(),
+    }
+}
+
 /// A run as Markdown.
 pub fn markdown(run: &Run) -> String {
     let mut out = Vec::new();

@@ -126,6 +126,7 @@ pub(super) fn troubled_run() -> Run {
     let good = good.with(|cell| {
         cell.counts.lost = 27;
         cell.counts.delivered -= 27;
+        cell.counts.received_in_window -= 27;
         cell.trust.level = TrustLevel::Degraded;
         cell.trust.reasons.push("send lag p99 12 ms is above 10 ms".into());
         cell.failures.push(FailureCount {
@@ -152,10 +153,7 @@ pub(super) fn troubled_run() -> Run {
         &["rtbench", "run", "my load.toml", "-c", "1k"],
         vec![good.build(), failed.build()],
     );
-    let threshold = |subject: &str, expression: &str| ThresholdText {
-        subject: subject.into(),
-        expression: expression.into(),
-    };
+    let threshold = |subject: &str, expression: &str| ThresholdText::new(subject, expression);
     run.file.thresholds = vec![
         threshold("latency", "p(95)<200ms"),
         threshold("lost", "rate<0.01%"),
@@ -190,10 +188,7 @@ pub(super) fn repeated_run() -> Run {
     };
     let cells = (0..3).flat_map(once).collect();
     let mut run = run(RunKind::Scenario, &["rtbench", "run", "chat", "--repeat", "3"], cells);
-    let threshold = |subject: &str, expression: &str| ThresholdText {
-        subject: subject.into(),
-        expression: expression.into(),
-    };
+    let threshold = |subject: &str, expression: &str| ThresholdText::new(subject, expression);
     run.file.thresholds = vec![threshold("latency", "p(95)<200ms"), threshold("lost", "count==0")];
     run
 }

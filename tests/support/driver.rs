@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use rtbench::protocol::{Client, Failure, Inbox, Message, Options, Pause, Protocol, Seat, Step, Target};
+use rtbench::protocol::{
+    Client, Failure, Inbox, Message, Options, Pause, Protocol, Seat, Sending, Step, Target,
+};
 use rtbench::transport::meter::Meter;
 
 /// Longer than anything here can take; a test that comes to it hangs.
@@ -41,6 +43,7 @@ pub fn seat(address: SocketAddr, topics: &[&str], publish: Option<&str>) -> Seat
         mesh: None,
         meter: Rc::default(),
         publish_meter: Rc::default(),
+        spare_connections: Rc::default(),
         link: None,
         relay: None,
         seed: 1,
@@ -128,16 +131,17 @@ impl Driver {
     /// Sends, without receiving.
     pub async fn send(&mut self, payload: &[u8], binary: bool) -> Result<(), Failure> {
         let message = Message { payload, binary };
-        soon(poll_fn(|cx| self.client.poll_send(cx, message))).await
+        let mut sending = Sending::default();
+        soon(poll_fn(|cx| sending.poll(cx, &mut *self.client, message))).await
     }
 
     /// Sends and receives until both are done.
     pub async fn send_and_receive(&mut self, payload: &[u8], count: usize) -> Result<(), Failure> {
         let message = Message { payload, binary: false };
-        let mut sent = false;
+        let (mut sending, mut sent) = (Sending::default(), false);
         soon(poll_fn(|cx| {
             loop {
-                if !sent && let Poll::Ready(result) = self.client.poll_send(cx, message) {
+                if !sent && let Poll::Ready(result) = sending.poll(cx, &mut *self.client, message) {
                     result?;
                     sent = true;
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
 use super::PATIENCE;
-use crate::protocol::{Client, Failure, Inbox, Message, Pause, Step};
+use crate::protocol::{Client, Failure, Inbox, Message, Pause, Sending, Step};
 use crate::transport::meter::Meter;
 
 /// Time between two short polls here; the probes count, they do not time.
@@ -23,6 +23,8 @@ pub(super) struct Puppet {
     pub(super) ready: bool,
     pub(super) rest: Option<Pin<Box<Sleep>>>,
     pub(super) outgoing: Option<(Vec<u8>, bool)>,
+    /// How far that has come.
+    pub(super) sending: Sending,
     pub(super) mail: Mail,
     pub(super) cuts: u32,
     /// Polls that failed and were followed by the next.
@@ -46,7 +48,8 @@ impl Inbox for Mail {
 impl Puppet {
     fn poll(&mut self, cx: &mut Context<'_>) {
         if let (true, Some((payload, binary))) = (self.ready, &self.outgoing) {
-            match self.client.poll_send(cx, Message { payload, binary: *binary }) {
+            let message = Message { payload, binary: *binary };
+            match self.sending.poll(cx, &mut *self.client, message) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => self.outgoing = None,
                 Poll::Ready(Err(failure)) => {

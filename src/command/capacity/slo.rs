@@ -1,6 +1,6 @@
 //! What must hold at each step, from `--slo`, the scenario, or by default.
 
-use crate::measure::run::ThresholdText;
+use crate::measure::run::{self, ThresholdText};
 use crate::measure::threshold::{Place, Threshold};
 use crate::scenario::{ScenarioError, Source};
 
@@ -12,7 +12,7 @@ pub(super) struct Slo {
     pub(super) threshold: Threshold,
 }
 
-/// What the first of these can be told in a step of bearable length, and `lost`, must hold where nothing else is asked:
+/// What the first of these can be told in a step of bearable length must hold where nothing else is asked:
 /// nine receipts of one event are not nine samples, so a workload of few events has no 99th percentile.
 const DEFAULT_LATENCY: [&str; 4] = ["p(99)<200ms", "p(95)<200ms", "p(90)<200ms", "max<200ms"];
 
@@ -41,16 +41,25 @@ impl Slo {
 
     /// One that has been read.
     pub(super) fn of(threshold: Threshold) -> Slo {
-        let text =
-            ThresholdText { subject: threshold.subject.clone(), expression: threshold.expression.clone() };
+        let text = ThresholdText {
+            by_default: threshold.by_default,
+            ..ThresholdText::new(&threshold.subject, &threshold.expression)
+        };
         Slo { text, threshold }
+    }
+
+    /// These, and beside them what every run must keep to.
+    pub(super) fn with_defaults(asked: Vec<Slo>) -> Vec<Slo> {
+        let texts = run::with_defaults(asked.into_iter().map(|slo| slo.text).collect());
+        // All have been read before, or are the program's own.
+        texts.iter().filter_map(|text| text.read().ok()).map(Slo::of).collect()
     }
 
     /// The default: the strictest that `is_tellable` within a step.
     pub(super) fn default(is_tellable: impl Fn(&Threshold) -> bool) -> Vec<Slo> {
-        let read = |subject: &str, expression: &str| Threshold::parse(subject, expression).ok();
-        let latency = DEFAULT_LATENCY.iter().filter_map(|text| read("latency", text)).find(is_tellable);
-        latency.into_iter().chain(read("lost", "count==0")).map(Slo::of).collect()
+        let read = |text: &&str| Threshold::parse("latency", text).ok();
+        let latency = DEFAULT_LATENCY.iter().filter_map(read).find(is_tellable);
+        latency.into_iter().map(Slo::of).collect()
     }
 }
 
@@ -87,8 +96,8 @@ mod tests {
             let slos = Slo::default(|threshold| threshold.events_needed() <= most);
             slos.into_iter().map(|slo| slo.threshold.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(texts(1_000), ["latency: p(99)<200ms", "lost: count==0"]);
-        assert_eq!(texts(150), ["latency: p(90)<200ms", "lost: count==0"]);
-        assert_eq!(texts(5), ["latency: max<200ms", "lost: count==0"]);
+        assert_eq!(texts(1_000), ["latency: p(99)<200ms"]);
+        assert_eq!(texts(150), ["latency: p(90)<200ms"]);
+        assert_eq!(texts(5), ["latency: max<200ms"]);
     }
 }

@@ -56,6 +56,7 @@ impl Steps {
         if steps.slos.is_empty() {
             steps.slos = Slo::default(|threshold| steps.can_tell(threshold, steps.plan.from));
         }
+        steps.slos = Slo::with_defaults(steps.slos);
         if args.from.is_none() {
             steps.plan.least = steps.least();
         }

@@ -90,6 +90,7 @@ impl Worker {
             options: options(spec),
             meter: meter.clone(),
             publish_meter: self.meters.publisher.clone(),
+            spare_connections: self.spare_connections.clone(),
             link: Link::new(
                 self.run.timer.clone(),
                 self.link.clone(),

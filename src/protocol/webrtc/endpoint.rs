@@ -33,8 +33,6 @@ pub(super) struct Endpoint {
     alarm: Pin<Box<Sleep>>,
     /// When the alarm goes off, if it is set; not later than the earliest deadline.
     alarm_at: Option<Instant>,
-    /// The slot that the message being sent goes to next.
-    sending: usize,
     /// Who waits for room in a send buffer.
     blocked: Option<Waker>,
     meter: Rc<Meter>,
@@ -90,7 +88,6 @@ impl Endpoint {
             routes: Routes::default(),
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             alarm_at: None,
-            sending: 0,
             blocked: None,
             meter: seat.meter.clone(),
         })
@@ -216,28 +213,25 @@ impl Endpoint {
         Poll::Ready(())
     }
 
-    /// Writes `message` to every open channel.
+    /// Writes `message` to every channel, if all have room for it. Datagrams that the system does not take at once go out with
+    /// [`Endpoint::poll`].
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         message: Message<'_>,
     ) -> Poll<Result<(), Failure>> {
-        let now = Instant::now();
-        while self.sending < self.slots.len() {
-            let mut written = true;
-            self.act(self.sending, None, |peer, sink| {
-                written = peer.write(now, message, sink)?;
-                Ok(())
-            })?;
-            if !written {
-                self.blocked = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-            self.sending += 1;
+        if !self.slots.iter_mut().flatten().all(|peer| peer.has_room()) {
+            self.blocked = Some(cx.waker().clone());
+            return Poll::Pending;
         }
-        ready!(self.wire.poll_flush(cx)).map_err(|error| Failure::io(Phase::Send, &error))?;
-        self.sending = 0;
-        Poll::Ready(Ok(()))
+        let now = Instant::now();
+        for slot in 0..self.slots.len() {
+            self.act(slot, None, |peer, sink| peer.write(now, message, sink))?;
+        }
+        match self.wire.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Failure::io(Phase::Send, &error))),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
     }
 
     /// Begins to say goodbye on all connections.

@@ -135,30 +135,33 @@ impl Peer {
         self.pump(now, outlet)
     }
 
-    /// Writes a message; `false` if there is no room for it before the other end has acknowledged more.
+    /// Whether a message can be written now; not if the other end must first acknowledge more. A channel that is not open has
+    /// room: writing tells what is wrong with it.
+    pub(super) fn has_room(&mut self) -> bool {
+        let State::Open(id) = self.state else { return true };
+        // Room for one more message is kept above the bound, so below it a write is never refused for lack of room.
+        self.rtc.channel(id).is_none_or(|mut channel| channel.buffered_amount() < BUFFERED_BYTES)
+    }
+
+    /// Writes a message. There must be room for it.
     pub(super) fn write(
         &mut self,
         now: Instant,
         message: Message<'_>,
         outlet: &mut impl Outlet,
-    ) -> Result<bool, Failure> {
+    ) -> Result<(), Failure> {
         let State::Open(id) = self.state else {
             return Err(Failure::new(Phase::Send, Kind::Eof, "the data channel is not open"));
         };
         let Some(mut channel) = self.rtc.channel(id) else {
             return Err(Failure::new(Phase::Send, Kind::Eof, "the data channel is closed"));
         };
-        // Room for one more message is kept above the bound, so below it a write is never refused for lack of room.
-        if channel.buffered_amount() >= BUFFERED_BYTES {
-            return Ok(false);
-        }
         let written = channel.write(message.binary, message.payload);
         if !written.map_err(|error| Failure::protocol(Phase::Send, error.to_string()))? {
             let error = format!("{} bytes are more than a data channel takes", message.payload.len());
             return Err(Failure::protocol(Phase::Send, error));
         }
-        self.pump(now, outlet)?;
-        Ok(true)
+        self.pump(now, outlet)
     }
 
     /// Says goodbye.

@@ -84,6 +84,7 @@ fn seat(target: &Rc<Target>) -> Seat {
         mesh: None,
         meter: Rc::default(),
         publish_meter: Rc::default(),
+        spare_connections: Rc::default(),
         link: None,
         relay: None,
         seed: 1,
@@ -148,7 +149,7 @@ impl User {
         }
         while let Some((payload, binary)) = self.outbox.front().filter(|_| self.ready > 0) {
             match self.client.poll_send(cx, Message { payload, binary: *binary }) {
-                Poll::Ready(Ok(())) => drop(self.outbox.pop_front()),
+                Poll::Ready(Ok(_)) => drop(self.outbox.pop_front()),
                 Poll::Ready(Err(failure)) => return self.failure = Some(failure),
                 Poll::Pending => return,
             }

@@ -34,8 +34,6 @@ pub(super) struct Socket {
     /// Something was read behind the answer to the upgrade, and is still to be taken.
     early: bool,
     out: Outbox,
-    /// All of the message that `poll_send` was called with is on its way, and some of it not yet written.
-    sending: bool,
 }
 
 /// What goes out: at once, or behind what could not.
@@ -67,7 +65,7 @@ impl Socket {
     /// Over a stream of which something may have been read behind the upgrade.
     pub(super) fn new(stream: Stream, early: Vec<u8>, masks: Pcg64Mcg) -> Socket {
         let out = Outbox { queue: None, masks };
-        Socket { stream, early: !early.is_empty(), frames: Frames::behind(early), out, sending: false }
+        Socket { stream, early: !early.is_empty(), frames: Frames::behind(early), out }
     }
 
     /// Reads once and takes all that came.
@@ -131,27 +129,31 @@ impl Socket {
         })
     }
 
-    /// Takes `message` once, then sees it out to the operating system.
+    /// Takes `message` if everything before it has gone out to the operating system. What of it does not go out at once
+    /// does with a later call of this or of [`Socket::poll_recv`].
     #[inline]
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         message: Message<'_>,
     ) -> Poll<Result<(), Failure>> {
-        let sent = ready!(self.poll_message(cx, message));
-        self.sending = false;
-        Poll::Ready(sent.map_err(|error| Failure::io(Phase::Send, &error)))
+        let taken = ready!(self.poll_message(cx, message));
+        Poll::Ready(taken.map_err(|error| Failure::io(Phase::Send, &error)))
     }
 
     #[inline]
     fn poll_message(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<io::Result<()>> {
-        if !self.sending {
-            ready!(self.out.poll_flush(cx, &mut self.stream))?;
-            let kind = if message.binary { Data::Binary } else { Data::Text };
-            ready!(self.out.poll_frame(cx, &mut self.stream, OpCode::Data(kind), message.payload))?;
-            self.sending = true;
+        ready!(self.out.poll_flush(cx, &mut self.stream))?;
+        let kind = if message.binary { Data::Binary } else { Data::Text };
+        ready!(self.out.poll_frame(cx, &mut self.stream, OpCode::Data(kind), message.payload))?;
+        match self.out.poll_flush(cx, &mut self.stream) {
+            Poll::Ready(flushed) => Poll::Ready(flushed),
+            Poll::Pending => {
+                // A layer below may hold it, and is not asked again unless something waits here.
+                self.out.put_off(&[]);
+                Poll::Ready(Ok(()))
+            }
         }
-        self.out.poll_flush(cx, &mut self.stream)
     }
 
     /// Queues our close; [`Socket::poll_good_bye`] sends it.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::summary::thresholds;
 use super::{ending, escape, trust};
 use crate::claim::matrix::{COLUMNS, MatrixCell};
 use crate::claim::verdict::short;
@@ -23,6 +24,7 @@ pub(super) fn page(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     conditions(&matrix, out)?;
     claims(run, out)?;
     costs(run, out)?;
+    thresholds(run, out)?;
     trust(run, out)?;
     ending(run, out)
 }

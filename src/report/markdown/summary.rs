@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 
 use super::{ending, escape, table, trust};
-use crate::claim::verdict::{short, with_unit};
+use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric;
-use crate::measure::run::{CellOutcome, Run, RunStatus};
+use crate::measure::run::{Run, RunStatus};
 use crate::report::terminal::{bytes, trust_word};
+use crate::report::thresholds::{self, Line};
 
 /// Writes a metric for people.
 type Say = fn(f64) -> String;
@@ -38,7 +39,7 @@ pub(super) fn page(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         RunStatus::Failed(reason) => writeln!(out, "The run failed: {}.\n", escape(reason))?,
     }
     headline(run, out)?;
-    thresholds(&run.outcomes(), out)?;
+    thresholds(run, out)?;
     failures(run, out)?;
     trust(run, out)?;
     ending(run, out)
@@ -64,24 +65,23 @@ fn figure(cell: &Cell, name: &str, say: Say) -> String {
     metric::find(name).and_then(|metric| metric.value(cell)).map_or(String::new(), say)
 }
 
-fn thresholds(outcomes: &[CellOutcome], out: &mut dyn Write) -> io::Result<()> {
-    if outcomes.is_empty() {
+pub(super) fn thresholds(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let lines = thresholds::lines(run);
+    if lines.is_empty() {
         return Ok(());
     }
     writeln!(out, "\n## Thresholds\n")?;
-    let row = |CellOutcome { cell, outcome }: &CellOutcome| {
-        let mark = match outcome.passed {
+    let row = |Line { threshold, cell, measured, passed, why }: Line| {
+        let mark = match passed {
             Some(true) => "✓",
             Some(false) => "✗",
             None => "?",
         };
-        let measured =
-            outcome.measured.map_or("not measured".to_owned(), |value| with_unit(value, outcome.unit));
-        let why = outcome.why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-        let rule = format!("{} {}", outcome.subject, outcome.expression);
-        vec![mark.to_owned(), rule, cell.clone(), format!("{}{why}", measured.trim())]
+        let measured = if measured.is_empty() { "not measured".to_owned() } else { measured };
+        let why = if why.is_empty() { why } else { format!(" ({why})") };
+        vec![mark.to_owned(), threshold, cell, format!("{measured}{why}")]
     };
-    table(&["", "threshold", "cell", "measured"], outcomes.iter().map(row), out)
+    table(&["", "threshold", "cell", "measured"], lines.into_iter().map(row), out)
 }
 
 fn failures(run: &Run, out: &mut dyn Write) -> io::Result<()> {

@@ -30,6 +30,7 @@ pub fn matrix(run: &Run, width: usize) -> String {
     out += &notes.render(width);
     out += &claims(run, width);
     out += &costs(run, width);
+    out += &super::summary::thresholds(run, width, |line| line.passed != Some(true));
     out += &conditions(run, width);
     out += &doubts(run, width);
     out + &origin(run, width)

@@ -19,7 +19,7 @@ pub fn summary(run: &Run, width: usize) -> String {
     let mut out: String =
         cells.iter().map(|cell| block(&Block::new(cell), &generator_bound(run, cell), width)).collect();
     out += &failures(run, width);
-    out += &thresholds(run, width);
+    out += &thresholds(run, width, |_| true);
     out += &conditions(run, width);
     out += &doubts(run, width);
     out + &origin(run, width)
@@ -114,12 +114,17 @@ fn delivery(block: &Block<'_>) -> String {
         format!("{} of {} delivered", short(delivered as f64), short(expected as f64)),
         block.value("delivered_per_s", |per_s| format!("{per_s}/s")),
     ];
-    let troubles: [(&str, Count); 6] = [
+    let troubles: [(&str, Count); 11] = [
         ("lost", |counts| counts.lost),
+        ("clients cut short", |counts| counts.cut_short),
+        ("owed to nobody", |counts| counts.excused),
         ("duplicates", |counts| counts.duplicates),
         ("reordered", |counts| counts.reordered),
         ("late", |counts| counts.late),
         ("corrupt", |counts| counts.corrupt),
+        ("foreign", |counts| counts.foreign),
+        ("not sent, as the server held them back", |counts| counts.held_back),
+        ("unanswered", |counts| counts.unanswered),
         ("shed", |counts| counts.shed),
     ];
     let troubles = troubles.iter().map(|(name, of)| (name, block.sum(of)));
@@ -130,6 +135,12 @@ fn delivery(block: &Block<'_>) -> String {
 
 fn latency(block: &Block<'_>) -> String {
     let ms = |word: &str, name: &str| block.scaled(name, time_unit, |time| format!("{word} {time}"));
+    let waited = block.repeats.median_range("send_wait_mean_ms").is_some_and(|range| range.high > 0.0);
+    let wait = if waited {
+        ms("waited for the server before sending, mean", "send_wait_mean_ms")
+    } else {
+        String::new()
+    };
     let parts = [
         ms("mean", "response_mean_ms"),
         ms("p50", "response_p50_ms"),
@@ -139,6 +150,8 @@ fn latency(block: &Block<'_>) -> String {
         ms("max", "response_max_ms"),
         ms("from first to last subscriber p99", "spread_p99_ms"),
         ms("send lag p99", "send_lag_p99_ms"),
+        wait,
+        ms("publishes answered p50", "answer_p50_ms"),
     ];
     join(parts.iter().map(String::as_str), ", ")
 }
@@ -211,7 +224,8 @@ fn failures(run: &Run, width: usize) -> String {
     if lines.is_empty() { lines } else { heading("Failures") + &lines.style(unsure()).to_string() }
 }
 
-fn thresholds(run: &Run, width: usize) -> String {
+/// The thresholds of a run that `shown` picks.
+pub(super) fn thresholds(run: &Run, width: usize, shown: fn(&Line) -> bool) -> String {
     let line = |line: &Line| {
         let measured = if line.measured.is_empty() { "not measured" } else { &line.measured };
         let why = if line.why.is_empty() { String::new() } else { format!("({})", line.why) };
@@ -221,6 +235,6 @@ fn thresholds(run: &Run, width: usize) -> String {
             Some(false) | None => wrap("  ✗ ", &text, width).style(bad()).to_string(),
         }
     };
-    let lines: String = thresholds::lines(run).iter().map(line).collect();
+    let lines: String = thresholds::lines(run).iter().filter(|line| shown(line)).map(line).collect();
     if lines.is_empty() { lines } else { heading("Thresholds") + &lines }
 }
