@@ -248,7 +248,7 @@ impl Run {
     /// reliable channel still owed when the waiting ended is a response time of at least so much.
     pub fn settle(&self) {
         let published = self.published.borrow();
-        let gave_up_ns = self.gave_up_ns.get().filter(|_| self.spec.max_retransmits.is_none());
+        let gave_up_ns = self.gave_up_ns.get().filter(|_| !self.spec.may_lose());
         let mut recorder = self.recorder.borrow_mut();
         let mut due_times = HashMap::new();
         let mut reaches: HashMap<u32, Reach> = HashMap::new();

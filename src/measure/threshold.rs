@@ -170,8 +170,8 @@ impl Threshold {
 
     /// Whether the threshold is about a cell: one of a probe puts no load on, and a channel may have been asked to lose.
     pub fn applies_to(&self, cell: &Cell) -> bool {
-        let may_lose = cell.spec.max_retransmits.is_some();
-        cell.put_load_on() && !(self.by_default && self.subject == LOST && may_lose)
+        let asked_to_lose = self.by_default && self.subject == LOST && cell.spec.may_lose();
+        cell.put_load_on() && !asked_to_lose
     }
 
     /// Holds the threshold against a cell.
@@ -389,6 +389,34 @@ mod tests {
         assert_eq!(invalid.why.unwrap(), "the cell is invalid: two counts disagree");
         cell.status = Status::Failed("no server".into());
         assert_eq!(outcome("lost", "count<1", &cell).why.unwrap(), "the cell failed: no server");
+    }
+
+    #[test]
+    fn a_channel_that_was_asked_to_lose_may_and_a_stream_beside_it_may_not() {
+        let mut lost = Threshold::parse("lost", "count==0").unwrap();
+        let cell =
+            |protocol: &str| sample::cell(protocol).with(|cell| cell.spec.max_retransmits = Some(0)).build();
+        assert!(lost.applies_to(&cell("webrtc")), "somebody asked for it");
+        lost.by_default = true;
+        assert!(!lost.applies_to(&cell("webrtc")) && lost.applies_to(&cell("websocket")));
+        let probe = Cell::empty(cell("websocket").spec, 0.0);
+        assert!(!lost.applies_to(&probe), "a probe puts no load on");
+    }
+
+    #[test]
+    fn who_connected_and_what_was_lost_is_told_even_where_nothing_arrived() {
+        let mut cell = thousand();
+        (cell.counts.connected, cell.counts.delivered, cell.counts.expected) = (3, 0, 0);
+        cell.counts.received_in_window = 0;
+        cell.response = Default::default();
+        cell.trust = trust::judge(&cell);
+        assert_eq!(cell.trust.level, TrustLevel::Invalid);
+        assert_eq!(outcome("connected", "rate==100%", &cell).passed, Some(false));
+        assert_eq!(outcome("latency", "avg<1s", &cell).passed, None);
+        // What the generator did wrong voids that, too.
+        cell.generator.busiest_share = Some(1.0);
+        cell.trust = trust::judge(&cell);
+        assert_eq!(outcome("connected", "rate==100%", &cell).passed, None);
     }
 
     #[test]

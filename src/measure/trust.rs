@@ -74,7 +74,8 @@ fn doubts(cell: &Cell) -> impl Iterator<Item = Doubt> {
 
 /// Judges a cell by what it holds; the gravest reasons come first.
 pub fn judge(cell: &Cell) -> Trust {
-    let mut doubts: Vec<Doubt> = nothing_arrived(cell).into_iter().chain(doubts(cell)).collect();
+    // Last of its level: whatever else is wrong is why.
+    let mut doubts: Vec<Doubt> = doubts(cell).chain(nothing_arrived(cell)).collect();
     doubts.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
     let level = doubts.first().map_or(TrustLevel::Ok, |(level, _)| *level);
     Trust { level, reasons: doubts.into_iter().map(|(_, reason)| reason).collect() }
@@ -114,7 +115,9 @@ fn from_the_future(cell: &Cell) -> Option<Doubt> {
 /// Where messages were to flow and none came, there is no latency, no rate and no cost of one, however quiet all else was.
 fn nothing_arrived(cell: &Cell) -> Option<Doubt> {
     let silent = cell.spec.rate_per_s <= 0.0 && cell.spec.pace != Pace::Closed;
-    if silent || !cell.put_load_on() || cell.status != Status::Finished || cell.counts.delivered > 0 {
+    // What arrives of the warm-up, far too late, still says what the server can do.
+    let arrived = cell.counts.delivered + cell.counts.received_in_window > 0;
+    if silent || !cell.put_load_on() || cell.status != Status::Finished || arrived {
         return None;
     }
     invalid(match cell.counts.expected {
@@ -323,10 +326,10 @@ mod tests {
             (TrustLevel::Degraded, "overflowed 12 times", |c| c.host.listen_overflows = Some(12)),
             (TrustLevel::Degraded, "3 of 1000 clients were cut short", |c| c.counts.cut_short = 3),
             (TrustLevel::Invalid, "nothing arrived of 27000 deliveries", |c| {
-                (c.counts.delivered, c.counts.lost) = (0, 27_000);
+                (c.counts.delivered, c.counts.received_in_window, c.counts.lost) = (0, 0, 27_000);
             }),
             (TrustLevel::Invalid, "nothing arrived, and nobody was owed anything: 3000 events", |c| {
-                (c.counts.delivered, c.counts.expected) = (0, 0);
+                (c.counts.delivered, c.counts.received_in_window, c.counts.expected) = (0, 0, 0);
             }),
             (TrustLevel::Invalid, "2 deliveries from the future", |c| c.counts.negative = 2),
         ];

@@ -168,6 +168,12 @@ impl CellSpec {
         }
     }
 
+    /// Whether its channel was asked to give up on messages: data channels alone can.
+    pub fn may_lose(&self) -> bool {
+        let by_datagrams = |protocol: &Protocol| protocol.traits.peer_to_peer;
+        self.max_retransmits.is_some() && protocol::find(&self.protocol).is_some_and(by_datagrams)
+    }
+
     /// Length of the measured window.
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.duration_s)
