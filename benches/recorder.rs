@@ -6,10 +6,11 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use reference_server::envelope::Envelope;
 use rtbench::measure::delivery::Trackers;
-use rtbench::measure::recorder::Recorder;
+use rtbench::measure::recorder::{Recorder, Sending};
 
 /// Payload of an event, in bytes.
 const BYTES: usize = 100;
+const SENDING: Sending = Sending { waited_ns: 0, lag_ns: 50_000, bytes: BYTES as u64 };
 
 /// Longer than any measurement here, so that every event falls into the window.
 const WINDOW_NS: std::ops::Range<u64> = 0..u64::MAX;
@@ -26,7 +27,7 @@ fn sent(criterion: &mut Criterion) {
     group.bench_function("sent", |bencher| {
         let (mut recorder, mut sequence) = (Recorder::new(1, WINDOW_NS, None), 0);
         bencher.iter(|| {
-            recorder.sent(black_box(&event(sequence)), BYTES);
+            recorder.sent(black_box(&event(sequence)), &SENDING);
             sequence = sequence.wrapping_add(1);
         });
     });
@@ -56,7 +57,7 @@ fn report(criterion: &mut Criterion) {
     let mut recorder = Recorder::new(1, WINDOW_NS, None);
     for sequence in 0..100_000 {
         let event = event(sequence);
-        recorder.sent(&event, BYTES);
+        recorder.sent(&event, &SENDING);
         recorder.hit(&event, event.sent_ns + u64::from(sequence) * 100, BYTES, None);
     }
     criterion.bench_function("recorder/report", |bencher| bencher.iter(|| recorder.report()));

@@ -253,6 +253,8 @@ impl Run {
         let mut due_times = HashMap::new();
         let mut reaches: HashMap<u32, Reach> = HashMap::new();
         for Account { group, client, trackers, away, overdue } in self.ledger.borrow_mut().drain(..) {
+            let overdue: HashMap<u32, u64> =
+                overdue.into_iter().map(|event| (event.sequence, event.due_ns)).collect();
             for stream in self.spec.streams_of(group, client) {
                 let count = published.get(&stream).copied().unwrap_or(0);
                 let reach = reaches.entry(stream).or_insert_with(|| Reach::of(count));
@@ -262,10 +264,8 @@ impl Run {
                 }
                 let due_ns = due_times.entry(stream).or_insert_with(|| self.window_due_times(stream));
                 for sequence in trackers.missing_sequences(stream, count) {
-                    let scheduled = due_ns.get(sequence as usize).copied();
-                    let due_ns = scheduled.or_else(|| {
-                        overdue.iter().find(|event| event.sequence == sequence).map(|event| event.due_ns)
-                    });
+                    let scheduled = due_ns.get(sequence as usize);
+                    let due_ns = scheduled.or_else(|| overdue.get(&sequence)).copied();
                     if due_ns.is_some_and(|due_ns| away.iter().any(|away| away.contains(&due_ns))) {
                         recorder.counts.excused += 1;
                         reach.missed(sequence, false);

@@ -10,7 +10,7 @@ use super::turns;
 use crate::measure::cell::{
     Cell, Counts, Distribution, FailureCount, GeneratorCost, SCHEMA_VERSION, Status, Trust, TrustLevel, Wire,
 };
-use crate::measure::recorder::Samples;
+use crate::measure::timings::Samples;
 use crate::measure::trust;
 use crate::scenario::plan::CellSpec;
 use crate::stats::histogram::HistogramError;

@@ -18,4 +18,5 @@ pub mod source;
 pub(crate) mod spread;
 pub mod store;
 pub mod threshold;
+pub mod timings;
 pub mod trust;

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::recorder::Samples;
+use super::timings::Samples;
 
 /// Events of one stream whose receipts are still coming in. Beyond that the oldest is given up, and has no spread.
 const MOST_OPEN: usize = 64;

@@ -13,7 +13,7 @@ use super::Session;
 use crate::client::pace::Pacer;
 use crate::client::run::{Overdue, Phase};
 use crate::measure::recorder::Sending;
-use crate::protocol::{Answer, Failure, Message, Sent};
+use crate::protocol::{Answer, Failure, Kind, Message, Sent};
 use crate::scenario::plan::{CellSpec, Pace};
 
 /// The sending half of a publisher. Small, as every client has room for one.
@@ -268,7 +268,9 @@ impl Session {
         let (measured, took_ns) = (event.measured, now_ns - event.sent_ns);
         {
             let mut recorder = self.run.recorder.borrow_mut();
-            if measured {
+            // A connection that broke is no answer.
+            let answered = result.as_ref().map_or_else(|f| matches!(f.kind, Kind::Status(_)), |()| true);
+            if measured && answered {
                 recorder.answered(took_ns);
             }
             if !written {

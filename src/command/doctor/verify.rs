@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::fleet::coordinator::{Fleet, Progress};
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Distribution, Status};
-use crate::measure::recorder::Samples;
+use crate::measure::timings::Samples;
 use crate::scenario::plan::{CellSpec, Pattern};
 use crate::stats::histogram;
 
