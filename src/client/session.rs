@@ -249,8 +249,9 @@ impl Session {
         }
         match step {
             Poll::Pending => false,
-            Poll::Ready(Ok(Step::Received)) => true,
-            Poll::Ready(Ok(Step::Ready)) => {
+            // Where each answer is a connection's whole purpose, one that comes is a subscription acknowledged.
+            Poll::Ready(Ok(Step::Received)) if self.online || !self.traits.exchanges => true,
+            Poll::Ready(Ok(Step::Ready | Step::Received)) => {
                 self.attempts = 0;
                 self.set_online(true);
                 true

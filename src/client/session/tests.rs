@@ -175,6 +175,25 @@ fn what_is_away_for_a_while_is_cut_short_only_where_its_protocol_does_not_resume
 }
 
 #[test]
+fn a_poll_that_fails_is_asked_again_and_an_answer_brings_it_back() {
+    let spec = CellSpec { protocol: "long-poll".into(), reconnect: Reconnect::Backoff, ..spec(1000.0) };
+    live(spec, async |run, script| {
+        let failed = Failure::new(protocol::Phase::Receive, Kind::Status(503), "deploying");
+        script.borrow_mut().steps.extend([Err(failed), Ok(Step::Received)]);
+        until(|| run.connected.get() == 0).await;
+        until(|| run.connected.get() == 1).await;
+        run.advance(Phase::End);
+        until(|| run.alive.get() == 0).await;
+        let recorder = run.recorder.borrow();
+        assert_eq!(
+            (recorder.counts.cut_short, recorder.failure_count()),
+            (0, 1),
+            "it resumes behind its cursor"
+        );
+    });
+}
+
+#[test]
 fn who_is_not_back_when_the_window_ends_is_cut_short_whatever_its_protocol_does() {
     live(CellSpec { protocol: "sse".into(), ..spec(1000.0) }, async |run, script| {
         let cut = Pause::Reconnect(Duration::from_secs(1000), Kind::Eof);
