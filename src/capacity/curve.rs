@@ -221,7 +221,8 @@ impl Curve<'_> {
         let trust = &step.cell.trust;
         let gravest = trust.reasons.first().filter(|_| trust.level == TrustLevel::Degraded);
         let disturbed = gravest.map_or(String::new(), |reason| format!(" (degraded: {reason})"));
-        step.judgement.reasons.join("; ") + &disturbed
+        let busy = busy_server(step.cell).map_or(String::new(), |core| format!("; the server used {core}"));
+        step.judgement.reasons.join("; ") + &busy + &disturbed
     }
 
     /// Why the last step says nothing about the server.
@@ -234,10 +235,9 @@ impl Curve<'_> {
             (_, TrustLevel::Invalid) => {
                 // The gravest stands first; the others stand under Trust.
                 let reason = cell.trust.reasons.first().map_or("", String::as_str);
-                format!(
-                    "at {load} the generator or its host gave out, not the server{}: {reason}",
-                    busy_server(cell)
-                )
+                let busy =
+                    busy_server(cell).map_or(String::new(), |core| format!(" alone (which used {core})"));
+                format!("at {load} the generator or its host gave out, not the server{busy}: {reason}")
             }
             _ if last.judgement.verdict == Verdict::Broken => {
                 format!("{load} once broke a threshold and once could not be judged: {reasons}")
@@ -247,11 +247,12 @@ impl Curve<'_> {
     }
 }
 
-/// That the generator gave out does not mean that the server had much left.
-fn busy_server(cell: &Cell) -> String {
+/// How much of a core the server used, where that leaves it nothing: that the generator gave out does not mean that the server
+/// had much left, and that it was slow does not mean that it was at its end.
+fn busy_server(cell: &Cell) -> Option<String> {
     let percent = metric::find("server_cpu_percent").and_then(|metric| metric.value(cell));
     let busy = percent.filter(|&percent| percent >= SERVER_BUSY_PERCENT);
-    busy.map_or(String::new(), |percent| format!(" alone (which used {} of a core)", with_unit(percent, "%")))
+    busy.map(|percent| format!("{} of a core", with_unit(percent, "%")))
 }
 
 #[cfg(test)]
@@ -308,6 +309,21 @@ mod tests {
             curve.headline(),
             "1,410 clients hold; 2,000 do not: latency p(99)<200ms: 205 ms, missed by a hair"
         );
+    }
+
+    #[test]
+    fn a_server_that_has_nothing_left_is_named_as_the_limit() {
+        let full = |mut cell: Cell| {
+            cell.server.as_mut().unwrap().cpu_ns = Some((0.98 * cell.measured_s * 1e9) as u64);
+            cell
+        };
+        let run = run(vec![
+            cell(1_000, 10.0),
+            full(cell(2_000, 900.0)),
+            full(cell(2_000, 900.0)),
+            cell(1_410, 20.0),
+        ]);
+        assert!(headline(&run).ends_with("latency p(99)<200ms: 900 ms; the server used 98% of a core"));
     }
 
     #[test]
