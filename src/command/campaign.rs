@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
 use crate::host::process;
-use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::cell::{Cell, ServerFailure, Status, TrustLevel};
 use crate::measure::floor::Floor;
 use crate::measure::run::{CellOutcome, Run, RunFile, RunStatus};
 use crate::measure::store::{Store, StoreError};
@@ -266,7 +266,8 @@ impl Bench {
         Ok(self.store.borrow_mut().append(cell)?)
     }
 
-    /// Measures two cells that take turns, and saves both. Where one ends early the other is stopped: it would wait for ever.
+    /// Measures two cells that take turns, and saves both. Where the server of one ends it, the other goes on alone: so it is
+    /// known whether its own server lives through the same. Where something else ends one, the other is stopped.
     ///
     /// # Errors
     /// They cannot be saved.
@@ -279,8 +280,12 @@ impl Bench {
         let measure = async |spec: &CellSpec, fleet: Fleet| {
             let fleet = Fleet { stop: halted.clone(), ..fleet };
             let cell = fleet.measure(spec, &mut |_| {}).await;
-            if cell.status != Status::Finished {
-                halt.send_replace(true);
+            match (&cell.status, cell.server_failure) {
+                (Status::Finished, _) => {}
+                (_, Some(ServerFailure::NoClient | ServerFailure::Ended { .. })) => {
+                    fleet.rendezvous.iter().for_each(|rendezvous| rendezvous.leave());
+                }
+                _ => drop(halt.send_replace(true)),
             }
             cell
         };

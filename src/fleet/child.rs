@@ -2,6 +2,7 @@
 //! gone when its handle is: its input ends, and it is killed if that is not enough.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +35,34 @@ pub struct Process {
     last_words: Arc<Mutex<VecDeque<String>>>,
     /// Ends with the child's standard error.
     listening: Option<JoinHandle<()>>,
+}
+
+/// How a child ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obituary {
+    /// Its name, and what became of it.
+    how: String,
+    /// The signal that killed it, if one did.
+    pub signal: Option<i32>,
+    last_words: String,
+}
+
+impl Obituary {
+    /// The same of one that was at work.
+    pub fn in_mid_run(mut self) -> Obituary {
+        self.how += " in mid-run";
+        self
+    }
+}
+
+impl fmt::Display for Obituary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.how)?;
+        match self.last_words.is_empty() {
+            true => Ok(()),
+            false => write!(out, "; its last words: {}", self.last_words),
+        }
+    }
 }
 
 impl Process {
@@ -129,8 +158,13 @@ impl Process {
         }
     }
 
+    /// Whether the child has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Waits until the child has ended by itself, however long that takes; says how it ended.
-    pub async fn ended(&mut self) -> String {
+    pub async fn ended(&mut self) -> Obituary {
         let status = self.child.wait().await;
         if let Some(listening) = &mut self.listening {
             // Polled again after it was ready it would panic, so it is awaited once.
@@ -143,27 +177,23 @@ impl Process {
     /// What became of a child whose pipe has ended: how it ended, or that it lives on and says nothing.
     pub async fn fell_silent(&mut self) -> String {
         match timeout(PATIENCE, self.ended()).await {
-            Ok(obituary) => obituary,
+            Ok(obituary) => obituary.to_string(),
             Err(_) => format!("{} closed its pipe and lives on", self.name),
         }
     }
 
     /// How the child ended, with its last words.
-    fn obituary(&self, status: Option<ExitStatus>) -> String {
+    fn obituary(&self, status: Option<ExitStatus>) -> Obituary {
         use std::os::unix::process::ExitStatusExt;
-        let how = match status {
-            Some(status) => match (status.signal(), status.code()) {
-                (Some(signal), _) => format!("was killed by signal {signal}"),
-                (None, code) => format!("ended with exit code {}", code.unwrap_or(0)),
-            },
-            None => "ended".to_owned(),
+        let signal = status.and_then(|status| status.signal());
+        let how = match (signal, status.and_then(|status| status.code())) {
+            (Some(signal), _) => format!("was killed by signal {signal}"),
+            (None, Some(code)) => format!("ended with exit code {code}"),
+            (None, None) => "ended".to_owned(),
         };
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
-        match words.is_empty() {
-            true => format!("{} {how}", self.name),
-            false => format!("{} {how}; its last words: {}", self.name, words.join(" | ")),
-        }
+        let last_words = words.iter().map(String::as_str).collect::<Vec<_>>().join(" | ");
+        Obituary { how: format!("{} {how}", self.name), signal, last_words }
     }
 
     /// Ends the child in good order: end of input, SIGTERM, and after some patience SIGKILL.
@@ -207,7 +237,10 @@ mod tests {
     async fn how_a_child_ended_is_told_with_its_last_words() {
         let (mut child, _lines) = shell(r"printf 'a \377 byte\n' >&2; echo the end >&2; exit 7");
         let told = child.ended().await;
-        assert_eq!(told, "the child ended with exit code 7; its last words: a \u{fffd} byte | the end");
+        assert_eq!(
+            told.to_string(),
+            "the child ended with exit code 7; its last words: a \u{fffd} byte | the end"
+        );
         assert_eq!(child.ended().await, told);
         child.end().await;
     }

@@ -10,6 +10,7 @@ use anyhow::{Result, anyhow};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::child::Obituary;
 use super::crew::{Crew, pin};
 use super::layout::{Layout, Room, Shortage, Site};
 use super::merge;
@@ -20,7 +21,7 @@ use super::turns::{CpuReading, Readers, Rendezvous};
 use crate::host::clock::monotonic_ns;
 use crate::host::process;
 use crate::host::strain::{Counters, HostStrain};
-use crate::measure::cell::{Cell, Interval, ServerCost, Status};
+use crate::measure::cell::{Cell, Interval, ServerCost, ServerFailure, Status};
 use crate::measure::recorder::Second;
 use crate::scenario::plan::CellSpec;
 
@@ -73,7 +74,10 @@ impl Fleet {
         let status = match outcome {
             Ok(()) if gathered.interrupted => Status::Interrupted,
             Ok(()) => Status::Finished,
-            Err(error) => Status::Failed(format!("{error:#}{}", gathered.why_none_connected())),
+            Err(error) => {
+                gathered.server_failure = error.downcast_ref::<OfServer>().map(|of| of.failure);
+                Status::Failed(format!("{error:#}{}", gathered.why_none_connected()))
+            }
         };
         merge::cell(spec, status, started_unix_s, gathered)
     }
@@ -99,7 +103,9 @@ impl Fleet {
         let mut stop = self.stop.clone();
         let layout = self.layout(spec)?;
         let mut servers = tokio::select! {
-            servers = Servers::ready(&self.server, layout.servers) => servers?,
+            servers = Servers::ready(&self.server, layout.servers) => {
+                servers.map_err(|error| OfServer::new(ServerFailure::NotReady, format!("{error:#}")))?
+            }
             () = stopped(&mut stop) => { gathered.interrupted = true; return Ok(()); }
         };
         // One that rtbench did not start is read, not moved about.
@@ -123,6 +129,11 @@ impl Fleet {
             measured = conductor.conduct() => measured,
             () = stopped(&mut stop) => { gathered.interrupted = true; Ok(()) }
         };
+        let measured = match measured {
+            // Whatever else was noticed first came of that.
+            Err(_) if servers.has_ended() => Err(OfServer::that_ended(servers.ended().await)),
+            measured => measured,
+        };
         gathered.host = Counters::read().since(&before);
         if measured.is_err() || gathered.interrupted {
             crew.stop_and_collect(gathered, spec.clients).await;
@@ -130,6 +141,25 @@ impl Fleet {
         crew.end().await;
         servers.end().await;
         measured
+    }
+}
+
+/// An end of a cell that was its server's doing.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub(super) struct OfServer {
+    failure: ServerFailure,
+    words: String,
+}
+
+impl OfServer {
+    pub(super) fn new(failure: ServerFailure, words: String) -> OfServer {
+        OfServer { failure, words }
+    }
+
+    fn that_ended(obituary: Obituary) -> anyhow::Error {
+        let failure = ServerFailure::Ended { signal: obituary.signal };
+        OfServer::new(failure, obituary.in_mid_run().to_string()).into()
     }
 }
 
@@ -149,6 +179,8 @@ pub(super) struct Gathered {
     pub rests: Vec<CpuReading>,
     pub host: HostStrain,
     pub interrupted: bool,
+    /// What the server did that ended the cell.
+    pub server_failure: Option<ServerFailure>,
     /// Servers and workers are tied to cores of their own.
     pub pinned: bool,
 }
@@ -168,6 +200,7 @@ impl Gathered {
             rests: Vec::new(),
             host: HostStrain::default(),
             interrupted: false,
+            server_failure: None,
             pinned: false,
         }
     }
@@ -247,7 +280,7 @@ impl Conductor<'_> {
     async fn next(&mut self, deadline: Instant, doing: &str) -> Result<(usize, FromWorker)> {
         tokio::select! {
             message = self.crew.next() => message,
-            obituary = self.servers.ended() => Err(anyhow!("{obituary} in mid-run")),
+            obituary = self.servers.ended() => Err(OfServer::that_ended(obituary)),
             () = sleep_until(deadline) => Err(anyhow!("the workers went silent ({doing})")),
         }
     }
@@ -296,7 +329,7 @@ impl Conductor<'_> {
             (self.progress)(Progress::Connecting { connected, failures });
         }
         match self.gathered.connected {
-            0 => Err(anyhow!("no client could connect")),
+            0 => Err(OfServer::new(ServerFailure::NoClient, "no client could connect".to_owned()).into()),
             _ => Ok(()),
         }
     }

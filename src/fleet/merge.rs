@@ -46,6 +46,7 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         exchange: distribution(|share| &share.recorded.exchange),
         spread: distribution(|share| &share.recorded.spread),
         status,
+        server_failure: gathered.server_failure,
         started_unix_s,
         measured_s: shares.iter().map(|share| share.window_ns).max().unwrap_or(0) as f64 / 1e9,
         connect_s: gathered.connect_ns as f64 / 1e9,

@@ -1,21 +1,30 @@
 //! The server under test: one that rtbench starts for a cell, or one that stands already.
 
-use std::net::SocketAddr;
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use tokio::io::{BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::ChildStdout;
 
-use super::child::Process;
+use super::child::{Obituary, Process};
 use crate::host::process;
 use crate::transport::control;
 use crate::transport::tls::{Tls, Trust};
 
 /// How long a server may take until it says that it is ready.
 const READY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long somebody at the address of a server that was not started yet may take to be noticed.
+const TAKEN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What stands for a free port in a command and in the URL of its readiness.
+const PORT: &str = "{port}";
 
 /// What to load.
 #[derive(Clone, Debug)]
@@ -55,9 +64,40 @@ fn ignore(lines: Output) {
     tokio::spawn(async move { tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await });
 }
 
-/// A port that is free now. Another may take it before the server does; then the server will say so.
+/// Times that a server is started, each on another port, as long as its port turns out to be another's.
+const PORTS_TRIED: usize = 4;
+
+/// Ports given last, which are not given again: their servers may not have taken them yet.
+const PORTS_KEPT: usize = 256;
+
+/// A port that is free now, and that no other server of this process was given. A stranger may take it before the
+/// server does.
 fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static GIVEN: Mutex<VecDeque<u16>> = Mutex::new(VecDeque::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Those in hand are not offered again.
+    let mut in_hand = Vec::new();
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        if !given.contains(&port) {
+            given.push_back(port);
+            if given.len() > PORTS_KEPT {
+                given.pop_front();
+            }
+            return Ok(port);
+        }
+        in_hand.push(listener);
+    }
+}
+
+/// Why a server that was started on a port is not there: on another port it may be.
+#[derive(Debug, thiserror::Error)]
+enum NotThere {
+    #[error("{0}")]
+    Ended(String),
+    #[error("another process answers at {0}: end it, or write {{port}} for a free port")]
+    Taken(String),
 }
 
 /// A server that is ready.
@@ -133,16 +173,34 @@ impl Server {
                 Server::that_says_so(process, lines).await
             }
             ServerChoice::Command { line, ready } => {
-                let port = free_port().context("no port is free for the server")?.to_string();
-                let fill = |text: &str| text.replace("{port}", &port);
-                let name = format!("the server ({line})");
-                let (process, lines) = Process::start_shell(name, &fill(line))?;
-                match ready {
-                    None => Server::that_says_so(process, lines).await,
-                    Some(url) => Server::that_answers(process, lines, &fill(url)).await,
+                for _ in 1..PORTS_TRIED {
+                    match Server::on_a_port(line, ready.as_deref()).await {
+                        Err(error) if error.is::<NotThere>() && line.contains(PORT) => {}
+                        done => return done,
+                    }
                 }
+                Server::on_a_port(line, ready.as_deref()).await
             }
         }
+    }
+
+    /// One that a command starts, on a port of its own.
+    async fn on_a_port(line: &str, ready: Option<&str>) -> Result<Server> {
+        let port = free_port().context("no port is free for the server")?.to_string();
+        let fill = |text: &str| text.replace(PORT, &port);
+        let name = format!("the server ({line})");
+        let Some(url) = ready.map(fill) else {
+            let (process, lines) = Process::start_shell(name, &fill(line))?;
+            return Server::that_says_so(process, lines).await;
+        };
+        let parsed = reqwest::Url::parse(&url).with_context(|| format!("'{url}' is no URL"))?;
+        let address = parsed.socket_addrs(|| None)?.first().copied().context("its host has no address")?;
+        // Whoever answers before the server was started is another: what was left of an earlier run, for one.
+        if matches!(tokio::time::timeout(TAKEN_PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_))) {
+            return Err(NotThere::Taken(url).into());
+        }
+        let (process, lines) = Process::start_shell(name, &fill(line))?;
+        Server::that_answers(process, lines, &url, address).await
     }
 
     /// One that prints the `Ready` line.
@@ -150,7 +208,8 @@ impl Server {
         let line = tokio::time::timeout(READY_PATIENCE, lines.next_line()).await;
         let line = line.context("the server did not print its Ready line within 10 s")?;
         let Some(line) = line.context("the server's output cannot be read")? else {
-            bail!("{}", process.fell_silent().await);
+            let words = process.fell_silent().await;
+            return Err(if process.has_ended() { NotThere::Ended(words).into() } else { anyhow!(words) });
         };
         let ready: ReadyLine =
             serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
@@ -160,10 +219,13 @@ impl Server {
     }
 
     /// One that answers at a URL when it is ready.
-    async fn that_answers(mut process: Process, lines: Output, url: &str) -> Result<Server> {
+    async fn that_answers(
+        mut process: Process,
+        lines: Output,
+        url: &str,
+        address: SocketAddr,
+    ) -> Result<Server> {
         ignore(lines);
-        let parsed = reqwest::Url::parse(url).with_context(|| format!("'{url}' is no URL"))?;
-        let address = parsed.socket_addrs(|| None)?.first().copied().context("its host has no address")?;
         let http = control::client(address, None).timeout(READY_PATIENCE).build()?;
         let answers = async {
             let asked = || async { http.get(url).send().await?.error_for_status() };
@@ -175,7 +237,7 @@ impl Server {
             answered = tokio::time::timeout(READY_PATIENCE, answers) => {
                 answered.with_context(|| format!("nothing answers with success at {url} within 10 s"))?;
             }
-            obituary = process.ended() => bail!("{obituary}"),
+            obituary = process.ended() => return Err(NotThere::Ended(obituary.to_string()).into()),
         }
         Server::new(address, None, Some(process), None)
     }
@@ -225,7 +287,7 @@ impl Server {
     }
 
     /// Waits until the server's process has ended; for ever if it is not ours.
-    pub async fn ended(&mut self) -> String {
+    pub async fn ended(&mut self) -> Obituary {
         match &mut self.process {
             Some(process) => process.ended().await,
             None => std::future::pending().await,

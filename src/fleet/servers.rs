@@ -3,6 +3,7 @@
 use anyhow::Result;
 use futures_util::future::{join_all, select_all, try_join_all};
 
+use super::child::{Obituary, Process};
 use super::message::Endpoint;
 use super::server::{Server, ServerChoice, ServerStats};
 
@@ -53,8 +54,13 @@ impl Servers {
     }
 
     /// Waits until one of their processes has ended; for ever if none is ours.
-    pub async fn ended(&mut self) -> String {
+    pub async fn ended(&mut self) -> Obituary {
         select_all(self.0.iter_mut().map(|server| Box::pin(server.ended()))).await.0
+    }
+
+    /// Whether one of their processes has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.iter_mut().filter_map(|server| server.process.as_mut()).any(Process::has_ended)
     }
 
     /// CPU time of all so far, in ns, if every process is known.

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tokio::sync::Barrier;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::host::clock::monotonic_ns;
@@ -15,19 +15,37 @@ use crate::scenario::turns::Turns;
 /// Where cells wait for each other, so that their loads begin at the same time.
 #[derive(Debug)]
 pub struct Rendezvous {
-    barrier: Barrier,
+    waiting: watch::Sender<Waiting>,
     start_ns: OnceLock<u64>,
+}
+
+/// For whom those wait who are there.
+#[derive(Debug)]
+struct Waiting {
+    /// Cells that have not come.
+    missing: usize,
+    /// One of them will not.
+    broken_up: bool,
 }
 
 impl Rendezvous {
     /// For so many cells.
     pub fn of(cells: usize) -> Rendezvous {
-        Rendezvous { barrier: Barrier::new(cells), start_ns: OnceLock::new() }
+        let waiting = watch::Sender::new(Waiting { missing: cells, broken_up: false });
+        Rendezvous { waiting, start_ns: OnceLock::new() }
     }
 
-    /// Waits until all are here; the time of the monotonic clock at which all begin, `delay` later, in ns.
+    /// A cell that has come or not says that it takes no further part: nobody waits for it.
+    pub fn leave(&self) {
+        self.waiting.send_modify(|waiting| waiting.broken_up = true);
+    }
+
+    /// Waits until all are here, which each cell does once, or one has left; the time of the monotonic clock at which all begin, `delay` later, in ns.
     pub(super) async fn agree(&self, delay: Duration) -> u64 {
-        self.barrier.wait().await;
+        self.waiting.send_modify(|waiting| waiting.missing -= 1);
+        let all_here = |waiting: &Waiting| waiting.missing == 0 || waiting.broken_up;
+        // The sender lives as long as this does.
+        let _ = self.waiting.subscribe().wait_for(all_here).await;
         *self.start_ns.get_or_init(|| monotonic_ns() + delay.as_nanos() as u64)
     }
 }

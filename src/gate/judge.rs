@@ -3,16 +3,20 @@
 use super::exact::{self, Findings};
 use super::{GateFile, Side, Tiers, cell_of};
 use crate::host::facts::HostFacts;
-use crate::measure::cell::{Cell, Status, TrustLevel};
+use crate::measure::cell::{Cell, ServerFailure, Status};
 use crate::measure::run::Run;
 
+mod account;
 mod finding;
+#[cfg(test)]
+mod recorded_tests;
 mod rows;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use account::Wrong;
 pub use finding::Finding;
-use finding::{against_baseline, exact_verdict, in_turns};
+pub(crate) use finding::{apart, span};
 pub use rows::Row;
 use rows::rows;
 
@@ -47,16 +51,26 @@ pub struct Judgement {
     pub finding: Finding,
     /// Replicates that count.
     pub replicates: usize,
-    /// Replicates that do not, and why.
+    /// Replicates that do not, because of the generator or the machine, and why.
     pub untrusted: Vec<String>,
+    /// What either side's server did wrong, replicate by replicate.
+    pub wrong: Vec<String>,
+    /// Replicates of which there are no figures, for whatever reason.
+    pub without_figures: usize,
+    /// What failed in the last replicate, if that was no server's doing: there is no going on.
+    pub broken: Option<String>,
     /// The exact tier.
     pub exact: Findings,
     /// The noisy metrics, the one that decides first.
     pub noisy: Vec<Row>,
 }
 
-/// A replicate: the cells of both sides.
-struct Pair<'a>([&'a Cell; 2]);
+/// A replicate: the cells of both sides, and what is to be said of each.
+struct Pair<'a> {
+    cells: [&'a Cell; 2],
+    wrongs: [Vec<Wrong>; 2],
+    doubts: [Option<String>; 2],
+}
 
 /// Every cell of a gate, in the order of the scenario.
 pub fn of(run: &Run) -> Vec<Judgement> {
@@ -74,29 +88,37 @@ pub fn of(run: &Run) -> Vec<Judgement> {
 
 /// The verdict on the cell of this name from all cells measured so far.
 pub fn judge(file: &GateFile, name: &str, cells: &[Cell], host: &HostFacts) -> Judgement {
-    let mut pairs = Vec::new();
-    let mut untrusted = Vec::new();
-    for pair in pairs_of(name, cells) {
-        match pair.doubt() {
-            None => pairs.push(pair),
-            Some(doubt) => untrusted.push(doubt),
-        }
-    }
-    let side = |index: usize| pairs.iter().map(|pair| pair.0[index]).collect::<Vec<_>>();
-    let exact = exact::compare(&side(0), &side(1));
+    let all = pairs_of(name, cells);
+    let counted: Vec<&Pair<'_>> = all.iter().filter(|pair| pair.counts()).collect();
+    let side = |side: Side| counted.iter().map(|pair| pair.cells[side as usize]).collect::<Vec<_>>();
+    let exact = exact::compare(&side(Side::Base), &side(Side::New));
     let other_host = file.baseline.as_ref().and_then(|base| host.differs_from(base));
     let noisy = match file.tiers {
-        Tiers::All if other_host.is_none() => rows(file, &pairs),
+        // What a load cost is not known of a server that did not carry it.
+        Tiers::All if other_host.is_none() => {
+            rows(file, &counted.iter().copied().filter(|pair| pair.is_right()).collect::<Vec<_>>())
+        }
         _ => Vec::new(),
     };
     let decider = noisy.first().filter(|row| row.decides);
-    let finding = match exact_verdict(file.tiers, pairs.len(), &exact) {
-        Some(finding) => finding,
-        None if file.baseline.is_some() => against_baseline(file, &exact, decider, other_host),
-        None => in_turns(file, pairs.len(), decider),
-    };
-    let cell = name.to_owned();
-    Judgement { cell, finding, replicates: pairs.len(), untrusted, exact, noisy }
+    let figures = finding::of_figures(file, counted.len(), &exact, decider, other_host);
+    Judgement {
+        cell: name.to_owned(),
+        finding: finding::together(account::verdict(&all), figures),
+        replicates: counted.len(),
+        untrusted: all.iter().filter_map(Pair::doubt).collect(),
+        wrong: all.iter().flat_map(Pair::wrongs_in_words).collect(),
+        without_figures: all.len() - counted.len(),
+        broken: all.last().filter(|pair| pair.is_broken()).and_then(Pair::doubt),
+        exact,
+        noisy,
+    }
+}
+
+/// What the server of one cell alone did wrong, in words; `None` of one that did nothing wrong.
+pub fn wrong_of(cell: &Cell) -> Option<String> {
+    let wrongs = account::wrongs(cell, false);
+    (!wrongs.is_empty()).then(|| account::in_words(&wrongs))
 }
 
 /// Complete pairs, by replicate: one that was killed between its halves has never been.
@@ -109,23 +131,71 @@ fn pairs_of<'a>(name: &str, cells: &'a [Cell]) -> Vec<Pair<'a>> {
     let mut replicates: Vec<u32> = cells.iter().map(|cell| cell.spec.repeat).collect();
     replicates.sort_unstable();
     replicates.dedup();
-    let pair = |replicate| Some(Pair([find(Side::Base, replicate)?, find(Side::New, replicate)?]));
+    let pair = |replicate| {
+        let pair = Side::BOTH.map(|side| find(side, replicate));
+        let [base, new] = [pair[0]?, pair[1]?].map(|cell| {
+            let wrongs = account::wrongs(cell, was_ready(cell, cells));
+            let doubt = account::doubt(cell, &wrongs);
+            (cell, wrongs, doubt)
+        });
+        Some(Pair { cells: [base.0, new.0], wrongs: [base.1, new.1], doubts: [base.2, new.2] })
+    };
     replicates.into_iter().filter_map(pair).collect()
 }
 
+/// Whether the server of a cell had ever been ready before.
+fn was_ready(cell: &Cell, cells: &[Cell]) -> bool {
+    let side = |cell: &Cell| cell_of(&cell.spec.name).map(|(side, _)| side);
+    let earlier = cells.iter().take_while(|earlier| !std::ptr::eq(*earlier, cell));
+    earlier.filter(|earlier| side(earlier) == side(cell)).any(|earlier| match earlier.server_failure {
+        Some(ServerFailure::NotReady) => false,
+        Some(_) => true,
+        None => earlier.status == Status::Finished,
+    })
+}
+
 impl Pair<'_> {
-    /// Why it does not count.
+    /// Whether its figures are to be believed.
+    fn counts(&self) -> bool {
+        self.cells.iter().all(|cell| cell.status == Status::Finished)
+            && self.doubts.iter().all(Option::is_none)
+    }
+
+    /// Whether neither server did anything wrong.
+    fn is_right(&self) -> bool {
+        self.wrongs.iter().all(Vec::is_empty)
+    }
+
+    /// Whether a side is known to have done nothing wrong.
+    fn is_sound(&self, side: Side) -> bool {
+        let (cell, index) = (self.cells[side as usize], side as usize);
+        cell.status == Status::Finished && self.doubts[index].is_none() && self.wrongs[index].is_empty()
+    }
+
+    /// Whether it failed without a server's doing.
+    fn is_broken(&self) -> bool {
+        let failed = |index: usize| matches!(self.cells[index].status, Status::Failed(_));
+        [0, 1].into_iter().any(|index| failed(index) && self.doubts[index].is_some())
+    }
+
+    /// Why its figures are not believed, for reasons that are no server's; a cell that failed stopped the other.
     fn doubt(&self) -> Option<String> {
-        Side::BOTH.into_iter().zip(self.0).find_map(|(side, cell)| {
-            let why = match &cell.status {
-                Status::Failed(reason) => format!("failed: {reason}"),
-                Status::Interrupted => "interrupted".to_owned(),
-                Status::Finished if cell.trust.level == TrustLevel::Invalid => {
-                    format!("invalid: {}", cell.trust.reasons.join("; "))
-                }
-                Status::Finished => return None,
-            };
-            Some(format!("replicate {}, {}: {why}", cell.spec.repeat + 1, side.word()))
-        })
+        let told =
+            Side::BOTH.into_iter().filter_map(|side| Some((side, self.doubts[side as usize].as_ref()?)));
+        let failed =
+            |(side, _): &(Side, &String)| matches!(self.cells[*side as usize].status, Status::Failed(_));
+        let (side, why) = told.clone().find(failed).or_else(|| told.clone().next())?;
+        Some(format!("{}: {why}", self.named(side)))
+    }
+
+    fn wrongs_in_words(&self) -> Vec<String> {
+        let wrong = Side::BOTH.into_iter().filter(|&side| !self.wrongs[side as usize].is_empty());
+        wrong
+            .map(|side| format!("{}: {}", self.named(side), account::in_words(&self.wrongs[side as usize])))
+            .collect()
+    }
+
+    fn named(&self, side: Side) -> String {
+        format!("replicate {}, {}", self.cells[0].spec.repeat + 1, side.word())
     }
 }

@@ -15,6 +15,7 @@ pub mod baseline;
 pub mod exact;
 pub mod judge;
 pub mod plan;
+pub mod power;
 pub mod rule;
 pub mod selftest;
 

@@ -20,6 +20,9 @@ pub struct Cell {
     pub spec: CellSpec,
     /// Whether it was measured to the end.
     pub status: Status,
+    /// What its server did that ended it, where that was the server's doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_failure: Option<ServerFailure>,
     /// When it began, in seconds since 1970 (UTC).
     pub started_unix_s: f64,
     /// Length of the window that was really measured, in seconds; of a cell that took turns, its own half.
@@ -84,6 +87,7 @@ impl Cell {
             schema_version: SCHEMA_VERSION,
             spec,
             status: Status::Finished,
+            server_failure: None,
             started_unix_s,
             measured_s: 0.0,
             connect_s: 0.0,
@@ -126,6 +130,21 @@ pub enum Status {
     Interrupted,
     /// Not measured, and why.
     Failed(String),
+}
+
+/// What a server did that ended a cell; in words in [`Status::Failed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerFailure {
+    /// It was not ready to be loaded: it could not be started, ended at once, or did not answer.
+    NotReady,
+    /// It was ready, and let none of the clients in.
+    NoClient,
+    /// It was ready, and its process ended.
+    Ended {
+        /// The signal that killed it, if one did.
+        signal: Option<i32>,
+    },
 }
 
 /// Clients and messages of the window. `expected` and `delivered + lost` are independent counts.

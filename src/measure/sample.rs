@@ -29,6 +29,7 @@ pub(crate) fn cell(name: &str) -> Sample {
         schema_version: SCHEMA_VERSION,
         spec: spec(name, protocol),
         status: Status::Finished,
+        server_failure: None,
         started_unix_s: 1_795_507_200.0,
         measured_s: 30.0,
         connect_s: 0.5,

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use super::command_line;
 use super::markdown::{escape, table};
 use crate::claim::verdict::{short, with_unit};
-use crate::gate::judge::{self, Judgement, Outcome, Row};
+use crate::gate::exact::Standing;
+use crate::gate::judge::{self, Judgement, Outcome, Row, apart, span};
 use crate::gate::plan::{CellPlan, USUAL_DEVIATION};
-use crate::gate::selftest;
+use crate::gate::rule::{self, Rule};
 use crate::gate::{Side, Tiers};
+use crate::gate::{power, selftest};
 use crate::measure::run::{Run, RunKind};
 
 mod files;
@@ -49,11 +51,12 @@ pub(super) fn figures(row: &Row) -> [String; 6] {
         with_unit(row.medians[1], row.metric.unit),
         format!("{}%", percent(row.ratio)),
         format!("{} to {}%", percent(row.limits.low), percent(row.limits.high)),
-        row.p.map_or(String::new(), |p| if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }),
+        row.p.map_or(String::new(), p_value),
     ]
 }
 
-/// The metrics of a cell as people see them: the noisy ones, then those of the exact tier that differ.
+/// The metrics of a cell as people see them: the noisy ones, then those of the exact tier that differ, and those of which
+/// the base does not agree with itself.
 pub(super) fn rows(judgement: &Judgement) -> Vec<Vec<String>> {
     let noisy = judgement.noisy.iter().map(|row| {
         let mut figures = figures(row);
@@ -62,12 +65,75 @@ pub(super) fn rows(judgement: &Judgement) -> Vec<Vec<String>> {
         }
         Vec::from(figures)
     });
-    let differing = judgement.exact.differences.iter().map(|difference| {
-        let [base, new] = [difference.base, difference.new].map(|value| with_unit(value, difference.unit));
-        let word = if difference.worse { "worse" } else { "better" };
-        [difference.metric, &base, &new, word, "exact", ""].map(str::to_owned).to_vec()
+    let exact = exact_rows(judgement).into_iter().map(|row| {
+        let ExactRow { metric, base, new, word, p } = row;
+        vec![metric.to_owned(), base, new, word.to_owned(), "exact".to_owned(), p.unwrap_or_default()]
     });
-    noisy.chain(differing).collect()
+    noisy.chain(exact).collect()
+}
+
+/// A metric of the exact tier as people see it.
+pub(super) struct ExactRow {
+    pub(super) metric: &'static str,
+    pub(super) base: String,
+    pub(super) new: String,
+    /// What is said of it.
+    pub(super) word: &'static str,
+    /// Of one of which the base does not agree with itself.
+    pub(super) p: Option<String>,
+}
+
+/// Those that differ, then those of which the base does not agree with itself.
+pub(super) fn exact_rows(judgement: &Judgement) -> Vec<ExactRow> {
+    let differing = judgement.exact.differences.iter().map(|difference| {
+        let [new, base] = apart(difference.new, difference.base, difference.unit);
+        let word = if difference.worse { "worse" } else { "better" };
+        ExactRow { metric: difference.metric, base, new, word, p: None }
+    });
+    let unsteady = judgement.exact.unsteady.iter().map(|unsteady| {
+        let [base, new] = [unsteady.base, unsteady.new].map(|range| span(range, unsteady.unit));
+        ExactRow {
+            metric: unsteady.metric,
+            base,
+            new,
+            word: standing(unsteady.standing),
+            p: Some(p_value(unsteady.p)),
+        }
+    });
+    differing.chain(unsteady).collect()
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Worse { .. } => "worse",
+        Standing::TooFew => "too few",
+        Standing::Suspect => "worse?",
+        Standing::Alike => "unsteady",
+    }
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// What is said of a cell beside its figures: what its servers did wrong, and what does not count.
+pub(super) fn remarks(judgement: &Judgement) -> impl Iterator<Item = String> {
+    let uncounted = judgement.untrusted.iter().map(|doubt| format!("not counted: {doubt}"));
+    judgement.wrong.iter().cloned().chain(uncounted)
+}
+
+/// How often a gate of such replicates finds changes of several sizes; `None` before the first look.
+pub(super) fn power_of(judgement: &Judgement) -> Option<String> {
+    let look = judgement.noisy.first()?.look?;
+    let percent = |share: f64| format!("{:.0}%", share * 100.0);
+    let found = power::TOLD.map(|times| {
+        let effect = times * look.rule.min_effect;
+        let odds = power::odds(look.rule, effect.ln_1p(), look.deviation, rule::looks(look.replicates));
+        format!("of {:+.1}% in {}", effect * 100.0, percent(odds.found))
+    });
+    let (count, scatter) = (look.replicates, look.deviation.exp_m1() * 100.0);
+    let found = found.join(", ");
+    Some(format!("with {count} replicates that scatter by {scatter:.2}%, gates find a true change {found}"))
 }
 
 /// Heads of a selftest's tallies that people see.
@@ -110,16 +176,32 @@ pub(super) fn page(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn verdict(judgement: &Judgement, out: &mut dyn Write) -> io::Result<()> {
-    let Judgement { cell, finding, replicates, untrusted, exact, .. } = judgement;
+    let Judgement { cell, finding, replicates, exact, .. } = judgement;
     let (mark, word) = (mark(finding.outcome), finding.outcome.word());
     writeln!(out, "\n## {mark} {}: {word}\n\n{}.\n", escape(cell), escape(&finding.why))?;
     table(&FIGURE_HEADS, rows(judgement).into_iter(), out)?;
     writeln!(out, "\n{replicates} replicates; {} exact metrics agree.", exact.agree)?;
-    untrusted.iter().try_for_each(|doubt| writeln!(out, "\n- not counted: {}", escape(doubt)))
+    if let Some(power) = power_of(judgement) {
+        writeln!(out, "\n{}.", sentence(&power))?;
+    }
+    let mut remarks = remarks(judgement).peekable();
+    if remarks.peek().is_some() {
+        writeln!(out)?;
+    }
+    remarks.try_for_each(|remark| writeln!(out, "- {}", escape(&remark)))
+}
+
+/// Gates that a plan simulates for each change.
+const SIMULATED: u32 = 10_000;
+
+/// The same with a capital.
+pub(super) fn sentence(text: &str) -> String {
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    first.to_uppercase() + rest
 }
 
 /// What fits into a budget, for people.
-pub fn plan(plans: &[CellPlan], budget_s: f64, tiers: Tiers, metric: &str) -> String {
+pub fn plan(plans: &[CellPlan], budget_s: f64, tiers: Tiers, metric: &str, rule: Rule) -> String {
     let mut out = format!("{} cells in {} s\n", plans.len(), short(budget_s));
     for plan in plans {
         let each = short(plan.replicate_s);
@@ -127,17 +209,28 @@ pub fn plan(plans: &[CellPlan], budget_s: f64, tiers: Tiers, metric: &str) -> St
         let exact = if plan.is_too_short() { "too few replicates" } else { "any change, to the last byte" };
         out += &format!("  exact tier    {exact}\n");
         if tiers == Tiers::All {
-            let noisy = match (plan.last, plan.detectable(USUAL_DEVIATION)) {
-                (Some(step), Some(share)) => format!(
-                    "{metric}: {} is found with 90% at {} replicates, if they scatter by {} as on a quiet machine",
-                    with_unit(share * 100.0, "%"),
-                    step.replicates,
-                    with_unit(USUAL_DEVIATION * 100.0, "%")
-                ),
-                _ => format!("{metric}: too few for the first look; raise --budget"),
-            };
-            out += &format!("  noisy tier    {noisy}\n");
+            out += &format!("  noisy tier    {metric}: {}\n", noisy_plan(plan, rule));
         }
+    }
+    out
+}
+
+fn noisy_plan(plan: &CellPlan, rule: Rule) -> String {
+    let percent = |share: f64| with_unit(share * 100.0, "%");
+    let (Some(last), Some(detectable)) = (plan.looks.last(), plan.detectable(rule, USUAL_DEVIATION)) else {
+        return "too few for the first look; raise --budget".to_owned();
+    };
+    let mut out = format!(
+        "a change for the worse of {} is found with 90% by {} replicates, if they scatter by {} as on a quiet machine",
+        percent(detectable),
+        last.replicates,
+        percent(USUAL_DEVIATION)
+    );
+    out += &format!("\n                change   found   by {SIMULATED} simulated gates");
+    for power in plan.power(rule, USUAL_DEVIATION, SIMULATED) {
+        let [effect, found, simulated] =
+            [power.effect, power.found, power.simulated].map(|share| share * 100.0);
+        out += &format!("\n                {effect:+5.1}%  {found:5.1}%  {simulated:5.1}%");
     }
     out
 }

@@ -173,6 +173,11 @@ fn of_judgement(judgement: &Judgement) -> Test {
     let result = match judgement.finding.outcome {
         Outcome::Pass => Ok(()),
         Outcome::Regression => trouble(Element::Failure, "regression", why),
+        Outcome::Inconclusive if judgement.broken.is_some() => {
+            trouble(Element::Error, "failed", judgement.broken.clone().unwrap_or_default())
+        }
+        // It has seen the new side broken, which is no test to be skipped.
+        Outcome::Inconclusive if judgement.finding.wrong => trouble(Element::Error, "broken", why),
         Outcome::Inconclusive => trouble(Element::Skipped, "inconclusive", why),
     };
     Test { class: judgement.cell.clone(), name: "no regression".to_owned(), time_s: 0.0, result }

@@ -26,6 +26,11 @@ pub fn upper_tail(z: f64) -> f64 {
     }
 }
 
+/// The probability of a standard normal deviate below `z`.
+pub fn lower_tail(z: f64) -> f64 {
+    upper_tail(-z)
+}
+
 /// The deviate that is exceeded with the probability `tail`, which lies above 0 and up to a half; the inverse of
 /// [`upper_tail`].
 pub fn deviate(tail: f64) -> f64 {

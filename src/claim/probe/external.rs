@@ -43,7 +43,7 @@ impl External {
             let args = configure(dir.path(), address)?;
             let mut process = Process::start_tied(name.to_owned(), &program, &args)?;
             tokio::select! {
-                obituary = process.ended() => last_words = obituary,
+                obituary = process.ended() => last_words = obituary.to_string(),
                 listening = timeout(READY_PATIENCE, listens(address)) => {
                     listening.with_context(|| format!("{name} does not listen at {address}"))?;
                     return Ok(External { address, process, dir });

@@ -8,11 +8,11 @@ use super::{Order, baseline_dir, conclude, contestant};
 use crate::command::campaign::{self, Bench, Job};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
-use crate::gate::Side;
 use crate::gate::baseline::REPLICATES;
+use crate::gate::{GateFile, Side, judge};
 use crate::host::facts::HostFacts;
 use crate::measure::cell::{Cell, Status, TrustLevel};
-use crate::measure::run::RunFile;
+use crate::measure::run::{Run, RunFile, RunStatus};
 use crate::measure::store::{self, StoreError};
 use crate::scenario::ScenarioError;
 use crate::scenario::plan::CellSpec;
@@ -26,11 +26,11 @@ pub(super) fn save(order: &Order<'_>, name: &str) -> Result<Exit> {
     let base = contestant::one(&order.args.sides, Side::Base, order.tls)?;
     let file = order.run_file([base.words.clone(), String::new()]);
     let run = campaign::conduct(file, &order.name(), &order.args.output, None, async |bench| {
-        alone(order, bench, &base, Side::Base).await
+        alone(order, bench, &base, Side::Base, None).await
     })?;
-    let exit = campaign::exit_of(&run);
-    if exit != Exit::Ok {
+    if let Some((exit, why)) = unfit(&run) {
         campaign::show(&run, &order.args.output, &[])?;
+        eprintln!("rtbench: error: the baseline '{name}' was not saved: {why}");
         return Ok(exit);
     }
     replace(&order.args.output.out.join(&run.name), &dir)?;
@@ -38,6 +38,24 @@ pub(super) fn save(order: &Order<'_>, name: &str) -> Result<Exit> {
         eprintln!("baseline '{name}': {} cells in {}", run.cells.len(), dir.display());
     }
     Ok(Exit::Ok)
+}
+
+/// Why a run is no baseline, if it is none: a base that is broken makes every comparison inconclusive.
+fn unfit(run: &Run) -> Option<(Exit, String)> {
+    let of = |cell: &Cell| {
+        let wrong = judge::wrong_of(cell).map(|what| (Exit::Inconclusive, what));
+        let doubt = || match (&cell.status, cell.trust.level) {
+            (Status::Interrupted, _) => Some((Exit::Interrupted, "interrupted".to_owned())),
+            (Status::Failed(reason), _) => Some((Exit::Broken, reason.clone())),
+            (_, TrustLevel::Invalid) => Some((Exit::Inconclusive, cell.trust.reasons.join("; "))),
+            _ => None,
+        };
+        let (exit, why) = wrong.or_else(doubt)?;
+        Some((exit, format!("replicate {}: {why}", cell.spec.repeat + 1)))
+    };
+    let interrupted = run.file.status == RunStatus::Interrupted;
+    let interrupted = interrupted.then(|| (Exit::Interrupted, "interrupted".to_owned()));
+    interrupted.or_else(|| run.cells.iter().find_map(of))
 }
 
 /// Moves a directory to where another may be.
@@ -68,21 +86,24 @@ pub(super) fn compare(order: &Order<'_>, name: &str) -> Result<Exit> {
     if let Some(gate) = &mut file.gate {
         gate.baseline = Some(baseline.file.host.clone());
     }
+    let gate = file.gate.clone();
     let run = campaign::conduct(file, &order.name(), &order.args.output, None, async |bench| {
         // The run holds both sides, and can be judged again without the baseline.
         baseline.cells.iter().try_for_each(|cell| bench.keep(cell))?;
-        alone(&order, bench, &new, Side::New).await
+        alone(&order, bench, &new, Side::New, gate.zip(Some(baseline.cells.clone()))).await
     })?;
     conclude(&order, &run, &formats)
 }
 
-/// Every cell often enough, one after the other.
+/// Every cell often enough, one after the other; `baseline` is what they will be held against.
 async fn alone(
     order: &Order<'_>,
     bench: &Bench,
     contestant: &contestant::Contestant,
     side: Side,
+    mut baseline: Option<(GateFile, Vec<Cell>)>,
 ) -> Result<()> {
+    let host = HostFacts::read();
     for repeat in 0..REPLICATES {
         for spec in &order.cells {
             let fleet = Fleet {
@@ -94,7 +115,13 @@ async fn alone(
                 stop: bench.stop(),
             };
             let cell = bench.measure(&Job::Load(of_side(spec, side, repeat)), &fleet).await?;
-            if cell.status != Status::Finished {
+            let finished = cell.status == Status::Finished;
+            // A base that fails is no baseline. A new side whose server fails goes on: that is its result.
+            let goes_on = baseline.as_mut().is_some_and(|(gate, cells)| {
+                cells.push(cell);
+                judge::judge(gate, &spec.name, cells, &host).broken.is_none()
+            });
+            if bench.is_stopped() || !(finished || goes_on) {
                 return Ok(());
             }
         }

@@ -13,11 +13,11 @@ use crate::fleet::turns::Rendezvous;
 use crate::gate::judge::{self, Judgement};
 use crate::gate::{GateFile, exact, plan, rule, sides_of};
 use crate::host::facts::HostFacts;
-use crate::measure::cell::{Cell, Status};
+use crate::measure::cell::Cell;
 use crate::scenario::plan::CellSpec;
 
-/// Replicates that may not be trusted before a cell is given up.
-const MOST_UNTRUSTED: usize = 8;
+/// Replicates without figures before a cell is given up.
+const MOST_WITHOUT_FIGURES: usize = 8;
 
 /// A gate of two that stand at the same time.
 pub(super) struct Bout<'a> {
@@ -55,16 +55,11 @@ impl<'a> Bout<'a> {
         let share_s = self.order.args.budget.0 / self.order.cells.len() as f64;
         for (index, spec) in self.order.cells.iter().enumerate() {
             let end = begun + Duration::from_secs_f64(share_s * (index + 1) as f64);
-            self.settle(spec, end).await?;
-            if self.bench.is_stopped() || self.is_broken() {
+            if !self.settle(spec, end).await? || self.bench.is_stopped() {
                 break;
             }
         }
         Ok(())
-    }
-
-    fn is_broken(&self) -> bool {
-        self.cells.borrow().last().is_some_and(|cell| cell.status != Status::Finished)
     }
 
     /// The verdict so far.
@@ -72,30 +67,30 @@ impl<'a> Bout<'a> {
         judge::judge(&self.file, &spec.name, &self.cells.borrow(), &self.host)
     }
 
-    /// One cell, until its verdict stands or `end`.
-    pub(super) async fn settle(&self, spec: &CellSpec, end: Instant) -> Result<()> {
+    /// One cell, until its verdict stands or `end`; whether there is going on from there.
+    pub(super) async fn settle(&self, spec: &CellSpec, end: Instant) -> Result<bool> {
         let replicate = Duration::from_secs_f64(plan::replicate_s(spec));
         let mut number = self.first_number();
         loop {
             let judgement = self.judge(spec);
             let most = rule::STEPS[rule::STEPS.len() - 1].replicates;
-            let given_up = judgement.untrusted.len() >= MOST_UNTRUSTED || judgement.replicates >= most;
+            let given_up = judgement.without_figures >= MOST_WITHOUT_FIGURES || judgement.replicates >= most;
             if judgement.finding.settled
                 || given_up
                 || Instant::now() + replicate > end
                 || self.bench.is_stopped()
             {
-                return Ok(());
+                return Ok(true);
             }
             let cells = self.replicate(spec, number).await?;
             number += 1;
-            let broken = cells.iter().any(|cell| cell.status != Status::Finished);
             self.cells.borrow_mut().extend(cells);
+            let judgement = self.judge(spec);
             if !self.silent {
-                self.say(&self.judge(spec));
+                self.say(&judgement);
             }
-            if broken {
-                return Ok(());
+            if judgement.broken.is_some() {
+                return Ok(false);
             }
         }
     }
@@ -127,14 +122,15 @@ impl<'a> Bout<'a> {
 
     /// How far it is, in a line.
     fn say(&self, judgement: &Judgement) {
-        let Judgement { cell, replicates, untrusted, .. } = judgement;
+        let Judgement { cell, replicates, untrusted, wrong, .. } = judgement;
         let so_far = match judgement.noisy.first() {
             Some(row) if *replicates >= exact::REPLICATES => {
                 format!(", {} {:+.1}% so far", row.metric.name, (row.ratio - 1.0) * 100.0)
             }
             _ => String::new(),
         };
-        let doubt = untrusted.last().map_or(String::new(), |why| format!(" ({why})"));
-        self.bench.say(&format!("{cell}: {replicates} replicates{so_far}{doubt}"));
+        let last = untrusted.last().into_iter().chain(wrong.last());
+        let remarks: String = last.map(|why| format!(" ({why})")).collect();
+        self.bench.say(&format!("{cell}: {replicates} replicates{so_far}{remarks}"));
     }
 }

@@ -8,10 +8,10 @@ use super::campaign;
 use super::run::{fresh_seed, override_workload};
 use crate::cli::GateArgs;
 use crate::exit::Exit;
-use crate::gate::judge::{self, Outcome};
+use crate::gate::judge::{self, Judgement, Outcome};
+use crate::gate::rule::Rule;
 use crate::gate::{GateFile, Tiers, plan};
 use crate::host::facts::HostFacts;
-use crate::measure::cell::{Cell, Status};
 use crate::measure::metric::{self, Better};
 use crate::measure::run::{Run, RunFile, RunKind, RunStatus, ScenarioText};
 use crate::measure::store::{self, Store};
@@ -20,6 +20,7 @@ use crate::scenario::plan::CellSpec;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers};
 
 mod against;
+mod annotate;
 mod bout;
 mod contestant;
 mod selftest;
@@ -110,12 +111,17 @@ impl<'a> Order<'a> {
             sides,
             tiers: self.args.tier,
             metric: self.args.metric.clone(),
-            min_effect: self.args.min_effect.0 / 100.0,
+            min_effect: self.min_effect(),
             cells: self.cells.clone(),
             selftest: false,
             baseline: None,
         });
         file
+    }
+
+    /// Smallest change that counts, as a share.
+    fn min_effect(&self) -> f64 {
+        self.args.min_effect.0 / 100.0
     }
 
     fn name(&self) -> String {
@@ -124,11 +130,12 @@ impl<'a> Order<'a> {
 
     fn show_plan(&self) -> Result<Exit> {
         let plans = plan::fit(&self.cells, self.args.budget.0);
-        let text = report::gate_plan(&plans, self.args.budget.0, self.args.tier, &self.args.metric);
+        let rule = Rule { min_effect: self.min_effect() };
+        let text = report::gate_plan(&plans, self.args.budget.0, self.args.tier, &self.args.metric, rule);
         report::forgive_closed_pipe(std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()))?;
         let fits = plans.iter().all(|plan| match self.args.tier {
             Tiers::Exact => !plan.is_too_short(),
-            Tiers::All => plan.last.is_some(),
+            Tiers::All => !plan.looks.is_empty(),
         });
         Ok(if fits { Exit::Ok } else { Exit::Inconclusive })
     }
@@ -202,56 +209,30 @@ fn conclude(order: &Order<'_>, run: &Run, formats: &[&dyn report::Format]) -> Re
         None => campaign::show(run, &args.output, formats)?,
     }
     let judgements = judge::of(run);
-    annotate(args, &judgements);
-    if let Some(exit) = cut_short(run) {
-        return Ok(exit);
-    }
-    let of = |judgement: &judge::Judgement| match judgement.finding.outcome {
-        Outcome::Pass => Exit::Ok,
-        Outcome::Regression => Exit::Failed,
-        Outcome::Inconclusive if args.inconclusive == Inconclusive::Warn => Exit::Ok,
-        Outcome::Inconclusive => Exit::Inconclusive,
-    };
-    let exits = || judgements.iter().map(of);
-    // What is proven outweighs what nobody can tell.
-    Ok(if exits().any(|exit| exit == Exit::Failed) {
+    annotate::tell(&judgements, args.inconclusive, args.output.quiet);
+    Ok(exit_of(run, &judgements, args.inconclusive))
+}
+
+/// How a gate ends: what is proven outweighs what failed, and that what nobody can tell; the user outweighs them all.
+fn exit_of(run: &Run, judgements: &[Judgement], inconclusive: Inconclusive) -> Exit {
+    let any = |is: fn(&Judgement) -> bool| judgements.iter().any(is);
+    if run.file.status == RunStatus::Interrupted {
+        Exit::Interrupted
+    } else if any(|judgement| judgement.finding.outcome == Outcome::Regression) {
         Exit::Failed
+    } else if any(|judgement| judgement.broken.is_some()) {
+        Exit::Broken
+    } else if judgements.iter().any(|judgement| is_open(judgement, inconclusive)) {
+        Exit::Inconclusive
     } else {
-        exits().fold(Exit::Ok, Exit::max)
-    })
+        Exit::Ok
+    }
 }
 
-/// Whether the run came to no end of its own: a side that failed, which is told here, or the user.
-fn cut_short(run: &Run) -> Option<Exit> {
-    let reason = |cell: &Cell| match &cell.status {
-        Status::Failed(reason) => Some(format!("{}: {reason}", cell.spec.name)),
-        _ => None,
-    };
-    // The other side was stopped for it, and is no news; a gate that went on from there has forgotten it.
-    if let Some(failed) = run.cells.iter().rev().take(2).find_map(reason) {
-        eprintln!("rtbench: {failed}");
-        return Some(Exit::Broken);
-    }
-    (run.file.status == RunStatus::Interrupted).then_some(Exit::Interrupted)
-}
-
-/// Says on the error stream, in the form that GitHub shows beside a change, what failed and what was not proven.
-fn annotate(args: &GateArgs, judgements: &[judge::Judgement]) {
-    let on_github = std::env::var_os("GITHUB_ACTIONS").is_some();
-    for judgement in judgements {
-        let (level, word) = match judgement.finding.outcome {
-            Outcome::Pass => continue,
-            Outcome::Regression => ("error", "regression"),
-            Outcome::Inconclusive if args.inconclusive == Inconclusive::Warn => ("warning", "not proven"),
-            Outcome::Inconclusive => ("error", "inconclusive"),
-        };
-        let text = format!("{}: {word}: {}", judgement.cell, judgement.finding.why);
-        match on_github {
-            true => println!("::{level} title=rtbench gate::{text}"),
-            false if args.output.quiet || level == "warning" => eprintln!("rtbench: {level}: {text}"),
-            false => {}
-        }
-    }
+/// Whether a verdict that nobody can tell is to fail the gate. One on a new side that was seen to be broken always is.
+fn is_open(judgement: &Judgement, inconclusive: Inconclusive) -> bool {
+    let finding = &judgement.finding;
+    finding.outcome == Outcome::Inconclusive && (finding.wrong || inconclusive == Inconclusive::Fail)
 }
 
 /// Where a baseline of this name lies.

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::Order;
 use super::bout::Bout;
 use super::contestant::Contestant;
-use super::{Order, cut_short};
 use crate::command::campaign::{self, Bench};
 use crate::exit::Exit;
 use crate::fleet::child::Process;
 use crate::fleet::server::ServerChoice;
-use crate::gate::GateFile;
 use crate::gate::selftest::{ARMS, Arm, Change};
+use crate::gate::{GateFile, judge};
+use crate::measure::run::RunStatus;
 use crate::scenario::plan::CellSpec;
 
 /// Longest time for one gate.
@@ -48,7 +49,15 @@ pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
     })?;
     campaign::show(&run, &order.args.output, &formats)?;
     // Whatever its gates found, a selftest has done its work if it came to its end.
-    Ok(cut_short(&run).unwrap_or(Exit::Ok))
+    if run.file.status == RunStatus::Interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    let Some((cell, why)) = judge::of(&run).into_iter().find_map(|gate| Some((gate.cell, gate.broken?)))
+    else {
+        return Ok(Exit::Ok);
+    };
+    eprintln!("rtbench: {cell}: {why}");
+    Ok(Exit::Broken)
 }
 
 struct Selftest<'a> {
@@ -69,8 +78,8 @@ impl Selftest<'_> {
                 if self.bench.is_stopped() {
                     return Ok(());
                 }
-                let found_us =
-                    self.one(arm, gate / arm.one_in + 1, gates.div_ceil(arm.one_in), spec, base_us).await?;
+                let (number, of) = (gate / arm.one_in + 1, gates.div_ceil(arm.one_in));
+                let Some(found_us) = self.one(arm, number, of, spec, base_us).await? else { return Ok(()) };
                 if arm.change == Change::Nothing {
                     base_us = found_us.or(base_us);
                 }
@@ -79,7 +88,7 @@ impl Selftest<'_> {
         Ok(())
     }
 
-    /// One gate; what a delivery cost its base, in us.
+    /// One gate; what a delivery cost its base, in us, if that is known. `None` if there is no going on.
     async fn one(
         &self,
         arm: &Arm,
@@ -87,11 +96,13 @@ impl Selftest<'_> {
         of: u32,
         spec: &CellSpec,
         base_us: Option<f64>,
-    ) -> Result<Option<f64>> {
+    ) -> Result<Option<Option<f64>>> {
         let contestants = [self.server(&[]), self.server(&fault(arm.change, base_us.unwrap_or(0.0)))];
         let spec = CellSpec { name: arm.cell(number, &spec.name), ..spec.clone() };
         let bout = Bout::new(self.order, self.bench, &contestants, self.gate.clone(), Vec::new()).silent();
-        bout.settle(&spec, Instant::now() + PATIENCE).await?;
+        if !bout.settle(&spec, Instant::now() + PATIENCE).await? {
+            return Ok(None);
+        }
         let judgement = bout.judge(&spec);
         self.bench.say(&format!(
             "{} {number}/{of}: {}, {} replicates: {}",
@@ -100,7 +111,7 @@ impl Selftest<'_> {
             judgement.replicates,
             judgement.finding.why
         ));
-        Ok(judgement.noisy.first().filter(|row| row.decides).map(|row| row.medians[0]))
+        Ok(Some(judgement.noisy.first().filter(|row| row.decides).map(|row| row.medians[0])))
     }
 
     fn server(&self, faults: &[String]) -> Contestant {

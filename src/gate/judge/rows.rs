@@ -31,14 +31,15 @@ pub struct Row {
 impl Pair<'_> {
     /// Log ratio of new to base. CPU per delivery comes by slices, each pair of which saw the same machine.
     fn log_ratio(&self, metric: &Metric) -> Option<f64> {
-        let slices = [0, 1].map(|side| self.0[side].slices.as_slice());
+        let slices = [0, 1].map(|side| self.cells[side].slices.as_slice());
         match sliced(metric.name) {
             Some(cost) if !slices[0].is_empty() => {
                 let log = |(base, new): (&Slice, &Slice)| Some((cost(new)? / cost(base)?).ln());
                 quantile::median(&slices[0].iter().zip(slices[1]).filter_map(log).collect::<Vec<_>>())
             }
             _ => {
-                let [base, new] = [0, 1].map(|side| metric.value(self.0[side]).filter(|&value| value > 0.0));
+                let [base, new] =
+                    [0, 1].map(|side| metric.value(self.cells[side]).filter(|&value| value > 0.0));
                 Some((new? / base?).ln())
             }
         }
@@ -62,7 +63,7 @@ fn sliced(metric: &str) -> Option<SliceCost> {
 }
 
 /// The deciding metric's row, then the others'.
-pub(super) fn rows(file: &GateFile, pairs: &[Pair<'_>]) -> Vec<Row> {
+pub(super) fn rows(file: &GateFile, pairs: &[&Pair<'_>]) -> Vec<Row> {
     let decider = metric::find(&file.metric);
     let others = SECONDARY.into_iter().filter(|name| *name != file.metric).filter_map(metric::find);
     let mut rows: Vec<Row> = decider
@@ -81,7 +82,7 @@ pub(super) fn rows(file: &GateFile, pairs: &[Pair<'_>]) -> Vec<Row> {
     rows
 }
 
-fn row(file: &GateFile, metric: &'static Metric, pairs: &[Pair<'_>]) -> Option<Row> {
+fn row(file: &GateFile, metric: &'static Metric, pairs: &[&Pair<'_>]) -> Option<Row> {
     let decides = metric.name == file.metric;
     let logs: Vec<f64> = pairs.iter().filter_map(|pair| pair.log_ratio(metric)).collect();
     let worse = if metric.better == Better::Higher { -1.0 } else { 1.0 };
@@ -94,7 +95,8 @@ fn row(file: &GateFile, metric: &'static Metric, pairs: &[Pair<'_>]) -> Option<R
         Some(look) => look.limits,
         None => signed_rank::limits(logs, 0.025),
     };
-    let values = |side: usize| pairs.iter().filter_map(|pair| metric.value(pair.0[side])).collect::<Vec<_>>();
+    let values =
+        |side: usize| pairs.iter().filter_map(|pair| metric.value(pair.cells[side])).collect::<Vec<_>>();
     let median = |side| quantile::median(&values(side));
     Some(Row {
         metric,
@@ -109,9 +111,10 @@ fn row(file: &GateFile, metric: &'static Metric, pairs: &[Pair<'_>]) -> Option<R
 }
 
 /// The same where nothing pairs the two sides but their number.
-fn apart(file: &GateFile, metric: &'static Metric, pairs: &[Pair<'_>]) -> Option<Row> {
+fn apart(file: &GateFile, metric: &'static Metric, pairs: &[&Pair<'_>]) -> Option<Row> {
     let values = |side: usize| {
-        let values = pairs.iter().filter_map(|pair| metric.value(pair.0[side])).filter(|&value| value > 0.0);
+        let values =
+            pairs.iter().filter_map(|pair| metric.value(pair.cells[side])).filter(|&value| value > 0.0);
         values.collect::<Vec<_>>()
     };
     let sides = [values(0), values(1)];

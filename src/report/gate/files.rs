@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{is_gate, is_selftest};
-use crate::gate::exact::Difference;
+use crate::gate::exact::{Difference, Unsteady};
 use crate::gate::judge::{self, Judgement, Row};
 use crate::gate::selftest::{self, Tally};
 use crate::gate::{Side, cell_of};
@@ -31,13 +31,15 @@ pub(in crate::report) struct Line<'a> {
 enum Figures<'a> {
     Noisy(&'a Row),
     Exact(&'a Difference),
+    Unsteady(&'a Unsteady),
 }
 
 impl Line<'_> {
     fn all(judgement: &Judgement) -> impl Iterator<Item = Line<'_>> {
         let noisy = judgement.noisy.iter().map(Figures::Noisy);
         let exact = judgement.exact.differences.iter().map(Figures::Exact);
-        noisy.chain(exact).map(move |figures| Line { judgement, figures })
+        let unsteady = judgement.exact.unsteady.iter().map(Figures::Unsteady);
+        noisy.chain(exact).chain(unsteady).map(move |figures| Line { judgement, figures })
     }
 
     fn noisy(&self) -> Option<&Row> {
@@ -53,6 +55,15 @@ impl Line<'_> {
         match self.figures {
             Figures::Noisy(row) => Line::percent(row.ratio),
             Figures::Exact(difference) => Line::percent(difference.new / difference.base),
+            Figures::Unsteady(unsteady) => Line::percent(unsteady.new[1] / unsteady.base[1]),
+        }
+    }
+
+    fn p(&self) -> Option<f64> {
+        match self.figures {
+            Figures::Noisy(row) => row.p,
+            Figures::Exact(_) => None,
+            Figures::Unsteady(unsteady) => Some(unsteady.p),
         }
     }
 }
@@ -63,36 +74,40 @@ pub(in crate::report) fn metric_columns<'a>() -> Vec<Column<Line<'a>>> {
     vec![
         Column::text("cell", "Name of the cell in the scenario", |line| line.judgement.cell.clone()),
         Column::text("verdict", "Of the cell: pass, inconclusive or regression", |line| line.judgement.finding.outcome.word().to_owned()),
-        Column::text("metric", "Name of the metric; of the exact tier those that differ", |line| match line.figures {
+        Column::text("metric", "Name of the metric; of the exact tier those that differ, and those of which the base does not agree with itself", |line| match line.figures {
             Figures::Noisy(row) => row.metric.name.to_owned(),
             Figures::Exact(difference) => difference.metric.to_owned(),
+            Figures::Unsteady(unsteady) => unsteady.metric.to_owned(),
         }),
         Column::text("unit", "Unit of base and new", |line| match line.figures {
             Figures::Noisy(row) => row.metric.unit.to_owned(),
             Figures::Exact(difference) => difference.unit.to_owned(),
+            Figures::Unsteady(unsteady) => unsteady.unit.to_owned(),
         }),
         Column::text("tier", "exact or noisy", |line| match line.figures {
             Figures::Noisy(_) => Tier::Noisy.word().to_owned(),
-            Figures::Exact(_) => Tier::Exact.word().to_owned(),
+            Figures::Exact(_) | Figures::Unsteady(_) => Tier::Exact.word().to_owned(),
         }),
         Column::text("role", "decides or reported: whether it can fail the gate", |line| match line.figures {
             Figures::Noisy(row) if !row.decides => "reported".to_owned(),
             _ => "decides".to_owned(),
         }),
         Column::whole("replicates", "", "Pairs of fresh processes that count", |line| Some(line.judgement.replicates as f64)),
-        Column::number("base", "", "Median over the base's cells; of the exact tier what all of them have", |line| match line.figures {
+        Column::number("base", "", "Median over the base's cells; of the exact tier what all of them have, or the worst", |line| match line.figures {
             Figures::Noisy(row) => Some(row.medians[0]),
             Figures::Exact(difference) => Some(difference.base),
+            Figures::Unsteady(unsteady) => Some(unsteady.base[1]),
         }),
         Column::number("new", "", "Median over the new side's cells; of the exact tier the worst", |line| match line.figures {
             Figures::Noisy(row) => Some(row.medians[1]),
             Figures::Exact(difference) => Some(difference.new),
+            Figures::Unsteady(unsteady) => Some(unsteady.new[1]),
         }),
         Column::number("change_percent", "%", "Hodges-Lehmann shift of new against base over the replicates; of the exact tier the difference", Line::change_percent),
         Column::number("low_percent", "%", "Its lower limit: 97.5% one-sided, of the metric that decides that of its last look; empty where there is none", |line| Line::percent(line.noisy()?.limits.low)),
         Column::number("high_percent", "%", "Its upper limit", |line| Line::percent(line.noisy()?.limits.high)),
-        Column::number("p_value", "", "Two-sided p of no change; adjusted (Holm) for all but the metric that decides", |line| line.noisy()?.p),
-        Column::number("detectable_percent", "%", "Smallest change for the worse that the last look would have found with 90%", |line| Line::percent(line.noisy()?.look?.detectable.exp())),
+        Column::number("p_value", "", "Two-sided p of no change; adjusted (Holm) for all but the metric that decides; of an exact metric of which the base does not agree with itself that of ranks which lean so far to the worse", Line::p),
+        Column::number("detectable_percent", "%", "Smallest change for the worse that gates of such replicates find with 90% by the last look; never below the smallest that counts", |line| Line::percent(line.noisy()?.look?.detectable().exp())),
         Column::text("why", "Why the cell has its verdict", |line| line.judgement.finding.why.clone()),
     ]
 }

@@ -3,11 +3,12 @@
 use owo_colors::OwoColorize;
 
 use super::{conditions, faint, origin, pad, paint, strong, unsure, wrap};
-use crate::claim::verdict::with_unit;
 use crate::gate::Side;
 use crate::gate::judge::{self, Judgement};
 use crate::measure::run::Run;
-use crate::report::gate::{FIGURE_HEADS, TALLY_HEADS, figures, is_selftest, mark, tallies};
+use crate::report::gate::{
+    FIGURE_HEADS, TALLY_HEADS, exact_rows, figures, is_selftest, mark, power_of, remarks, tallies,
+};
 
 /// A gate, at most `width` characters wide as long as its figures are.
 pub fn gate(run: &Run, width: usize) -> String {
@@ -29,22 +30,28 @@ pub fn gate(run: &Run, width: usize) -> String {
 }
 
 fn block(judgement: &Judgement, width: usize) -> String {
-    let Judgement { cell, finding, replicates, untrusted, exact, .. } = judgement;
+    let Judgement { cell, finding, replicates, exact, .. } = judgement;
     let mark = mark(finding.outcome);
     let verdict = paint(mark, &format!("{mark} {}", finding.outcome.word()));
     let mut out = format!("\n{}  {verdict}  {replicates} replicates\n", cell.style(strong()));
     out += &wrap("  ", &finding.why, width);
     out += &table(judgement, width);
-    for difference in &exact.differences {
-        let [base, new] = [difference.base, difference.new].map(|value| with_unit(value, difference.unit));
-        let word = if difference.worse { "worse" } else { "better" };
-        out += &wrap("  exact  ", &format!("{}: {base} -> {new}, {word}", difference.metric), width);
+    for row in exact_rows(judgement) {
+        let p = row.p.map_or(String::new(), |p| format!(" (p = {p})"));
+        out += &wrap(
+            "  exact  ",
+            &format!("{}: {} -> {}, {}{p}", row.metric, row.base, row.new, row.word),
+            width,
+        );
     }
     if exact.agree > 0 {
         out += &wrap("  exact  ", &format!("{} metrics agree to the last digit", exact.agree), width);
     }
-    for doubt in untrusted {
-        out += &wrap("  ! ", &format!("not counted: {doubt}"), width).style(unsure()).to_string();
+    if let Some(power) = power_of(judgement) {
+        out += &wrap("  power  ", &power, width).style(faint()).to_string();
+    }
+    for remark in remarks(judgement) {
+        out += &wrap("  ! ", &remark, width).style(unsure()).to_string();
     }
     out
 }
