@@ -181,7 +181,7 @@ pub struct TargetArgs {
     pub server_pid: Option<u32>,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
     #[arg(long, value_name = "KIND=SIZE", conflicts_with = "target", hide_short_help = true)]
-    pub server_fault: Vec<crate::command::serve::Fault>,
+    pub server_fault: Vec<crate::command::fault::Fault>,
     /// Encrypt connections, whatever the scenario says; a target must then be https://
     #[arg(long)]
     pub tls: bool,

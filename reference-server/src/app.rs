@@ -4,6 +4,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -38,7 +39,10 @@ pub(crate) struct App {
     pub(crate) stats: Arc<Stats>,
     /// Who is connected.
     pub(crate) connections: Connections,
-    inlet: Inlet,
+    /// The way in for messages.
+    pub(crate) inlet: Inlet,
+    /// Subscribers that asked to be let in; counted where only so many are.
+    asked: AtomicU64,
 }
 
 /// Why a client's message is not accepted.
@@ -50,6 +54,10 @@ pub(crate) enum Refusal {
     Binary,
     /// The message is over the limit.
     TooBig,
+    /// One in so many is refused (a fault).
+    Fault,
+    /// So many are served, and no more (a fault).
+    Full,
 }
 
 impl Refusal {
@@ -59,6 +67,7 @@ impl Refusal {
             Refusal::NoOutlet => 1008,
             Refusal::Binary => 1003,
             Refusal::TooBig => 1009,
+            Refusal::Fault | Refusal::Full => 1013,
         }
     }
 
@@ -67,6 +76,7 @@ impl Refusal {
             Refusal::NoOutlet => StatusCode::BAD_REQUEST,
             Refusal::Binary => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::TooBig => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Fault | Refusal::Full => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -76,6 +86,8 @@ impl Refusal {
             Refusal::NoOutlet => "no topic to publish to",
             Refusal::Binary => "binary messages are refused",
             Refusal::TooBig => "the message is over the limit",
+            Refusal::Fault => "this message is refused",
+            Refusal::Full => "no more subscribers are served",
         }
     }
 }
@@ -119,7 +131,8 @@ impl App {
         let id = RandomState::new().build_hasher().finish() as u32;
         let hub = Hub::new(id, config.limits, stats.clone());
         let inlet = Inlet::new(&hub, &config.faults)?;
-        Ok(Arc::new(App { config, hub, stats, connections: Connections::default(), inlet }))
+        let (connections, asked) = Default::default();
+        Ok(Arc::new(App { config, hub, stats, connections, inlet, asked }))
     }
 
     /// Whether a message from a client may enter.
@@ -144,8 +157,18 @@ impl App {
         self.admit(payload.len(), binary)?;
         // Copied, because what arrives is a piece of a read buffer and would keep all of that alive in the history:
         // 8 KB for each event of a POST, as measured.
-        self.inlet.enter(topic, Bytes::copy_from_slice(payload), binary);
-        Ok(())
+        self.inlet.enter(topic, Bytes::copy_from_slice(payload), binary)
+    }
+
+    /// Whether one more subscriber is let in.
+    ///
+    /// # Errors
+    /// By fault, there are enough.
+    pub(crate) fn let_in(&self) -> Result<(), Refusal> {
+        match self.config.faults.refuse_after {
+            Some(most) if self.asked.fetch_add(1, Relaxed) >= most => Err(Refusal::Full),
+            _ => Ok(()),
+        }
     }
 
     /// A client asks for something to be published. `kind` is its content type.
@@ -162,7 +185,7 @@ impl App {
         Ok(self.publish(topic, payload, binary)?)
     }
 
-    /// Events are handed to the transport of one subscriber.
+    /// Events are handed to the transport of one subscriber; by way of its connection.
     pub(crate) fn delivering(&self, batch: &Batch) {
         let bytes = batch.events.iter().map(|event| event.payload.len() as u64).sum();
         self.stats.delivered.add(batch.events.len() as u64);
@@ -242,6 +265,10 @@ async fn publish(
 ) -> Result<StatusCode, Rejection> {
     let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     app.publish_request(&topic, kind, &payload)?;
+    let delay = app.config.faults.answer_delay;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

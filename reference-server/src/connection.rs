@@ -1,14 +1,14 @@
 //! The open connections of a server: who they are, and how they are told to end.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
-use crate::app::App;
-use crate::hub::Signal;
+use crate::app::{App, Refusal};
+use crate::hub::{Batch, Signal};
 use crate::protocol::Id;
 use crate::stats::Stats;
 
@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     /// Its place among the connections.
     place: usize,
     order: AtomicU8,
+    /// Messages delivered; counted where it is cut after so many.
+    delivered: AtomicU32,
     waker: AtomicWaker,
     subscriber: OnceLock<Subscriber>,
     slow: OnceLock<Arc<Signal>>,
@@ -50,6 +52,7 @@ impl Connection {
             app: app.clone(),
             place,
             order: AtomicU8::new(Order::Serve as u8),
+            delivered: AtomicU32::new(0),
             waker: AtomicWaker::new(),
             subscriber: OnceLock::new(),
             slow: OnceLock::new(),
@@ -66,14 +69,44 @@ impl Connection {
         &self.app.stats
     }
 
-    /// From now on it holds a subscription, or is polled on. Counts once per connection.
-    pub(crate) fn subscribe(&self, protocol: Id) {
+    /// It asks for a subscription, or is polled on. Counts once per connection.
+    ///
+    /// # Errors
+    /// It is not let in.
+    pub(crate) fn subscribe(&self, protocol: Id) -> Result<(), Refusal> {
+        if self.subscriber.get().is_none() {
+            self.app.let_in()?;
+            self.subscribed(protocol);
+        }
+        Ok(())
+    }
+
+    /// From now on it holds a subscription, and was let in before.
+    pub(crate) fn subscribed(&self, protocol: Id) {
         self.subscriber.get_or_init(|| {
             self.app.stats.subscribers.of(protocol).add(1);
             self.app.stats.subscribers_opened.of(protocol).add(1);
             // Not zeros: the system gives zero pages without memory behind them.
             Subscriber { protocol, _ballast: vec![1; self.app.config.faults.ballast_bytes].into() }
         });
+    }
+
+    /// Events are handed to this connection's transport. By fault it takes no more than are left of so many, and is cut
+    /// behind the last; says whether any were taken out of the batch.
+    pub(crate) fn delivering(&self, batch: &mut Batch) -> bool {
+        let before = batch.events.len();
+        if let Some(most) = self.app.config.faults.cut_after {
+            let done = self.delivered.load(Relaxed);
+            batch.events.truncate(most.saturating_sub(done) as usize);
+            let all = done.saturating_add(batch.events.len() as u32);
+            self.delivered.store(all, Relaxed);
+            if done < most && all == most {
+                self.app.stats.cut.add(1);
+                self.tell(Order::Cut);
+            }
+        }
+        self.app.delivering(batch);
+        batch.events.len() < before
     }
 
     /// The subscription that this connection's task serves and may be too slow for.

@@ -12,6 +12,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -212,7 +213,7 @@ impl Http {
             let kind = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
             let kind = kind.map_or(&b""[..], |header| header.value);
             app.publish_request(topic, kind, request.body)
-                .map(|()| Reply::Full(Full::empty(StatusCode::NO_CONTENT)))
+                .map(|()| acknowledged(app.config.faults.answer_delay))
         } else {
             self.wire.unread = Bytes::copy_from_slice(input);
             return Ok(Some(End::Strange));
@@ -292,6 +293,18 @@ impl Http {
             }
         }
     }
+}
+
+/// The answer to a publish, by fault a late one.
+fn acknowledged(delay: Duration) -> Reply {
+    let answer = Full::empty(StatusCode::NO_CONTENT);
+    if delay.is_zero() {
+        return Reply::Full(answer);
+    }
+    Reply::Held(Box::pin(async move {
+        tokio::time::sleep(delay).await;
+        answer
+    }))
 }
 
 /// The topic that a request publishes to, if it is spelled plainly: anything else has its errors from the router.

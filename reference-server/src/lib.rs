@@ -64,26 +64,39 @@ impl Default for Config {
 }
 
 /// Defects of known size. An instrument that is given one must show exactly it, in exactly the cells it touches.
+///
+/// What happens to messages happens to each that a client sends, whatever it is sent over and whether it goes to a topic or
+/// back to its sender: with such a fault an echo takes the way of an event.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Bytes of framing added to each delivered message: blanks behind a header's value on a poll's answer that
     /// carries events, a comment before an SSE event. WebSocket can grow only by whole control frames: for each
-    /// byte an empty pong (2 bytes) before every second message.
+    /// byte an empty pong (2 bytes) before every second message. A data channel cannot grow.
     pub framing_bytes: usize,
-    /// Each event is held this long between its publication and its delivery, on every protocol.
+    /// Each message is held this long between its arrival and its delivery.
     pub delay: Duration,
     /// User memory that each connection that subscribes or is polled on holds and touches, in bytes.
     pub ballast_bytes: usize,
-    /// One in this many published events, of all topics, is thrown away silently: the n-th, the 2n-th and so on.
+    /// One in this many messages, of all topics, is thrown away silently: the n-th, the 2n-th and so on.
     pub drop_one_in: Option<u64>,
-    /// One in this many published events is published twice.
+    /// One in this many messages is delivered twice.
     pub duplicate_one_in: Option<u64>,
-    /// One in this many published events comes after the next one of its topic; if there is no next one, never.
+    /// One in this many messages comes after the next one of its topic; if there is no next one, never.
     pub swap_one_in: Option<u64>,
+    /// One in this many messages is delivered with a byte changed; text stays text.
+    pub corrupt_one_in: Option<u64>,
+    /// One in this many messages is refused (503, close code 1013).
+    pub reject_one_in: Option<u64>,
     /// Binary messages are refused (415, close code 1003).
     pub refuse_binary: bool,
     /// CPU time burnt for each message delivered to a subscriber, or back to its sender.
     pub spin: Duration,
+    /// A connection is cut once it has delivered this many messages.
+    pub cut_after: Option<u32>,
+    /// So many connections may subscribe or be polled on; those that come later are answered with 503.
+    pub refuse_after: Option<u64>,
+    /// A publish request is acted on at once, and answered this much later.
+    pub answer_delay: Duration,
 }
 
 /// The open sockets of a server; port 0 is the caller's business.

@@ -22,7 +22,7 @@ pub struct MatrixArgs {
     pub repeat: u32,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
     #[arg(long, value_name = "KIND=SIZE", hide_short_help = true)]
-    pub server_fault: Vec<crate::command::serve::Fault>,
+    pub server_fault: Vec<crate::command::fault::Fault>,
     /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,

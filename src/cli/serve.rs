@@ -42,8 +42,8 @@ pub struct ServeArgs {
     #[arg(long)]
     pub stdin_guard: bool,
     /// A defect of known size, to prove that a measurement notices it; may be repeated
-    #[arg(long, value_name = "KIND=SIZE", long_help = crate::command::serve::FAULT_HELP)]
-    pub fault: Vec<crate::command::serve::Fault>,
+    #[arg(long, value_name = "KIND=SIZE", long_help = crate::command::fault::help())]
+    pub fault: Vec<crate::command::fault::Fault>,
 }
 
 /// What happens to a subscriber that cannot keep up.

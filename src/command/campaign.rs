@@ -7,9 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use tokio::sync::watch;
 
+use super::fault::Fault;
 use super::progress::Display;
 use super::prometheus::{Endpoint, Feed};
-use super::serve::Fault;
 use crate::claim::probe;
 use crate::cli::OutputArgs;
 use crate::exit::Exit;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::campaign::{self, Campaign, Job};
+use super::fault;
 use super::run::fresh_seed;
 use crate::cli::MatrixArgs;
 use crate::exit::Exit;
@@ -37,6 +38,10 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     }
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let MatrixPlan { waiting, working, probes } = matrix::plan(effort, &user, seed)?;
+    // Not refused: of a matrix a fault is meant for some cells, and the others stand beside them.
+    for line in fault::without_effect(&args.server_fault, waiting.iter().chain(&working)) {
+        eprintln!("note: {line}");
+    }
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
     let mut file = RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text);
     file.thresholds = with_defaults(Vec::new());

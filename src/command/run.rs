@@ -6,6 +6,7 @@ use std::net::ToSocketAddrs;
 use anyhow::{Context, Result};
 
 use super::campaign::{self, Campaign, Job};
+use super::fault;
 use crate::cli::{RunArgs, TargetArgs, WorkloadArgs};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
@@ -46,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     file.thresholds = with_defaults(threshold_texts(scenario));
     file.swept = sweeps.into_iter().map(|Sweep { key, values }| Swept { key, values }).collect();
     let planned = sweep::cells(&variants, seed)?;
+    fault::check(&args.server.server_fault, planned.iter().map(|cell| &cell.spec))?;
     let of_cell: BTreeMap<String, &Setting> =
         planned.iter().map(|cell| (cell.spec.name.clone(), &settings[cell.variant])).collect();
     let cells = planned.into_iter().map(|cell| cell.spec).collect();

@@ -7,99 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reference_server::hub::{Limits, SlowPolicy};
 use reference_server::tls::Identity;
-use reference_server::{Config, Faults, Listeners};
+use reference_server::{Config, Listeners};
 use tokio::net::unix::pipe::Receiver;
 
+use super::fault;
 use crate::cli::{ServeArgs, Slow};
 use crate::exit::Exit;
 use crate::host::{input, process, runtime};
-use crate::scenario::unit::{Bytes, Count, Seconds};
-
-/// The kinds of faults, for `--help`.
-pub const FAULT_HELP: &str = "\
-A defect of known size, to prove that a measurement notices it; may be repeated:
-  framing=N        N more bytes of framing for each delivered message
-  delay=TIME       each event is held this long before it is delivered
-  ballast=SIZE     each connection holds this much more memory
-  drop=N           one in N events vanishes
-  duplicate=N      one in N events is sent twice
-  swap=N           one in N events changes places with the next of its topic
-  spin=TIME        this much CPU is burnt for each delivered message
-  refuse-binary=1  binary messages are refused";
-
-/// One `--fault`.
-#[derive(Clone, Debug)]
-pub struct Fault {
-    /// As written, to be handed on.
-    pub text: String,
-    kind: FaultKind,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum FaultKind {
-    /// More bytes of framing.
-    Framing(usize),
-    /// Held before delivery.
-    Delay(Duration),
-    /// Memory of each connection, in bytes.
-    Ballast(usize),
-    /// One in so many vanishes.
-    Drop(u64),
-    /// One in so many is doubled.
-    Duplicate(u64),
-    /// One in so many changes places.
-    Swap(u64),
-    /// CPU time of each delivery.
-    Spin(Duration),
-    /// Binary is refused.
-    RefuseBinary,
-}
-
-impl std::str::FromStr for Fault {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Fault, String> {
-        Ok(Fault { text: text.to_owned(), kind: parse_fault(text)? })
-    }
-}
-
-fn parse_fault(text: &str) -> Result<FaultKind, String> {
-    let (kind, size) = text.split_once('=').ok_or("a fault is written KIND=SIZE, e.g. delay=10ms")?;
-    let count = || size.parse::<Count>().map(|count| count.0).map_err(|error| error.to_string());
-    let bytes = || size.parse::<Bytes>().map(|bytes| bytes.0 as usize).map_err(|error| error.to_string());
-    let time = || {
-        let seconds = size.parse::<Seconds>().map_err(|error| error.to_string())?;
-        Ok::<_, String>(Duration::from_secs_f64(seconds.0))
-    };
-    Ok(match kind {
-        "framing" => FaultKind::Framing(bytes()?),
-        "delay" => FaultKind::Delay(time()?),
-        "ballast" => FaultKind::Ballast(bytes()?),
-        "drop" => FaultKind::Drop(count()?.into()),
-        "duplicate" => FaultKind::Duplicate(count()?.into()),
-        "swap" => FaultKind::Swap(count()?.into()),
-        "spin" => FaultKind::Spin(time()?),
-        "refuse-binary" => FaultKind::RefuseBinary,
-        _ => return Err(format!("there is no fault '{kind}'; see --help")),
-    })
-}
-
-fn faults(list: &[Fault]) -> Faults {
-    let mut faults = Faults::default();
-    for fault in list {
-        match fault.kind {
-            FaultKind::Framing(bytes) => faults.framing_bytes = bytes,
-            FaultKind::Delay(delay) => faults.delay = delay,
-            FaultKind::Ballast(bytes) => faults.ballast_bytes = bytes,
-            FaultKind::Drop(n) => faults.drop_one_in = Some(n),
-            FaultKind::Duplicate(n) => faults.duplicate_one_in = Some(n),
-            FaultKind::Swap(n) => faults.swap_one_in = Some(n),
-            FaultKind::Spin(time) => faults.spin = time,
-            FaultKind::RefuseBinary => faults.refuse_binary = true,
-        }
-    }
-    faults
-}
 
 fn config(args: &ServeArgs) -> Config {
     Config {
@@ -113,7 +27,7 @@ fn config(args: &ServeArgs) -> Config {
         },
         hold: Duration::from_secs_f64(args.hold.0),
         retry: Duration::from_secs_f64(args.retry.0),
-        faults: faults(&args.fault),
+        faults: fault::faults(&args.fault),
         ..Config::default()
     }
 }

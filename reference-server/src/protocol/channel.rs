@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Refusal};
+use crate::connection::Connection;
 use crate::hub::{Batch, Event, SlowPolicy, Subscription, TooSlow};
 use crate::request::{self, BadRequest, Subscribe};
 
@@ -99,13 +100,20 @@ thread_local! {
 impl Conversation {
     /// Begins a conversation; the subscription it asks for is in force when this returns.
     pub(crate) fn new(app: &Arc<App>, request: Subscribe) -> Conversation {
-        let outlet = match request.publish {
-            Some(topic) => Outlet::Topic(topic),
-            None if request.echo => Outlet::Echo,
-            None => Outlet::Nowhere,
+        let mut subscription = app.hub.subscribe(&request.topics, request.after);
+        let outlet = match (request.publish, request.echo) {
+            (Some(topic), _) => Outlet::Topic(topic),
+            (None, true) => match app.inlet.detour() {
+                None => Outlet::Echo,
+                Some(topic) => {
+                    subscription.add(&topic, None);
+                    Outlet::Topic(topic)
+                }
+            },
+            (None, false) => Outlet::Nowhere,
         };
         Conversation {
-            subscription: app.hub.subscribe(&request.topics, request.after),
+            subscription,
             app: app.clone(),
             outlet,
             replies: VecDeque::new(),
@@ -137,14 +145,15 @@ impl Conversation {
         }
     }
 
-    /// Takes messages for the client, a bounded number, in order: replies first, then events. Call again once they are
-    /// sent; the hub keeps the rest, and counts what a slow client loses. Fewer than `BATCH_EVENTS` were all there are.
+    /// Takes messages for the client of `connection`, a bounded number, in order: replies first, then events. Call again
+    /// once they are sent; the hub keeps the rest, and counts what a slow client loses. Fewer than `BATCH_EVENTS` were all there are.
     ///
     /// # Errors
     /// `TooSlow` if the policy is to disconnect such a client.
     pub(crate) fn poll_outgoing(
         &mut self,
         cx: &mut Context<'_>,
+        connection: &Connection,
         out: &mut Vec<Outgoing>,
     ) -> Poll<Result<(), TooSlow>> {
         if self.too_slow {
@@ -160,7 +169,7 @@ impl Conversation {
         let mut batch = BATCH.take();
         if let Poll::Ready(taken) = self.subscription.poll_take(cx, &mut batch, BATCH_EVENTS) {
             taken?;
-            self.app.delivering(&batch);
+            connection.delivering(&mut batch);
             if batch.missed > 0 {
                 out.push(missed(batch.missed));
             }
@@ -237,7 +246,9 @@ mod tests {
 
     fn outgoing(conversation: &mut Conversation) -> Poll<Result<Vec<String>, TooSlow>> {
         let mut out = Vec::new();
-        let result = conversation.poll_outgoing(&mut Context::from_waker(Waker::noop()), &mut out);
+        let connection = Connection::open(&conversation.app);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let result = conversation.poll_outgoing(cx, &connection, &mut out);
         let texts =
             out.iter().map(|message| String::from_utf8(message.message().0.to_vec()).unwrap()).collect();
         result.map(|result| result.map(|()| texts))

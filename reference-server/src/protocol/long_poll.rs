@@ -27,12 +27,12 @@ pub(super) fn read(
     let watch = app.hub.watch(&topics);
     let found = app.hub.read(&topics, after.unwrap_or_else(|| app.hub.now()));
     if !found.0.events.is_empty() {
-        return Reply::Full(poll::answer(app, Id::LongPoll, found));
+        return Reply::Full(poll::answer(connection, Id::LongPoll, found));
     }
     let connection = connection.clone();
     Reply::Held(Box::pin(async move {
         let found = held(&connection, &watch, &topics, found, end).await;
-        poll::answer(connection.app(), Id::LongPoll, found)
+        poll::answer(&connection, Id::LongPoll, found)
     }))
 }
 

@@ -4,7 +4,8 @@ use bytes::{BufMut, Bytes};
 use http::StatusCode;
 
 use super::{Id, long_poll, short_poll};
-use crate::app::{App, Rejection};
+use crate::app::Rejection;
+use crate::connection::Connection;
 use crate::front::{Ask, Fields, Full, Reply};
 use crate::hub::{Batch, Cursor};
 use crate::request::{Accepts, Subscribe, Wait};
@@ -16,10 +17,10 @@ pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
     app.stats.requests.of(protocol).add(1);
     // One that only asks where its topics stand waits for nothing yet.
     if after.is_some() || wait.is_some() {
-        connection.subscribe(protocol);
+        connection.subscribe(protocol)?;
     }
     let hold = match wait {
-        None => return Ok(Reply::Full(answer(app, protocol, short_poll::read(app, &topics, after)))),
+        None => return Ok(Reply::Full(answer(connection, protocol, short_poll::read(app, &topics, after)))),
         Some(Wait::Default) => app.config.hold,
         Some(Wait::For(hold)) => hold,
     };
@@ -27,9 +28,18 @@ pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
 }
 
 /// What was found, on its way to the client.
-pub(super) fn answer(app: &App, protocol: Id, (batch, cursor): (Batch, Cursor)) -> Full {
+pub(super) fn answer(
+    connection: &Connection,
+    protocol: Id,
+    (mut batch, mut cursor): (Batch, Cursor),
+) -> Full {
+    let app = connection.app();
     app.stats.empty_polls.of(protocol).add(u64::from(batch.events.is_empty()));
-    app.delivering(&batch);
+    if connection.delivering(&mut batch)
+        && let Some(last) = batch.events.last()
+    {
+        cursor = app.hub.behind(last);
+    }
     let mut full = Full::empty(StatusCode::NO_CONTENT);
     if !batch.events.is_empty() {
         // By fault, blanks behind the value: the one place where a header grows by a single byte and means the same.

@@ -34,8 +34,8 @@ pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
         request.after = Some(request::cursor(id)?);
     }
     app.stats.requests.of(Id::Sse).add(1);
+    connection.subscribe(Id::Sse)?;
     let subscription = app.hub.subscribe(&request.topics, request.after);
-    connection.subscribe(Id::Sse);
     connection.watch(subscription.signal());
     let fields =
         Fields::default().with("content-type", "text/event-stream").with("cache-control", "no-store");
@@ -75,7 +75,7 @@ impl EventStream {
                 // What comes next wakes the task.
                 taken = Poll::Pending;
             }
-            app.delivering(&batch);
+            self.connection.delivering(&mut batch);
             if batch.missed > 0 {
                 chunks.push(chunk(format!("event: missed\ndata: {}\n\n", batch.missed).as_bytes()));
             }

@@ -76,6 +76,7 @@ async fn offer(
     let request = Subscribe::parse(&query.unwrap_or_default(), Accepts::Channel);
     let request = request.map_err(|bad| Rejection::from(bad).into_response())?;
     app.stats.requests.of(Id::WebRtc).add(1);
+    app.let_in().map_err(|refusal| Rejection::from(refusal).into_response())?;
     let answer = answer(&offers, sdp, request).await.map_err(BadOffer::into_response)?;
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/sdp")], answer).into_response())
 }

@@ -47,7 +47,7 @@ pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
     let accept = accept_key(ask)?;
     let subscribe = Subscribe::parse(ask.query, Accepts::Channel)?;
     ask.app.stats.requests.of(Id::WebSocket).add(1);
-    ask.connection.subscribe(Id::WebSocket);
+    ask.connection.subscribe(Id::WebSocket)?;
     let conversation = Conversation::new(ask.app, subscribe);
     let fields = Fields::default()
         .with("upgrade", "websocket")
@@ -200,7 +200,8 @@ impl Socket {
             Poll::Pending => return self.conversation.poll_too_slow(cx).map(|slow| Err(too_slow(slow))),
         }
         let mut batch = BATCH.take();
-        let taken = self.conversation.poll_outgoing(cx, &mut batch);
+        let connection = self.stream.get_ref().0.connection();
+        let taken = self.conversation.poll_outgoing(cx, connection, &mut batch);
         let may_have_more = batch.len() >= BATCH_EVENTS;
         let sent = self.send(cx, &mut batch);
         BATCH.set(batch);

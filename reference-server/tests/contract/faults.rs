@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reference_server::Faults;
 
-use crate::harness::{BINARY, Server, netstrings};
+use crate::harness::{BINARY, PING, Server, TEXT, netstrings};
 
 async fn poll_bytes(framing_bytes: usize) -> (usize, usize) {
     let server = Server::with_faults(Faults { framing_bytes, ..Faults::default() });
@@ -105,6 +105,155 @@ async fn one_event_in_n_is_dropped_or_doubled_or_swapped() {
         [1, 2, 3, 3, 4, 5, 6, 7, 8, 8, 9]
     );
     assert_eq!(what_arrives(Faults { swap_one_in: Some(5), ..none }).await, [1, 2, 4, 3, 5, 6, 7, 9, 8]);
+}
+
+/// What comes back to a client that sends nine messages to itself, once so many have passed the fault.
+async fn what_is_echoed(faults: Faults, passed: u64) -> Vec<String> {
+    let server = Server::with_faults(faults);
+    let mut client = server.connect().await;
+    client.websocket("echo=1").await;
+    for i in 1..=9 {
+        client.frame(TEXT, i.to_string()).await;
+    }
+    // The answer to a ping that comes after them is behind them.
+    server.until_stat("published", passed).await;
+    client.frame(PING, "").await;
+    let mut echoed = Vec::new();
+    loop {
+        match client.take_frame().await {
+            (0x81, text) => echoed.push(String::from_utf8(text).unwrap()),
+            (0x8a, _) => return echoed,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_happens_to_events_happens_to_echoes() {
+    let none = Faults::default();
+    for (faults, expected) in [
+        (Faults { drop_one_in: Some(3), ..none.clone() }, "1 2 4 5 7 8"),
+        (Faults { duplicate_one_in: Some(4), ..none.clone() }, "1 2 3 4 4 5 6 7 8 8 9"),
+        (Faults { swap_one_in: Some(4), ..none.clone() }, "1 2 3 5 4 6 7 9 8"),
+        (Faults { corrupt_one_in: Some(5), ..none.clone() }, "1 2 3 4 6 6 7 8 9"),
+    ] {
+        let passed = expected.split(' ').count() as u64;
+        assert_eq!(what_is_echoed(faults.clone(), passed).await.join(" "), expected, "{faults:?}");
+    }
+    let delay = Duration::from_millis(60);
+    let server = Server::with_faults(Faults { delay, ..none });
+    let mut client = server.connect().await;
+    client.websocket("echo=1").await;
+    let start = Instant::now();
+    client.frame(TEXT, "late").await;
+    assert_eq!(client.take_text().await, "late");
+    assert!(start.elapsed() >= delay);
+}
+
+/// An echo is nobody else's business: neither that of a client who shares the connection's topics, nor of another echo.
+#[tokio::test]
+async fn an_echo_that_takes_the_way_of_an_event_comes_to_its_sender_alone() {
+    let server = Server::with_faults(Faults { drop_one_in: Some(100), ..Faults::default() });
+    let (mut one, mut other) = (server.connect().await, server.connect().await);
+    one.websocket("topic=t&echo=1").await;
+    other.websocket("topic=t&echo=1").await;
+    one.frame(TEXT, "mine").await;
+    other.frame(TEXT, "its own").await;
+    assert_eq!(one.take_text().await, "mine");
+    assert_eq!(other.take_text().await, "its own");
+    server.text("t", "everybody's").await;
+    assert_eq!(one.take_text().await, "everybody's");
+    assert_eq!(other.take_text().await, "everybody's");
+}
+
+#[tokio::test]
+async fn one_message_in_n_is_refused() {
+    let server = Server::with_faults(Faults { reject_one_in: Some(2), ..Faults::default() });
+    for expected in [204, 503, 204, 503] {
+        assert_eq!(server.publish("t", "x", "text/plain").await, expected);
+    }
+    for query in ["publish=t", "echo=1"] {
+        let mut client = server.connect().await;
+        client.websocket(&format!("topic=t&{query}")).await;
+        client.frame(TEXT, "x").await;
+        assert_eq!(client.take_text().await, "x");
+        client.frame(TEXT, "y").await;
+        client.expect_close(1013).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_cut_behind_so_many_messages() {
+    let server = Server::with_faults(Faults { cut_after: Some(3), ..Faults::default() });
+    let (mut socket, mut stream) = (server.connect().await, server.connect().await);
+    socket.websocket("topic=t").await;
+    stream.sse("topic=t", "").await;
+    let mut echo = server.connect().await;
+    echo.websocket("echo=1").await;
+    let cursor = server.now().await;
+    for i in 1..=5 {
+        server.text("t", i.to_string()).await;
+    }
+    for i in 1..=3 {
+        echo.frame(TEXT, i.to_string()).await;
+        assert_eq!(socket.take_text().await, i.to_string());
+        assert_eq!(echo.take_text().await, i.to_string());
+        assert!(stream.chunk_text().await.ends_with(&format!("\ndata: {i}\n\n")));
+    }
+    for mut client in [socket, stream, echo] {
+        assert!(client.is_reset().await);
+    }
+    // A poll takes the rest on the next connection.
+    let polled = server.get(&format!("/poll?topic=t&after={cursor}")).await;
+    assert_eq!(netstrings(&polled.body), ["1", "2", "3"]);
+    let cursor = polled.header("rtbench-cursor").unwrap();
+    let polled = server.get(&format!("/poll?topic=t&after={cursor}")).await;
+    assert_eq!(netstrings(&polled.body), ["4", "5"]);
+}
+
+#[tokio::test]
+async fn so_many_subscribers_are_let_in_and_no_more() {
+    let server = Server::with_faults(Faults { refuse_after: Some(3), ..Faults::default() });
+    let (mut socket, mut stream) = (server.connect().await, server.connect().await);
+    socket.websocket("topic=t").await;
+    stream.sse("topic=t", "").await;
+    // Who asks where a topic stands subscribes to nothing; who polls on takes one place for all that comes.
+    let cursor = server.now().await;
+    let mut poll = server.connect().await;
+    for _ in 0..2 {
+        assert_eq!(poll.get(&format!("/poll?topic=t&after={cursor}")).await.status, 204);
+    }
+    for path in [format!("/poll?topic=t&after={cursor}"), "/sse?topic=t".into()] {
+        assert_eq!(server.get(&path).await.status, 503);
+    }
+    let upgrade = "GET /ws?topic=t HTTP/1.1\r\nhost: t\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(server.request(upgrade).await.status, 503);
+    // Who is in stays in, and publishing is open to all.
+    server.text("t", "still").await;
+    assert_eq!(socket.take_text().await, "still");
+    assert!(stream.chunk_text().await.ends_with("\ndata: still\n\n"));
+}
+
+#[tokio::test]
+async fn a_publish_is_acted_on_at_once_and_answered_late() {
+    let answer_delay = Duration::from_millis(300);
+    let server = Server::with_faults(Faults { answer_delay, ..Faults::default() });
+    let mut socket = server.connect().await;
+    socket.websocket("topic=t").await;
+    let start = Instant::now();
+    let mut publisher = server.connect().await;
+    publisher.send("POST /topics/t HTTP/1.1\r\nhost: t\r\ncontent-length: 1\r\n\r\nx").await;
+    assert_eq!(socket.take_text().await, "x");
+    let delivered = start.elapsed();
+    assert_eq!(publisher.answer().await.status, 204);
+    let answered = start.elapsed();
+    assert!(answered >= answer_delay && delivered < answered, "{delivered:?} {answered:?}");
+    // The same for a request that is not plain.
+    let start = Instant::now();
+    publisher.send("POST /topics/t%2e HTTP/1.1\r\nhost: t\r\ncontent-length: 1\r\n\r\nx").await;
+    assert_eq!(publisher.answer().await.status, 204);
+    assert!(start.elapsed() >= answer_delay);
 }
 
 #[tokio::test]

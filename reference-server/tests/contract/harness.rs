@@ -143,6 +143,12 @@ impl Client {
         }
     }
 
+    /// Whether the server breaks the connection off, with nothing more said.
+    pub(crate) async fn is_reset(&mut self) -> bool {
+        let read = soon(self.stream.read_buf(&mut self.buffer)).await;
+        self.buffer.is_empty() && read.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+
     /// What is left until the server ends the connection.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.read_more().await {}
@@ -257,6 +263,7 @@ impl Client {
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
+pub(crate) const PING: u8 = 9;
 
 pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [1, 2, 3, 4];

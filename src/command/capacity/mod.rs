@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::campaign::{self, Bench, Job};
+use super::fault;
 use super::run::{self, Prepared, fresh_seed};
 use crate::capacity::curve::{self, Outcome};
 use crate::capacity::search::{Ending, Next, Search, Verdict};
@@ -37,6 +38,12 @@ pub fn run(args: &CapacityArgs) -> Result<Exit> {
     let header_lines = headers::lines(&scenario.http);
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let steps = Steps::new(scenario, asked, args, seed)?;
+    for protocol in &steps.plan.protocols {
+        fault::check(
+            &args.server.server_fault,
+            [&steps.spec(protocol, steps.plan.from, false)?].into_iter(),
+        )?;
+    }
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
     let mut file = RunFile::begin(RunKind::Capacity, campaign::command_line(), seed, text);
     file.thresholds = steps.slos.iter().map(|slo| slo.text.clone()).collect();

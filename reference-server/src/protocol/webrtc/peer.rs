@@ -18,7 +18,6 @@ use crate::connection::{Connection, Order};
 use crate::protocol::Id;
 use crate::protocol::channel::{Conversation, Outgoing};
 use crate::request::Subscribe;
-use crate::stats::Stats;
 
 /// Bytes that may wait in a channel's send buffer. Above it nothing more is taken from the hub, whose queue then
 /// fills, and whose losses are counted.
@@ -168,7 +167,7 @@ impl Peer {
         match event {
             Event::ChannelOpen(id, _) if !self.closing => {
                 self.open_by = None;
-                self.connection.subscribe(Id::WebRtc);
+                self.connection.subscribed(Id::WebRtc);
                 let conversation = Conversation::new(&self.app, self.request.clone());
                 self.channels.push(Channel { id, conversation, batch: VecDeque::new() });
                 Ok(())
@@ -214,7 +213,7 @@ impl Peer {
         }
         let mut moved = false;
         for channel in &mut self.channels {
-            match channel.deliver(&mut self.rtc, &self.app.stats, cx) {
+            match channel.deliver(&mut self.rtc, &self.connection, cx) {
                 Ok(some) => moved |= some,
                 Err(Gone) => close = true,
             }
@@ -228,7 +227,12 @@ impl Peer {
 
 impl Channel {
     /// `Err` if this client must be disconnected.
-    fn deliver(&mut self, rtc: &mut Rtc, stats: &Stats, cx: &mut Context<'_>) -> Result<bool, Gone> {
+    fn deliver(
+        &mut self,
+        rtc: &mut Rtc,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Gone> {
         let mut moved = false;
         loop {
             let Some(mut channel) = rtc.channel(self.id) else { return Ok(moved) };
@@ -236,7 +240,7 @@ impl Channel {
                 // Room for one more message is kept above the bound, so below it a write is never refused for lack of room.
                 if payload.is_empty() {
                     // str0m 0.25 accepts an empty message and sends nothing, not the one byte of RFC 8831, section 6.6.
-                    stats.dropped.add(1);
+                    connection.stats().dropped.add(1);
                 } else if channel.buffered_amount() >= BUFFERED_BYTES || !channel.write(binary, payload)? {
                     let slow = self.conversation.poll_too_slow(cx).is_ready();
                     return if slow { Err(Gone) } else { Ok(moved) };
@@ -245,7 +249,7 @@ impl Channel {
                 self.batch.pop_front();
             }
             let mut taken = Vec::from(std::mem::take(&mut self.batch));
-            let more = self.conversation.poll_outgoing(cx, &mut taken);
+            let more = self.conversation.poll_outgoing(cx, connection, &mut taken);
             self.batch = taken.into();
             match more {
                 Poll::Ready(Ok(())) => {}
