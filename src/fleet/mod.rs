@@ -2,6 +2,8 @@
 
 pub(crate) mod child;
 pub mod coordinator;
+mod cores;
+mod cost;
 mod crew;
 pub mod layout;
 mod merge;
@@ -10,4 +12,5 @@ mod reading;
 pub mod server;
 pub mod servers;
 pub mod turns;
+mod window;
 pub mod worker;

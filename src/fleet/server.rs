@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use tokio::process::ChildStdout;
 
 use super::child::{Obituary, Process};
-use crate::host::process;
 use crate::transport::control;
 use crate::transport::tls::{Tls, Trust};
 
@@ -108,8 +107,10 @@ pub struct Server {
     pub host: Option<String>,
     /// The process, if rtbench started it.
     pub process: Option<Process>,
-    /// Whose cost is read, if anybody's.
+    /// Whose cost is read, with that of its descendants, if anybody's.
     pub(super) pid: Option<u32>,
+    /// Whom the server itself named as its process; in a container that may be anybody's number.
+    pub(super) named_pid: Option<u32>,
     /// Whose certificate it has; `None` speaks without TLS.
     pub trust: Option<Trust>,
     /// The same, ready for use.
@@ -131,6 +132,9 @@ struct Ready {
     /// Its certificate, in PEM, if the system cannot know whom to trust.
     #[serde(default)]
     certificate: Option<String>,
+    /// Its process; whatever else stands there is nobody's.
+    #[serde(default)]
+    pid: serde_json::Value,
 }
 
 impl Ready {
@@ -157,6 +161,14 @@ impl Server {
     /// # Errors
     /// It cannot be started, ends at once, or does not answer.
     pub async fn ready(choice: &ServerChoice) -> Result<Server> {
+        Server::ready_on(choice, &[]).await
+    }
+
+    /// The same; one that is started is tied to `cores` if there are any, and so is whatever it starts.
+    ///
+    /// # Errors
+    /// As [`Server::ready`].
+    pub async fn ready_on(choice: &ServerChoice, cores: &[usize]) -> Result<Server> {
         match choice {
             ServerChoice::Standing { address, host, trust, pid } => {
                 let mut server = Server::new(*address, Some(host.clone()), None, trust.clone())?;
@@ -169,28 +181,28 @@ impl Server {
                 Ok(server)
             }
             ServerChoice::Start { program, args } => {
-                let (process, lines) = Process::start("the server".to_owned(), program, args)?;
+                let (process, lines) = Process::start("the server".to_owned(), program, args, cores)?;
                 Server::that_says_so(process, lines).await
             }
             ServerChoice::Command { line, ready } => {
                 for _ in 1..PORTS_TRIED {
-                    match Server::on_a_port(line, ready.as_deref()).await {
+                    match Server::on_a_port(line, ready.as_deref(), cores).await {
                         Err(error) if error.is::<NotThere>() && line.contains(PORT) => {}
                         done => return done,
                     }
                 }
-                Server::on_a_port(line, ready.as_deref()).await
+                Server::on_a_port(line, ready.as_deref(), cores).await
             }
         }
     }
 
     /// One that a command starts, on a port of its own.
-    async fn on_a_port(line: &str, ready: Option<&str>) -> Result<Server> {
+    async fn on_a_port(line: &str, ready: Option<&str>, cores: &[usize]) -> Result<Server> {
         let port = free_port().context("no port is free for the server")?.to_string();
         let fill = |text: &str| text.replace(PORT, &port);
         let name = format!("the server ({line})");
         let Some(url) = ready.map(fill) else {
-            let (process, lines) = Process::start_shell(name, &fill(line))?;
+            let (process, lines) = Process::start_shell(name, &fill(line), cores)?;
             return Server::that_says_so(process, lines).await;
         };
         let parsed = reqwest::Url::parse(&url).with_context(|| format!("'{url}' is no URL"))?;
@@ -199,7 +211,7 @@ impl Server {
         if matches!(tokio::time::timeout(TAKEN_PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_))) {
             return Err(NotThere::Taken(url).into());
         }
-        let (process, lines) = Process::start_shell(name, &fill(line))?;
+        let (process, lines) = Process::start_shell(name, &fill(line), cores)?;
         Server::that_answers(process, lines, &url, address).await
     }
 
@@ -215,7 +227,9 @@ impl Server {
             serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
         ignore(lines);
         let trust = ready.ready.trust();
-        Server::new(ready.ready.http, None, Some(process), trust)
+        let mut server = Server::new(ready.ready.http, None, Some(process), trust)?;
+        server.named_pid = ready.ready.pid.as_u64().and_then(|pid| pid.try_into().ok());
+        Ok(server)
     }
 
     /// One that answers at a URL when it is ready.
@@ -252,7 +266,7 @@ impl Server {
         let tls = trust.as_ref().map(|trust| Tls::new(trust, &name)).transpose()?;
         let http = control::client(address, tls.as_ref()).timeout(Duration::from_secs(5)).build()?;
         let pid = process.as_ref().map(|process| process.pid);
-        Ok(Server { address, host, process, pid, trust, tls, http })
+        Ok(Server { address, host, process, pid, named_pid: None, trust, tls, http })
     }
 
     fn url(&self, path: &str) -> String {
@@ -292,20 +306,5 @@ impl Server {
             Some(process) => process.ended().await,
             None => std::future::pending().await,
         }
-    }
-
-    /// CPU time so far, in ns, if its process is known.
-    pub fn cpu_ns(&self) -> Option<u64> {
-        process::cpu_ns(self.pid?)
-    }
-
-    /// Resident memory in bytes, if its process is known.
-    pub fn resident_bytes(&self) -> Option<u64> {
-        process::resident_bytes(self.pid?)
-    }
-
-    /// Private memory in bytes, if its process is known.
-    pub fn memory_bytes(&self) -> Option<u64> {
-        process::private_bytes(self.pid?)
     }
 }

@@ -3,6 +3,8 @@
 //! A check looks at one thing that the cell holds, against a limit that stands here. What the server does wrong is a result
 //! and no doubt, unless it leaves nothing to measure; what the generator or the accounting does wrong is one.
 
+mod cost;
+
 use super::cell::{Cell, Status, Trust, TrustLevel};
 use super::shortfall;
 use crate::protocol::Kind;
@@ -59,6 +61,10 @@ static CHECKS: &[fn(&Cell) -> Option<Doubt>] = &[
     shortfall,
     cut_off,
     listen_queue,
+    cost::whose,
+    cost::ticks,
+    cost::unwaited,
+    cost::untied,
 ];
 
 /// Whether a cell is invalid for what the generator or the accounting did, so that none of its figures says anything. One in
