@@ -309,6 +309,9 @@ pub struct Interval {
     pub connected: u64,
     /// Failures in it.
     pub failures: u64,
+    /// Failures of the cell up to its end, of the ramp and the warm-up, too.
+    #[serde(default)]
+    pub failures_so_far: u64,
     /// Median response time in ns; empty without samples.
     pub p50_ns: Option<u64>,
     /// 99th percentile in ns; empty without samples.
