@@ -176,7 +176,7 @@ pub struct TargetArgs {
     /// Load this server instead of starting the reference server [e.g. http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     pub target: Option<String>,
-    /// Read CPU and memory of this process on this host as the target's
+    /// Read CPU and memory of this process on this host, and of all that descend from it, as the target's
     #[arg(long, value_name = "PID", requires = "target")]
     pub server_pid: Option<u32>,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated

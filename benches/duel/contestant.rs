@@ -51,6 +51,8 @@ pub(crate) struct Order<'a> {
     pub(crate) exchange: Exchange,
     pub(crate) address: SocketAddrV4,
     pub(crate) clients: usize,
+    /// Where it runs.
+    pub(crate) core: usize,
     /// The program of rtbench.
     pub(crate) rtbench: &'a Path,
     /// Another of its builds.

@@ -101,11 +101,6 @@ pub(crate) fn no_delay(fd: RawFd) {
     }
 }
 
-/// Ties the calling thread to one core.
-pub(crate) fn pin_thread(core: usize) {
-    rtbench::host::process::pin(0, core);
-}
-
 /// The IPv4 address that `text` is.
 pub(crate) fn address(text: &str) -> io::Result<SocketAddrV4> {
     match text.parse() {

@@ -5,7 +5,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rtbench::host::cores::Mask;
+use rtbench::host::family::{Family, Root};
 use rtbench::host::process;
+use rtbench::host::stat::Stat;
 
 /// How long a signal may take to be obeyed.
 const OBEDIENCE: Duration = Duration::from_secs(2);
@@ -27,11 +30,12 @@ impl Generator {
         counted_word: Option<&'static str>,
     ) -> io::Result<Generator> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-        // SAFETY: between fork and exec there are two system calls, and a set of cores on the stack.
+        let mask = Mask::of(&[core]);
+        // SAFETY: between fork and exec there are two system calls, and a mask that was made before.
         unsafe {
             command.pre_exec(move || {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                match process::pin(0, core) {
+                match mask.tie_this_thread() {
                     true => Ok(()),
                     false => Err(io::Error::last_os_error()),
                 }
@@ -114,41 +118,21 @@ pub(crate) struct Ticks {
     pub(crate) system: u64,
 }
 
-/// The fields of `/proc/PID/stat` behind the name, which may hold anything.
-fn stat(path: &str) -> Option<Vec<String>> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let (_, fields) = text.rsplit_once(')')?;
-    Some(fields.split_whitespace().map(str::to_owned).collect())
-}
-
 fn ticks(pid: u32) -> Option<Ticks> {
-    let fields = stat(&format!("/proc/{pid}/stat"))?;
-    Some(Ticks { user: fields.get(11)?.parse().ok()?, system: fields.get(12)?.parse().ok()? })
+    let stat = Stat::of(pid)?;
+    Some(Ticks { user: stat.user_ticks, system: stat.system_ticks })
 }
 
 fn stands_still(pid: u32) -> bool {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
     tasks.flatten().all(|task| {
-        let fields = stat(&task.path().join("stat").display().to_string());
-        fields.is_none_or(|fields| matches!(fields.first().map(String::as_str), Some("T" | "Z" | "X")))
+        let stat = Stat::read(&task.path().join("stat").display().to_string());
+        stat.is_none_or(|stat| matches!(stat.state, 'T' | 'Z' | 'X'))
     })
 }
 
 /// A process and all that descend from it.
-fn family(root: u32) -> Vec<u32> {
-    let mut parents = Vec::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let parent = stat(&format!("/proc/{pid}/stat")).and_then(|fields| fields.get(1)?.parse::<u32>().ok());
-        parents.extend(parent.map(|parent| (pid, parent)));
-    }
-    let mut pids = vec![root];
-    let mut looked_at = 0;
-    while let Some(&parent) = pids.get(looked_at) {
-        pids.extend(parents.iter().filter(|&&(_, own)| own == parent).map(|&(pid, _)| pid));
-        looked_at += 1;
-    }
-    pids
+fn family(pid: u32) -> Vec<u32> {
+    let family = Family::of(&[Root { pid, leads_group: true }]);
+    family.map_or_else(|| vec![pid], |family| family.members().map(|(pid, _)| pid).collect())
 }

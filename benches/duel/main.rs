@@ -6,7 +6,7 @@
 //! cargo bench --bench duel -- all
 //! ```
 //!
-//! Needs Linux and two cores: the server has the first, and the generators the second, in turn. Of a generator all
+//! Needs Linux and two cores: of those it may use the server has the first, and the generators the second, in turn. Of a generator all
 //! processes count, of rtbench the worker (its coordinator sleeps meanwhile). User time is known to a few per cent.
 
 #[cfg(target_os = "linux")]
@@ -38,15 +38,14 @@ mod linux {
     use std::path::PathBuf;
     use std::sync::atomic::Ordering;
 
-    use anyhow::{Result, bail};
+    use anyhow::Result;
     use clap::{Args, Parser, Subcommand};
+    use rtbench::host::cores::Mask;
 
     use super::contestant::{Contestant, Exchange, Order};
     use super::server::Server;
     use super::slices::{self, INTERRUPTED, Outcome};
     use super::{epoll, floor};
-
-    const SERVER_CORE: usize = 0;
 
     /// What `all` compares rtbench with.
     const TABLE: &[(Exchange, usize, &[Contestant])] = {
@@ -115,7 +114,7 @@ mod linux {
                 Ok(floor::run(*exchange, epoll::address(address)?, *clients)?)
             }
             Some(Command::Serve) => {
-                println!("{}", Server::start(SERVER_CORE)?.address);
+                println!("{}", Server::start(slices::cores()?[0])?.address);
                 loop {
                     std::thread::park();
                 }
@@ -158,6 +157,8 @@ mod linux {
     struct Ring<'a> {
         cli: &'a Cli,
         server: Server,
+        /// Core of the generators.
+        core: usize,
         rtbench: PathBuf,
         other: PathBuf,
         scratch: tempfile::TempDir,
@@ -165,9 +166,7 @@ mod linux {
 
     impl Ring<'_> {
         fn new(cli: &Cli) -> Result<Ring<'_>> {
-            if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
-                bail!("a duel takes two cores");
-            }
+            let [core, generators] = slices::cores()?;
             rtbench::host::process::descriptor_limit();
             // SAFETY: the handler stores one atomic and calls nothing.
             unsafe {
@@ -175,20 +174,21 @@ mod linux {
                     libc::signal(signal, note_interrupt as *const () as libc::sighandler_t);
                 }
             }
-            let server = Server::start(SERVER_CORE)?;
-            epoll::pin_thread(SERVER_CORE);
+            let server = Server::start(core)?;
+            Mask::of(&[core]).tie_this_thread();
             let built = || PathBuf::from(env!("CARGO_BIN_EXE_rtbench"));
             let rtbench = cli.rtbench.clone().unwrap_or_else(built);
             let other = cli.other.clone().unwrap_or_else(|| rtbench.clone());
-            Ok(Ring { cli, server, rtbench, other, scratch: tempfile::tempdir()? })
+            Ok(Ring { cli, server, core: generators, rtbench, other, scratch: tempfile::tempdir()? })
         }
 
         fn row(&self, exchange: Exchange, clients: usize, contestants: [Contestant; 2]) -> Result<String> {
             let [a, b] = contestants.map(Contestant::name);
             eprintln!("{}, {clients} clients: {a} against {b}", exchange.title());
             let address: SocketAddrV4 = self.server.address;
-            let Ring { rtbench, other, scratch, .. } = self;
-            let order = Order { exchange, address, clients, rtbench, other, scratch: scratch.path() };
+            let Ring { rtbench, other, scratch, core, .. } = self;
+            let order =
+                Order { exchange, address, clients, core: *core, rtbench, other, scratch: scratch.path() };
             let Cli { replicates, pairs, .. } = *self.cli;
             let Outcome { ratio, low, high, costs } =
                 slices::duel(&self.server, contestants, &order, replicates, pairs)?;

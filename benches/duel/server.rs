@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rtbench::host::cores::Mask;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::epoll::{self, Epoll};
@@ -45,7 +46,7 @@ impl Server {
         };
         state.epoll.add(state.listener.as_raw_fd(), libc::EPOLLIN, LISTENER)?;
         std::thread::spawn(move || {
-            epoll::pin_thread(core);
+            Mask::of(&[core]).tie_this_thread();
             state.run()
         });
         Ok(Server { address, answered })

@@ -24,9 +24,6 @@ const WARMUP: Duration = Duration::from_millis(400);
 /// How long a generator may take until it is at work.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Core of the generators; the server has the other.
-pub(crate) const GENERATOR_CORE: usize = 1;
-
 /// Set by the signal handler.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -128,7 +125,7 @@ fn one_replicate(
 fn at_work(server: &Server, contestant: Contestant, order: &Order<'_>) -> Result<Generator> {
     let name = contestant.name();
     let command = contestant.command(order)?.with_context(|| format!("{name} cannot do this"))?;
-    let mut generator = Generator::start(command, GENERATOR_CORE, contestant.counted_word())
+    let mut generator = Generator::start(command, order.core, contestant.counted_word())
         .with_context(|| format!("cannot start {name}"))?;
     let (begun, answered) = (Instant::now(), server.answered());
     while server.answered() - answered < 20 * order.clients as u64 {
@@ -160,6 +157,14 @@ fn slice(server: &Server, generator: &Generator) -> Result<Cost> {
         bail!("a slice went by without an exchange");
     }
     Ok(Cost { cpu_ns: generator.cpu_ns() - cpu_ns, exchanges, ..Cost::default() })
+}
+
+/// Core of the server and core of the generators: the first two that this program was given.
+pub(crate) fn cores() -> Result<[usize; 2]> {
+    match rtbench::host::cores::of(0).as_deref() {
+        Some(&[server, generators, ..]) => Ok([server, generators]),
+        _ => bail!("a duel takes two cores"),
+    }
 }
 
 fn check_interrupt() -> Result<()> {

@@ -72,7 +72,8 @@ pub struct GateArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Sides")]
 pub struct SideArgs {
-    /// Command that starts the server to compare with, as a shell reads it; `{port}` stands for a free port
+    /// Command that starts the server to compare with, as a shell reads it; `{port}` stands for a free port. It runs on half of
+    /// the cores, and the workers on the others; a `taskset` in the command chooses otherwise
     #[arg(long, value_name = "COMMAND")]
     pub base_server: Option<String>,
     /// The same for the server that changed
@@ -94,7 +95,7 @@ pub struct SideArgs {
     /// The standing server that changed
     #[arg(long, value_name = "URL")]
     pub new_target: Option<String>,
-    /// Process of the standing server to compare with, whose CPU and memory are read
+    /// Process of the standing server to compare with, whose CPU and memory are read, with those of all that descend from it
     #[arg(long, value_name = "PID", requires = "base_target")]
     pub base_pid: Option<u32>,
     /// The same of the one that changed

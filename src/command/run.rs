@@ -197,7 +197,7 @@ pub(super) fn server(args: &TargetArgs, encryption: &mut Encryption) -> Result<S
 
 /// A process whose cost can be read, or the reason why not before anything is measured.
 fn readable(pid: u32) -> Result<u32> {
-    match (process::cpu_ns(pid), process::private_bytes(pid)) {
+    match (process::cpu_ns(pid), process::memory_bytes(pid)) {
         (Some(_), Some(_)) => Ok(pid),
         _ => Err(ScenarioError::Invalid(format!(
             "the cost of process {pid} cannot be read: is there one on this host, and is it yours (or are you root)?"

@@ -14,6 +14,10 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::host;
+use crate::host::cores::Mask;
+use crate::host::stat::Stat;
+
 /// How long a child may take to end in good order.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -30,6 +34,8 @@ pub struct Process {
     pub name: String,
     /// Process id.
     pub pid: u32,
+    /// It may run on the cores to which it was to be tied and no others; `None` if it was not to be tied.
+    pub tied: Option<bool>,
     child: Child,
     input: Option<ChildStdin>,
     last_words: Arc<Mutex<VecDeque<String>>>,
@@ -66,7 +72,7 @@ impl fmt::Display for Obituary {
 }
 
 impl Process {
-    /// Starts a program; returns it and the lines of its standard output.
+    /// Starts a program, tied to `cores` if there are any; returns it and the lines of its standard output.
     ///
     /// # Errors
     /// The program cannot be started.
@@ -74,10 +80,11 @@ impl Process {
         name: String,
         program: &Path,
         args: &[String],
+        cores: &[usize],
     ) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
         let mut command = Command::new(program);
         command.args(args);
-        Process::spawn(name, command)
+        Process::spawn(name, command, cores)
     }
 
     /// Starts a program that does not care for the end of its input: it is killed when the thread ends that started it, so
@@ -85,10 +92,10 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::start`].
-    pub fn start_tied(name: String, program: &Path, args: &[String]) -> Result<Process> {
+    pub fn start_attached(name: String, program: &Path, args: &[String]) -> Result<Process> {
         let mut command = Command::new(program);
         command.args(args);
-        let (process, lines) = Process::spawn_tied(name, command)?;
+        let (process, lines) = Process::spawn_attached(name, command, &[])?;
         // Nobody reads it, and it must not block on a full pipe.
         tokio::spawn(async move { tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await });
         Ok(process)
@@ -98,14 +105,22 @@ impl Process {
     ///
     /// # Errors
     /// There is no shell.
-    pub fn start_shell(name: String, line: &str) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
+    pub fn start_shell(
+        name: String,
+        line: &str,
+        cores: &[usize],
+    ) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(format!("exec {line}"));
-        Process::spawn_tied(name, command)
+        Process::spawn_attached(name, command, cores)
     }
 
     #[cfg_attr(not(target_os = "linux"), allow(unused_mut))]
-    fn spawn_tied(name: String, mut command: Command) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
+    fn spawn_attached(
+        name: String,
+        mut command: Command,
+        cores: &[usize],
+    ) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
         #[cfg(target_os = "linux")]
         // SAFETY: between fork and exec there is one system call, and it takes no pointer.
         unsafe {
@@ -114,11 +129,26 @@ impl Process {
                 _ => Err(std::io::Error::last_os_error()),
             });
         }
-        Process::spawn(name, command)
+        Process::spawn(name, command, cores)
     }
 
-    fn spawn(name: String, mut command: Command) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
+    fn spawn(
+        name: String,
+        mut command: Command,
+        cores: &[usize],
+    ) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
         let program = command.as_std().get_program().to_owned();
+        if !cores.is_empty() {
+            let mask = Mask::of(cores);
+            // SAFETY: between fork and exec there is one system call, on a mask that was made before.
+            unsafe {
+                command.pre_exec(move || {
+                    // A child that cannot be tied runs all the same; what came of it is read below.
+                    mask.tie_this_thread();
+                    Ok(())
+                });
+            }
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -132,8 +162,10 @@ impl Process {
         let listening =
             listening.map(|stderr| tokio::spawn(keep_last_words(stderr, Arc::clone(&last_words))));
         let stdout = child.stdout.take().context("no pipe from the child")?;
+        let pid = child.id().context("the child ended at once")?;
         let process = Process {
-            pid: child.id().context("the child ended at once")?,
+            pid,
+            tied: (!cores.is_empty()).then(|| host::cores::of(pid).as_deref() == Some(cores)),
             input: child.stdin.take(),
             child,
             last_words,
@@ -196,7 +228,8 @@ impl Process {
         Obituary { how: format!("{} {how}", self.name), signal, last_words }
     }
 
-    /// Ends the child in good order: end of input, SIGTERM, and after some patience SIGKILL.
+    /// Ends the child in good order: end of input, SIGTERM, and after some patience SIGKILL; then those whom it started and left
+    /// behind, as a shell does that is no more than a server's parent.
     pub async fn end(mut self) {
         drop(self.input.take());
         // One that has been waited for has no id: its number may be another process's by now.
@@ -207,6 +240,25 @@ impl Process {
         if timeout(PATIENCE, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
+        end_group(self.pid).await;
+    }
+}
+
+/// Ends whoever is left in the group of a child that has been waited for.
+async fn end_group(group: u32) {
+    // As long as anybody is in the group, its number is given to no other process.
+    if Stat::of(group).is_some() {
+        return;
+    }
+    // SAFETY: no memory is involved.
+    let signal = |signal| unsafe { libc::kill(-(group as libc::pid_t), signal) == 0 };
+    let gone = async {
+        while signal(0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if signal(libc::SIGTERM) && timeout(PATIENCE, gone).await.is_err() {
+        signal(libc::SIGKILL);
     }
 }
 
@@ -229,8 +281,13 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> (Process, Lines<BufReader<ChildStdout>>) {
-        Process::start("the child".to_owned(), Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()])
-            .unwrap()
+        Process::start(
+            "the child".to_owned(),
+            Path::new("/bin/sh"),
+            &["-c".to_owned(), script.to_owned()],
+            &[],
+        )
+        .unwrap()
     }
 
     #[tokio::test]
@@ -251,6 +308,32 @@ mod tests {
         assert_eq!(lines.next_line().await.unwrap(), None);
         let error = child.say(&1).await.unwrap_err().to_string();
         assert_eq!(error, "the child ended with exit code 4; its last words: no disk");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_a_child_leaves_behind_is_ended_with_it() {
+        let (child, mut lines) = shell("sleep 1000 & echo $!; wait");
+        let left: u32 = lines.next_line().await.unwrap().unwrap().parse().unwrap();
+        child.end().await;
+        assert!(Stat::of(left).is_none_or(|stat| stat.has_ended()), "{left} lives on");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_child_is_tied_before_it_runs_and_whoever_it_starts_inherits_that() {
+        let given = host::cores::of(0).unwrap();
+        let last = &given[given.len() - 1..];
+        let script = "grep Cpus_allowed_list /proc/self/status";
+        let args = ["-c".to_owned(), script.to_owned()];
+        let (child, mut lines) =
+            Process::start("the child".to_owned(), Path::new("/bin/sh"), &args, last).unwrap();
+        let told = lines.next_line().await.unwrap().unwrap();
+        assert_eq!(told.split_whitespace().last(), Some(host::cores::in_words(last).as_str()));
+        child.end().await;
+        let none = Process::start("the child".to_owned(), Path::new("/bin/sh"), &args, &[8_191]).unwrap().0;
+        assert_eq!(none.tied, Some(false), "there is no such core");
+        none.end().await;
     }
 
     #[tokio::test]

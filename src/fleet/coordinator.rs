@@ -11,15 +11,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::child::Obituary;
-use super::crew::{Crew, pin};
+use super::cores::{Seat, Seats};
+use super::crew::Crew;
 use super::layout::{Layout, Room, Shortage, Site};
 use super::merge;
 use super::message::{FromWorker, Share, Start, ToWorker};
-use super::server::{ServerChoice, ServerStats};
+use super::server::ServerChoice;
 use super::servers::Servers;
 use super::turns::{CpuReading, Readers, Rendezvous};
+use super::window::{self, Held, Reading, Window};
 use crate::host::clock::monotonic_ns;
-use crate::host::process;
 use crate::host::strain::{Counters, HostStrain};
 use crate::measure::cell::{Cell, Interval, ServerCost, ServerFailure, Status};
 use crate::measure::recorder::Second;
@@ -87,11 +88,15 @@ impl Fleet {
     /// # Errors
     /// What the host cannot carry.
     pub fn layout(&self, spec: &CellSpec) -> Result<Layout, Shortage> {
-        let site = match &self.server {
-            ServerChoice::Start { .. } | ServerChoice::Command { .. } => Site::Own,
+        Layout::of(spec, self.site(), self.workers, &Room::read())
+    }
+
+    fn site(&self) -> Site {
+        match &self.server {
+            ServerChoice::Start { .. } => Site::Own,
+            ServerChoice::Command { .. } => Site::Command,
             ServerChoice::Standing { address, .. } => Site::Standing(address.ip()),
-        };
-        Layout::of(spec, site, self.workers, &Room::read())
+        }
     }
 
     async fn gather(
@@ -102,24 +107,22 @@ impl Fleet {
     ) -> Result<()> {
         let mut stop = self.stop.clone();
         let layout = self.layout(spec)?;
+        let seats = Seats::here(self.site());
         let mut servers = tokio::select! {
-            servers = Servers::ready(&self.server, layout.servers) => {
+            servers = Servers::ready(&self.server, layout.servers, seats.server()) => {
                 servers.map_err(|error| OfServer::new(ServerFailure::NotReady, format!("{error:#}")))?
             }
             () = stopped(&mut stop) => { gathered.interrupted = true; return Ok(()); }
         };
-        // One that rtbench did not start is read, not moved about.
-        servers.pids().for_each(|pid| pin(pid, 0));
-        gathered.pinned = servers.pids().next().is_some();
-        let mut crew = Crew::start(self, layout.workers, gathered.pinned)?;
-        gathered.memory_empty_bytes = servers.memory_bytes();
-        gathered.kernel_empty_bytes = process::kernel_slab_bytes();
+        let mut crew = Crew::start(self, layout.workers, &seats)?;
+        gathered.seats = crew.seats.clone();
+        gathered.empty = Held::read(&mut servers);
         let before = Counters::read();
         let mut conductor = Conductor {
             fleet: self,
             spec,
             layout,
-            server_cpu_ns: None,
+            window: Window::default(),
             servers: &mut servers,
             crew: &mut crew,
             gathered,
@@ -172,8 +175,7 @@ pub(super) struct Gathered {
     pub connected: u64,
     pub absent: HashMap<u32, u32>,
     pub connect_ns: u64,
-    pub memory_empty_bytes: Option<u64>,
-    pub kernel_empty_bytes: Option<u64>,
+    pub empty: Held,
     pub server: Option<ServerCost>,
     /// CPU in the rests between slices.
     pub rests: Vec<CpuReading>,
@@ -181,8 +183,8 @@ pub(super) struct Gathered {
     pub interrupted: bool,
     /// What the server did that ended the cell.
     pub server_failure: Option<ServerFailure>,
-    /// Servers and workers are tied to cores of their own.
-    pub pinned: bool,
+    /// What came of tying each worker to a core.
+    pub seats: Vec<Seat>,
 }
 
 impl Gathered {
@@ -194,14 +196,13 @@ impl Gathered {
             connected: 0,
             absent: HashMap::new(),
             connect_ns: 0,
-            memory_empty_bytes: None,
-            kernel_empty_bytes: None,
+            empty: Held::default(),
             server: None,
             rests: Vec::new(),
             host: HostStrain::default(),
             interrupted: false,
             server_failure: None,
-            pinned: false,
+            seats: Vec::new(),
         }
     }
 }
@@ -229,50 +230,35 @@ struct Conductor<'a> {
     fleet: &'a Fleet,
     spec: &'a CellSpec,
     layout: Layout,
-    /// CPU time of the servers when the last second ended.
-    server_cpu_ns: Option<u64>,
+    window: Window,
     servers: &'a mut Servers,
     crew: &'a mut Crew,
     gathered: &'a mut Gathered,
     progress: &'a mut dyn FnMut(Progress),
 }
 
-fn grown(from: Option<u64>, to: Option<u64>) -> Option<u64> {
-    Some(to?.saturating_sub(from?))
-}
-
-/// The server's figures at one end of the window.
-#[derive(Default)]
-struct Reading {
-    cpu_ns: Option<u64>,
-    host_busy_ns: Option<u64>,
-    stats: ServerStats,
-}
-
-/// What is held with all clients connected.
-struct Held {
-    memory_bytes: Option<u64>,
-    kernel_bytes: Option<u64>,
-}
-
 impl Conductor<'_> {
     async fn conduct(&mut self) -> Result<()> {
         self.connect().await?;
-        let idle =
-            Held { memory_bytes: self.servers.memory_bytes(), kernel_bytes: process::kernel_slab_bytes() };
+        let idle = Held::read(self.servers);
         let start_ns = match &self.fleet.rendezvous {
             Some(rendezvous) => rendezvous.agree(GO_DELAY).await,
             None => monotonic_ns() + GO_DELAY.as_nanos() as u64,
         };
         let begins = Instant::now() + Duration::from_nanos(start_ns.saturating_sub(monotonic_ns()));
         let opens = begins + Duration::from_secs_f64(self.spec.warmup_s);
+        // Whoever has come to be with the clients is found now, and not in a rest or a window.
+        self.servers.mark();
         self.crew.say_all(&ToWorker::Go { start_ns }).await?;
-        let readers = Readers { servers: self.servers.cost_pids(), workers: self.crew.pids() };
+        let readers = Readers { servers: self.servers.family(), workers: self.crew.pids() };
         let rests = async { Ok(readers.read_rests(self.spec, begins).await) };
         let load = self.load([opens, opens + self.spec.duration()]);
         let ((readings, streams), rests) = tokio::try_join!(load, rests)?;
         self.gathered.rests = rests;
-        self.note_server(&readings, &idle);
+        let held = [self.gathered.empty, idle, Held::read(self.servers)];
+        let untied = if self.fleet.site() == Site::Own { self.servers.untied() } else { 0 };
+        let record = window::record(self.servers, held, &readings);
+        self.gathered.server = Some(ServerCost { untied, ..record });
         self.drain(streams).await
     }
 
@@ -346,11 +332,7 @@ impl Conductor<'_> {
             let reading = ends.get(readings.len()).copied();
             let (_, message) = tokio::select! {
                 () = sleep_until(reading.unwrap_or(deadline)), if reading.is_some() => {
-                    let reading = self.read().await;
-                    if readings.is_empty() {
-                        self.server_cpu_ns = reading.cpu_ns;
-                    }
-                    readings.push(reading);
+                    readings.push(self.window.read(self.servers).await);
                     continue;
                 }
                 message = self.next(deadline, "under load") => message?,
@@ -376,38 +358,13 @@ impl Conductor<'_> {
         if seconds[index].len() == self.crew.processes.len() {
             let mut interval = Second::merge(&std::mem::take(&mut seconds[index]))?;
             interval.at_s = interval.at_s.min(self.spec.duration_s);
-            let cpu_ns = self.servers.cpu_ns();
-            interval.server_cpu_ns = grown(self.server_cpu_ns, cpu_ns);
-            self.server_cpu_ns = cpu_ns;
+            interval.server_cpu_ns = self.window.second_ns(self.servers);
             interval.server_resident_bytes = self.servers.resident_bytes();
             interval.generator_resident_bytes = self.crew.resident_bytes();
             self.gathered.seconds.push(interval.clone());
             (self.progress)(Progress::Second(interval));
         }
         Ok(())
-    }
-
-    async fn read(&self) -> Reading {
-        let (cpu_ns, host_busy_ns) = (self.servers.cpu_ns(), process::host_busy_ns());
-        Reading { cpu_ns, host_busy_ns, stats: self.servers.stats().await }
-    }
-
-    fn note_server(&mut self, [opened, closed]: &[Reading; 2], idle: &Held) {
-        self.gathered.server = Some(ServerCost {
-            cpu_ns: grown(opened.cpu_ns, closed.cpu_ns),
-            memory_empty_bytes: self.gathered.memory_empty_bytes,
-            memory_idle_bytes: idle.memory_bytes,
-            memory_after_bytes: self.servers.memory_bytes(),
-            kernel_empty_bytes: self.gathered.kernel_empty_bytes,
-            kernel_idle_bytes: idle.kernel_bytes,
-            kernel_after_bytes: process::kernel_slab_bytes(),
-            host_busy_ns: grown(opened.host_busy_ns, closed.host_busy_ns),
-            lookups: grown(opened.stats.lookups, closed.stats.lookups),
-            published_bytes: grown(opened.stats.published_bytes, closed.stats.published_bytes),
-            // Less those over which it was asked.
-            connections: closed.stats.connections.map(|open| open.saturating_sub(self.servers.count())),
-            servers: self.servers.count() as u32,
-        });
     }
 
     /// Tells each worker what the streams of its share had, and takes its report when everything has come.

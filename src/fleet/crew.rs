@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::child::Process;
 use super::coordinator::{Fleet, Gathered};
+use super::cores::{Seat, Seats};
 use super::message::{FromWorker, ToWorker};
 use crate::host::process;
 
@@ -18,38 +19,25 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(8);
 /// What each client adds to that: all of them look up once.
 const REPORT_PER_CLIENT: Duration = Duration::from_micros(20);
 
-/// Ties a process to a core where there is more than one: servers to the first, workers to the others.
-pub(super) fn pin(pid: u32, nth: usize) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if cores > 1 {
-        process::pin(pid, if nth == 0 { 0 } else { 1 + worker_core(nth as u32 - 1) });
-    }
-}
-
-/// Which of the cores beside the servers' a worker is tied to.
-pub(super) fn worker_core(worker: u32) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    worker as usize % cores.saturating_sub(1).max(1)
-}
-
 /// The workers of a cell.
 pub(super) struct Crew {
     pub(super) processes: Vec<Process>,
+    /// What came of tying each.
+    pub(super) seats: Vec<Seat>,
     inbox: mpsc::UnboundedReceiver<(usize, Option<FromWorker>)>,
     /// Who has reported.
     done: Vec<bool>,
 }
 
 impl Crew {
-    pub(super) fn start(fleet: &Fleet, count: u32, pinned: bool) -> Result<Crew> {
+    pub(super) fn start(fleet: &Fleet, count: u32, seats: &Seats) -> Result<Crew> {
         let (sender, inbox) = mpsc::unbounded_channel();
-        let mut processes = Vec::new();
+        let (mut processes, mut taken) = (Vec::new(), Vec::new());
         for index in 0..count as usize {
             let name = format!("worker {index}");
-            let (process, mut lines) = Process::start(name, &fleet.program, &["worker".to_owned()])?;
-            if pinned {
-                pin(process.pid, 1 + index);
-            }
+            let core = seats.worker(index);
+            let (process, mut lines) = Process::start(name, &fleet.program, &["worker".to_owned()], core)?;
+            taken.push(Seat::of(core, process.tied));
             processes.push(process);
             let sender = sender.clone();
             tokio::spawn(async move {
@@ -64,7 +52,7 @@ impl Crew {
                 let _ = sender.send((index, None));
             });
         }
-        Ok(Crew { done: vec![false; processes.len()], processes, inbox })
+        Ok(Crew { done: vec![false; processes.len()], processes, seats: taken, inbox })
     }
 
     pub(super) fn pids(&self) -> Vec<u32> {

@@ -65,10 +65,29 @@ impl Room {
 /// What is to be loaded, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Site {
-    /// Servers that rtbench starts on this host, as many as it takes.
+    /// Servers that rtbench starts on this host, as many as it takes, of one thread each.
     Own,
+    /// The same by somebody's command: processes and threads of any number.
+    Command,
     /// One that stands already, at this address.
     Standing(IpAddr),
+}
+
+impl Site {
+    /// rtbench starts the servers.
+    fn is_own(self) -> bool {
+        matches!(self, Site::Own | Site::Command)
+    }
+
+    /// Of so many cores, how many are the servers' alone. One thread needs one. Who knows what another needs: it gets half, and
+    /// one core only where there are no more than three, as the workers' load would be noise in its cost.
+    pub(super) fn server_cores(self, cores: u64) -> u64 {
+        match self {
+            Site::Own => 1,
+            Site::Command => (cores / 2).max(1),
+            Site::Standing(_) => 0,
+        }
+    }
 }
 
 /// How many processes and addresses a cell gets.
@@ -132,8 +151,8 @@ impl Layout {
     /// What the host cannot carry, before anything is started.
     pub fn of(spec: &CellSpec, site: Site, workers: Option<u32>, room: &Room) -> Result<Layout, Shortage> {
         let demanded = processes(spec, room)?;
-        let beside_the_server = room.cores.saturating_sub(1).max(1) as u32;
-        let servers = if site == Site::Own && !spec.peer_to_peer { demanded } else { 1 };
+        let beside_the_server = room.cores.saturating_sub(site.server_cores(room.cores).max(1)).max(1) as u32;
+        let servers = if site.is_own() && !spec.peer_to_peer { demanded } else { 1 };
         let workers = workers.unwrap_or(beside_the_server.max(demanded)).clamp(1, spec.groups());
         check_totals(spec, site, room)?;
         Ok(Layout { workers, servers, sources: sources(spec, site, servers, room)? })
@@ -158,7 +177,7 @@ fn processes(spec: &CellSpec, room: &Room) -> Result<u32, Shortage> {
 }
 
 fn check_totals(spec: &CellSpec, site: Site, room: &Room) -> Result<(), Shortage> {
-    let ends = if site == Site::Own { 2 } else { 1 };
+    let ends = if site.is_own() { 2 } else { 1 };
     let connections = u64::from(spec.clients) * connections_per_client(spec);
     let needed = connections * ends;
     if needed > room.descriptors_left {
@@ -192,7 +211,7 @@ fn sources(spec: &CellSpec, site: Site, servers: u32, room: &Room) -> Result<u32
     let ports = (room.ports as f64 * PORT_FILL) as u64;
     let sources = needed.div_ceil(ports.max(1)).max(1) as u32;
     let loopback = match site {
-        Site::Own => true,
+        Site::Own | Site::Command => true,
         Site::Standing(address) => address.is_ipv4() && address.is_loopback(),
     };
     if loopback {
@@ -238,6 +257,13 @@ mod tests {
     fn few_clients_need_one_of_each() {
         let layout = own(&spec("websocket", 10_000, 10)).unwrap();
         assert_eq!(layout, Layout { workers: 1, servers: 1, sources: 1 });
+    }
+
+    #[test]
+    fn a_command_has_half_of_the_cores_and_workers_the_rest() {
+        let room = Room { cores: 8, ..ROOM };
+        let workers = |site| Layout::of(&spec("websocket", 1_000, 10), site, None, &room).unwrap().workers;
+        assert_eq!((workers(Site::Own), workers(Site::Command)), (7, 4));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! From what the workers measured to the record of the cell. Pure: sums are added, histograms merged, nothing averaged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Add;
 
 use super::coordinator::Gathered;
-use super::crew::worker_core;
+use super::cores::Seat;
 use super::message::Share;
 use super::turns;
+use crate::host::cores::in_words;
 use crate::measure::cell::{
     Cell, Counts, Distribution, FailureCount, GeneratorCost, SCHEMA_VERSION, Status, Trust, TrustLevel, Wire,
 };
@@ -36,7 +37,7 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
     exchange.events = exchange.count;
     let mut spread = distribution(|share| &share.recorded.spread);
     spread.events = spread.count;
-    let mut generator = generator(shares, gathered.pinned);
+    let mut generator = generator(shares, &gathered.seats);
     generator.loop_lag = distribution(|share| &share.recorded.loop_lag);
     generator.loop_lag.events = generator.loop_lag.count;
     let delivered = sum_slices(shares);
@@ -108,7 +109,7 @@ fn merge<'a>(
     Ok(samples.distribution(events))
 }
 
-fn generator(shares: &[Share], pinned: bool) -> GeneratorCost {
+fn generator(shares: &[Share], seats: &[Seat]) -> GeneratorCost {
     let total = |of: fn(&Share) -> Option<u64>| {
         shares.iter().map(of).sum::<Option<u64>>().filter(|_| !shares.is_empty())
     };
@@ -121,21 +122,33 @@ fn generator(shares: &[Share], pinned: bool) -> GeneratorCost {
     GeneratorCost {
         workers: shares.len() as u32,
         cpu_ns: total(|share| share.cpu_ns),
-        busiest_share: busiest(shares, pinned),
+        busiest_share: busiest(shares, seats),
         waiting_share: largest(|share| share.run_queue_delay_ns),
         demand_share: largest(|share| Some(share.cpu_ns? + share.run_queue_delay_ns?)),
         run_queue_delay_ns: total(|share| share.run_queue_delay_ns),
         memory_bytes: total(|share| share.memory_bytes),
         loop_lag: Distribution::default(),
+        untied: seats.iter().filter(|&&seat| seat == Seat::Refused).count() as u32,
+        cores: cores(seats),
     }
 }
 
+/// The cores that workers are tied to; `None` if none is.
+fn cores(seats: &[Seat]) -> Option<String> {
+    let tied = |seat: &Seat| if let Seat::Tied(core) = seat { Some(*core) } else { None };
+    let cores: BTreeSet<usize> = seats.iter().filter_map(tied).collect();
+    (!cores.is_empty()).then(|| in_words(&cores.into_iter().collect::<Vec<_>>()))
+}
+
 /// The largest share of a core that workers used: each alone, or all that are tied to the same core.
-fn busiest(shares: &[Share], pinned: bool) -> Option<f64> {
+fn busiest(shares: &[Share], seats: &[Seat]) -> Option<f64> {
     let mut cores = BTreeMap::new();
     for share in shares {
-        let core = if pinned { worker_core(share.worker) } else { share.worker as usize };
-        *cores.entry(core).or_insert(0.0) += share.cpu_ns? as f64 / share.window_ns.max(1) as f64;
+        let place = match seats.get(share.worker as usize) {
+            Some(&Seat::Tied(core)) => (Some(core), None),
+            _ => (None, Some(share.worker)),
+        };
+        *cores.entry(place).or_insert(0.0) += share.cpu_ns? as f64 / share.window_ns.max(1) as f64;
     }
     cores.into_values().max_by(f64::total_cmp)
 }

@@ -2,12 +2,16 @@
 
 pub(crate) mod child;
 pub mod coordinator;
+mod cores;
+mod cost;
 mod crew;
 pub mod layout;
 mod merge;
 pub mod message;
+mod port;
 mod reading;
 pub mod server;
 pub mod servers;
 pub mod turns;
+mod window;
 pub mod worker;

@@ -28,13 +28,12 @@ pub(super) struct Reading {
 impl Reading {
     /// Everything that costs next to nothing to read.
     pub(super) fn take(meters: &Meters) -> Reading {
-        let pid = std::process::id();
         Reading {
             at_ns: monotonic_ns(),
             subscriber: read_meter(&meters.subscriber),
             publisher: read_meter(&meters.publisher),
-            cpu_ns: process::cpu_ns(pid),
-            run_queue_delay_ns: process::run_queue_delay_ns(pid),
+            cpu_ns: process::cpu_ns(std::process::id()),
+            run_queue_delay_ns: process::own_run_queue_delay_ns(),
         }
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::host::clock::monotonic_ns;
+use crate::host::family::Family;
 use crate::host::process;
 use crate::measure::cell::Slice;
 use crate::scenario::plan::CellSpec;
@@ -54,7 +55,7 @@ impl Rendezvous {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Readers {
     /// Processes of the servers; `None` if one of them is not known.
-    pub(super) servers: Option<Vec<u32>>,
+    pub(super) servers: Option<Family>,
     /// Processes of the workers.
     pub(super) workers: Vec<u32>,
 }
@@ -67,13 +68,16 @@ pub(super) struct CpuReading {
 }
 
 impl Readers {
-    fn read(&self) -> CpuReading {
-        let sum = |pids: &[u32]| pids.iter().map(|&pid| process::cpu_ns(pid)).sum();
-        CpuReading { server_ns: self.servers.as_deref().and_then(sum), generator_ns: sum(&self.workers) }
+    fn read(&mut self) -> CpuReading {
+        let server = self.servers.as_mut().and_then(Family::mark);
+        CpuReading {
+            server_ns: server.map(|mark| mark.used_ns),
+            generator_ns: self.workers.iter().map(|&pid| process::cpu_ns(pid)).sum(),
+        }
     }
 
     /// Reads in the rest before the window's first slice, and behind each of its slices. Nothing for a cell alone.
-    pub(super) async fn read_rests(self, spec: &CellSpec, begun: Instant) -> Vec<CpuReading> {
+    pub(super) async fn read_rests(mut self, spec: &CellSpec, begun: Instant) -> Vec<CpuReading> {
         let mut readings = Vec::new();
         let Some(turns) = &spec.turns else { return readings };
         let window = window(spec, turns);

@@ -142,7 +142,7 @@ impl Worker {
     async fn measure(&mut self) {
         self.connect().await;
         let start_ns = self.orders.clone().wait(|orders| orders.start_ns.take()).await;
-        self.memory_bytes = process::private_bytes(std::process::id());
+        self.memory_bytes = process::memory_bytes(std::process::id());
         self.barrier = Reading::with_packets(&self.meters);
         self.run.start(start_ns);
         self.window().await;

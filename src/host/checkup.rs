@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::facts::HostFacts;
-use super::programs;
+use super::{process, programs};
 
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +46,13 @@ impl State {
 pub struct Further {
     /// Longest queue of connections that wait to be accepted.
     pub somaxconn: Option<u64>,
-    /// The kernel tells CPU time to the ns, private memory, and full listen queues.
+    /// The kernel tells the CPU time of another process to the ns, waiting for a core, private memory, and full listen queues.
+    pub cpu_clock: bool,
+    /// See `cpu_clock`.
     pub schedstat: bool,
-    /// See `schedstat`.
+    /// See `cpu_clock`.
     pub smaps: bool,
-    /// See `schedstat`.
+    /// See `cpu_clock`.
     pub netstat: bool,
     /// Programs that were found of those asked for, with the packages that bring them.
     pub programs: Vec<(&'static str, &'static str, bool)>,
@@ -76,6 +78,7 @@ impl Further {
             somaxconn: std::fs::read_to_string("/proc/sys/net/core/somaxconn")
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
+            cpu_clock: process::cpu_ns(std::os::unix::process::parent_id().max(1)).is_some(),
             schedstat: readable("/proc/self/schedstat"),
             smaps: readable("/proc/self/smaps_rollup"),
             netstat: readable("/proc/net/netstat"),
@@ -94,7 +97,8 @@ pub fn judge(facts: &HostFacts, further: &Further) -> Vec<Finding> {
     findings.push(governor(facts));
     findings.push(hypervisor(facts));
     for (readable, what, file) in [
-        (further.schedstat, "CPU time", "/proc/self/schedstat"),
+        (further.cpu_clock, "CPU time", "the clock of another process"),
+        (further.schedstat, "waiting for a core", "/proc/self/schedstat"),
         (further.smaps, "memory", "/proc/self/smaps_rollup"),
         (further.netstat, "listen queues", "/proc/net/netstat"),
     ] {
@@ -250,10 +254,20 @@ mod tests {
             ..HostFacts::default()
         };
         let programs = PROGRAMS.map(|(program, package)| (program, package, true)).into();
-        let (schedstat, smaps, netstat) = (true, true, true);
+        let (cpu_clock, schedstat, smaps, netstat) = (true, true, true, true);
         let (timer_late_ns, wake_up_cpu_ns) = (Some((60_000, 300_000)), Some(8_000));
         let somaxconn = Some(4_096);
-        (facts, Further { somaxconn, schedstat, smaps, netstat, programs, timer_late_ns, wake_up_cpu_ns })
+        let further = Further {
+            somaxconn,
+            cpu_clock,
+            schedstat,
+            smaps,
+            netstat,
+            programs,
+            timer_late_ns,
+            wake_up_cpu_ns,
+        };
+        (facts, further)
     }
 
     #[test]

@@ -4,12 +4,16 @@
 pub mod awake;
 pub mod checkup;
 pub mod clock;
+pub mod cores;
 pub mod facts;
+pub mod family;
 pub mod input;
+pub mod listener;
 pub mod memory;
 pub mod process;
 pub mod programs;
 pub mod runtime;
+pub mod stat;
 pub mod strain;
 pub mod tcp;
 pub mod terminal;

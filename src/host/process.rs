@@ -1,36 +1,46 @@
 //! What a process costs and may hold, read from the outside.
 
-/// CPU time of a process with all its threads so far, in ns (schedstat: exact, where ticks are 10 ms coarse).
+/// CPU time of a process so far, in ns, of threads that have ended too; of one that has ended until it is waited for. What runs at
+/// this moment on another core is counted up to the kernel's last tick. `None` for what is no process, such as a thread.
 #[cfg(target_os = "linux")]
 pub fn cpu_ns(pid: u32) -> Option<u64> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let mut total = 0;
-    for task in tasks.flatten() {
-        // A thread may end between the listing and the reading.
-        if let Ok(text) = std::fs::read_to_string(task.path().join("schedstat")) {
-            total += text.split_whitespace().next()?.parse::<u64>().ok()?;
-        }
-    }
-    Some(total)
+    let mut clock = 0;
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointers are to live values. For an id that is no process's the calls fail.
+    let told = unsafe {
+        libc::clock_getcpuclockid(pid.try_into().ok()?, &mut clock) == 0
+            && libc::clock_gettime(clock, &mut now) == 0
+    };
+    told.then_some(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }
 
-/// Time that the threads of a process were runnable and had no core, in ns.
+/// Time that this process, which has one thread, was runnable and had no core, in ns.
 #[cfg(target_os = "linux")]
-pub fn run_queue_delay_ns(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+pub fn own_run_queue_delay_ns() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
     text.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Private memory of a process in bytes: what would be free if it ended (Private_Dirty). Pages of files do not count:
-/// those of a program that was just linked are dirty until the disk has them.
-#[cfg(target_os = "linux")]
-pub fn private_bytes(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+/// Private memory of a process in bytes: the pages without a file that it has written, of which one that several processes share
+/// (a master and those it forked, until one of them writes to it) is divided among them. So of a process alone it is what
+/// would be free if it ended, and summed over a family every page counts once. Pages of files do not count: those of a
+/// program that was just linked are dirty until the disk has them.
+pub fn memory_bytes(pid: u32) -> Option<u64> {
+    memory_of(&std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?)
+}
+
+fn memory_of(rollup: &str) -> Option<u64> {
     let bytes = |field: &str| {
-        let line = text.lines().find(|line| line.starts_with(field))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+        let line = rollup.lines().find_map(|line| line.strip_prefix(field))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     };
-    Some(bytes("Private_Dirty:")?.min(bytes("Anonymous:")?))
+    match (bytes("Pss_Anon:"), bytes("Pss_Dirty:")) {
+        (Some(anonymous), Some(dirty)) => Some(anonymous.min(dirty)),
+        // Before Linux 6.0: what was given back and not taken yet is the only part that is not dirty.
+        (Some(anonymous), None) => Some(anonymous - bytes("LazyFree:").unwrap_or(0).min(anonymous)),
+        // Before 5.3: what is shared counts for nobody.
+        (None, _) => Some(bytes("Private_Dirty:")?.min(bytes("Anonymous:")?)),
+    }
 }
 
 /// Resident memory of a process in bytes, shared pages included: cheap to read, whatever the size.
@@ -79,17 +89,6 @@ pub fn host_busy_ns() -> Option<u64> {
     Some([0, 1, 2, 5, 6].into_iter().filter_map(|i| ticks.get(i)).sum::<u64>() * TICK_NS)
 }
 
-/// Ties a process to one core; says whether that worked.
-#[cfg(target_os = "linux")]
-pub fn pin(pid: u32, core: usize) -> bool {
-    // SAFETY: the set is a plain bit mask, initialised before use, and its size is given.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(core, &mut set);
-        libc::sched_setaffinity(pid as libc::pid_t, size_of::<libc::cpu_set_t>(), &set) == 0
-    }
-}
-
 #[cfg(not(target_os = "linux"))]
 pub use absent::*;
 
@@ -100,16 +99,8 @@ mod absent {
         None
     }
     /// Not readable here.
-    pub fn run_queue_delay_ns(_pid: u32) -> Option<u64> {
+    pub fn own_run_queue_delay_ns() -> Option<u64> {
         None
-    }
-    /// Not readable here.
-    pub fn private_bytes(_pid: u32) -> Option<u64> {
-        None
-    }
-    /// Not possible here.
-    pub fn pin(_pid: u32, _core: usize) -> bool {
-        false
     }
 }
 
@@ -127,4 +118,38 @@ pub fn descriptor_limit() -> u64 {
         }
     }
     limit.rlim_cur
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_what_was_written_and_shared_pages_are_divided() {
+        let rollup = |anonymous, dirty| {
+            format!("55-7f ---p 0 00:00 0 [rollup]\nRss: 9000 kB\n{anonymous}\n{dirty}\nLazyFree: 24 kB\n")
+        };
+        let alone = "Private_Dirty: 700 kB\nAnonymous: 500 kB";
+        let new = memory_of(&rollup("Pss_Dirty: 702 kB\nPss_Anon: 500 kB", alone));
+        let old = memory_of(&rollup("", alone));
+        assert_eq!((new, old), (Some(500 * 1024), Some(500 * 1024)), "of a process alone the same");
+        let forked = "Private_Dirty: 100 kB\nAnonymous: 900 kB";
+        let family = memory_of(&rollup("Pss_Dirty: 500 kB\nPss_Anon: 500 kB", forked));
+        assert_eq!(family, Some(500 * 1024), "half of what two share");
+        assert_eq!(memory_of(&rollup("Pss_Anon: 500 kB", forked)), Some(476 * 1024), "no Pss_Dirty");
+        assert_eq!(memory_of(""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_ended_is_not_forgotten() {
+        let burn = || {
+            let begun = crate::host::clock::own_cpu_ns();
+            while crate::host::clock::own_cpu_ns() < begun + 30_000_000 {}
+        };
+        let before = cpu_ns(std::process::id()).unwrap();
+        std::thread::spawn(burn).join().unwrap();
+        let used = cpu_ns(std::process::id()).unwrap() - before;
+        assert!(used >= 30_000_000, "{used} ns");
+    }
 }

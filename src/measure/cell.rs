@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::host::strain::HostStrain;
 use crate::scenario::plan::CellSpec;
 
+pub use super::cost::{GeneratorCost, Listener, Place, ProcessName, ServerCost};
+
 /// Version of this layout; raised whenever a reader of the old one would misread the new one.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -272,65 +274,6 @@ pub struct Distribution {
     pub histogram: String,
 }
 
-/// What the server cost; whatever could not be read is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ServerCost {
-    /// CPU time in the window, in ns (schedstat of all threads).
-    pub cpu_ns: Option<u64>,
-    /// Private memory before any client came, in bytes (Private_Dirty).
-    pub memory_empty_bytes: Option<u64>,
-    /// Private memory with all clients connected and idle, in bytes.
-    pub memory_idle_bytes: Option<u64>,
-    /// Private memory after the traffic, with all clients still connected, in bytes.
-    pub memory_after_bytes: Option<u64>,
-    /// What the kernel of the whole host held in slabs before any client came, in bytes.
-    #[serde(default)]
-    pub kernel_empty_bytes: Option<u64>,
-    /// The same with all clients connected and idle: both ends of their connections, on one host.
-    #[serde(default)]
-    pub kernel_idle_bytes: Option<u64>,
-    /// The same after the traffic.
-    #[serde(default)]
-    pub kernel_after_bytes: Option<u64>,
-    /// Time that all cores of the host together were busy in the window, in ns.
-    #[serde(default)]
-    pub host_busy_ns: Option<u64>,
-    /// Look-ups into the message store in the window.
-    pub lookups: Option<u64>,
-    /// Payload bytes published to the server in the window.
-    pub published_bytes: Option<u64>,
-    /// Connections open at the end of the window.
-    pub connections: Option<u64>,
-    /// Server processes, over which groups are spread and of which the rest here is the sum; 0 in older records, which had one.
-    #[serde(default)]
-    pub servers: u32,
-}
-
-/// What the generator cost.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GeneratorCost {
-    /// Worker processes.
-    pub workers: u32,
-    /// CPU time of all workers in the window, in ns.
-    pub cpu_ns: Option<u64>,
-    /// Share of one core that the busiest worker used in the window, 0 to 1; where workers are tied to cores, that all
-    /// workers of the busiest core used.
-    pub busiest_share: Option<f64>,
-    /// Time that workers were runnable and had no core, summed over the window, in ns.
-    pub run_queue_delay_ns: Option<u64>,
-    /// Private memory of all workers with their clients ready, in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Largest share of the window that one worker was runnable and had no core, 0 to 1.
-    #[serde(default)]
-    pub waiting_share: Option<f64>,
-    /// Largest share of the window that one worker ran or was runnable, 0 to 1.
-    #[serde(default)]
-    pub demand_share: Option<f64>,
-    /// How late the workers' event loops came to what they had to do at even intervals of the window.
-    #[serde(default)]
-    pub loop_lag: Distribution,
-}
-
 /// How often one thing went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureCount {
@@ -366,7 +309,7 @@ pub struct Interval {
     /// CPU time of the servers in it, in ns.
     #[serde(default)]
     pub server_cpu_ns: Option<u64>,
-    /// Resident memory of the servers at its end, in bytes.
+    /// Resident memory of the servers at its end, in bytes; pages that several of their processes share count for each.
     #[serde(default)]
     pub server_resident_bytes: Option<u64>,
     /// Resident memory of the workers at its end, in bytes.

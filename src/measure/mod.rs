@@ -2,6 +2,7 @@
 
 mod bytes;
 pub mod cell;
+mod cost;
 mod count_lines;
 pub mod delivery;
 mod distribution;

@@ -3,6 +3,8 @@
 //! A check looks at one thing that the cell holds, against a limit that stands here. What hurts the server is a result
 //! and no doubt; what hurts the generator or the accounting is.
 
+mod cost;
+
 use super::cell::{Cell, Trust, TrustLevel};
 use crate::protocol::Kind;
 use crate::scenario::plan::Pace;
@@ -60,6 +62,10 @@ static CHECKS: &[fn(&Cell) -> Option<Doubt>] = &[
     connected,
     cut_off,
     listen_queue,
+    cost::whose,
+    cost::ticks,
+    cost::unwaited,
+    cost::untied,
 ];
 
 /// Judges a cell by what it holds; the gravest reasons come first.

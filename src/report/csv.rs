@@ -103,7 +103,7 @@ pub(super) fn interval_columns<'a>() -> Vec<Column<SecondRow<'a>>> {
         Column::number("response_p99_ms", "ms", "Receipt minus due time, 99th percentile", |r| ms(r.second.p99_ns)),
         Column::number("response_max_ms", "ms", "Receipt minus due time, largest", |r| ms(r.second.max_ns)),
         Column::number("server_cpu_ms", "ms", "CPU time of the servers in it", |r| ms(r.second.server_cpu_ns)),
-        Column::whole("server_resident_bytes", "B", "Resident memory of the servers at its end", |r| r.second.server_resident_bytes.and_then(count)),
+        Column::whole("server_resident_bytes", "B", "Resident memory of the servers at its end; pages that several processes share count for each", |r| r.second.server_resident_bytes.and_then(count)),
         Column::whole("generator_resident_bytes", "B", "Resident memory of the workers at its end", |r| r.second.generator_resident_bytes.and_then(count)),
     ]
 }

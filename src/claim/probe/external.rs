@@ -41,7 +41,7 @@ impl External {
             let dir = tempfile::Builder::new().prefix("rtbench-").tempdir()?;
             let address = free_port()?;
             let args = configure(dir.path(), address)?;
-            let mut process = Process::start_tied(name.to_owned(), &program, &args)?;
+            let mut process = Process::start_attached(name.to_owned(), &program, &args)?;
             tokio::select! {
                 obituary = process.ended() => last_words = obituary.to_string(),
                 listening = timeout(READY_PATIENCE, listens(address)) => {

@@ -37,7 +37,9 @@ pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
     let name = if order.args.disturbed { "selftest-disturbed" } else { "selftest" };
     let run = campaign::conduct(file, name, &order.args.output, None, async |bench| {
         let nuisance = match order.args.disturbed {
-            true => Some(Process::start("the nuisance".to_owned(), &program, &["nuisance".to_owned()])?.0),
+            true => {
+                Some(Process::start("the nuisance".to_owned(), &program, &["nuisance".to_owned()], &[])?.0)
+            }
             false => None,
         };
         let selftest = Selftest { order, bench, program: &program, gate: gate.clone() };

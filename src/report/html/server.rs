@@ -163,5 +163,15 @@ fn cells(family: &Family<'_>) -> String {
     if cells.is_empty() {
         return String::new();
     }
-    details("Cost of each cell", &figures("cell", FIGURES, &cells), cells.len() <= FEW)
+    details("Cost of each cell", &figures("cell", FIGURES, &cells), cells.len() <= FEW) + &whose(&cells)
+}
+
+/// Whose cost that is; nothing where each server was the one process that was started.
+fn whose(cells: &[&Cell]) -> String {
+    let row = |cell: &&Cell| Some(vec![cell.spec.label(), cell.server.as_ref()?.whose()?]);
+    let rows: Vec<Vec<String>> = cells.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    details("Whose cost it is", &table(Content::Words, &["cell", "processes"], &rows), false)
 }

@@ -172,6 +172,7 @@ fn server(block: &Block<'_>) -> String {
         block.value("server_cpu_percent", |percent| format!("{percent}% of a core")),
         block.scaled("server_memory_bytes_per_client", bytes_unit, |b| format!("{b} per client")),
         block.scaled("server_memory_after_bytes", bytes_unit, |b| format!("{b} after the traffic")),
+        block.believed.iter().find_map(|cell| cell.server.as_ref()?.whose()).unwrap_or_default(),
     ];
     join(parts.iter().map(String::as_str), ", ")
 }
