@@ -192,6 +192,27 @@ fn a_server_whose_port_was_taken_is_started_on_another() {
     );
 }
 
+/// The server does not notice, or does not mind, that its port is another's: what answers there is not what was started.
+#[test]
+fn a_server_whose_port_a_stranger_took_is_started_on_another() {
+    if python_is_missing() {
+        return;
+    }
+    let memory = tempfile::tempdir().unwrap();
+    let stranger = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gate/stranger.py");
+    let taken = format!("sh -c \"(setsid python3 {stranger} {{port}} 20 >/dev/null 2>&1 &); exec sleep 60\"");
+    let line = at_start(&memory.path().join("new"), 0, &taken)
+        .replace(&format!("exec {}'", sound()), &format!("exec {} --bind 127.0.0.1:{{port}}'", sound()));
+    let base = format!("{} --bind 127.0.0.1:{{port}}", sound());
+    let gate = Gate::run("echo", [&base, &line], &["--ready", "http://127.0.0.1:{port}/healthz"]);
+    assert_exit(&gate.output, 0);
+    assert_eq!(
+        std::fs::read_dir(memory.path().join("new")).unwrap().count(),
+        3,
+        "two replicates, one of them twice"
+    );
+}
+
 #[test]
 fn a_stranger_that_answers_is_not_taken_for_the_server() {
     let mut stranger = rtbench()

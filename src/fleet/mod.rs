@@ -8,6 +8,7 @@ mod crew;
 pub mod layout;
 mod merge;
 pub mod message;
+mod port;
 mod reading;
 pub mod server;
 pub mod servers;

@@ -178,14 +178,16 @@ impl Pair<'_> {
         [0, 1].into_iter().any(|index| failed(index) && self.doubts[index].is_some())
     }
 
-    /// Why its figures are not believed, for reasons that are no server's; a cell that failed stopped the other.
+    /// Why its figures are not believed, for reasons that are no server's.
     fn doubt(&self) -> Option<String> {
-        let told =
-            Side::BOTH.into_iter().filter_map(|side| Some((side, self.doubts[side as usize].as_ref()?)));
-        let failed =
-            |(side, _): &(Side, &String)| matches!(self.cells[*side as usize].status, Status::Failed(_));
-        let (side, why) = told.clone().find(failed).or_else(|| told.clone().next())?;
-        Some(format!("{}: {why}", self.named(side)))
+        let status = |side: Side| &self.cells[side as usize].status;
+        let some_failed = Side::BOTH.into_iter().any(|side| matches!(status(side), Status::Failed(_)));
+        // A side that was stopped because the other failed has no part in it.
+        let told = |side: &Side| !(some_failed && *status(*side) == Status::Interrupted);
+        let mut doubts = Side::BOTH.into_iter().filter(told).filter_map(|side| {
+            Some(format!("{}: {}", self.named(side), self.doubts[side as usize].as_ref()?))
+        });
+        doubts.next()
     }
 
     fn wrongs_in_words(&self) -> Vec<String> {

@@ -25,8 +25,17 @@ pub(super) fn wrongs(cell: &Cell, was_ready: bool) -> Vec<Wrong> {
         (foreign > 0).then(|| sure(format!("delivered {foreign} payloads that nobody had published")));
     let ended = ended(cell, was_ready).into_iter();
     // Clients of a generator that had no port or no time are not the server's business.
-    let short = generators_doubt(cell).is_none().then(|| shortfall::of(cell)).flatten();
-    ended.chain(corrupt).chain(foreign).chain(short.map(sure)).collect()
+    let sound = generators_doubt(cell).is_none();
+    let short = shortfall::of(cell).filter(|_| sound).map(sure);
+    let silent = (sound && is_silent(cell)).then(|| sure("delivered nothing".to_owned()));
+    ended.chain(corrupt).chain(foreign).chain(short).chain(silent).collect()
+}
+
+/// Whether there was something to deliver, or to publish, and nothing came.
+fn is_silent(cell: &Cell) -> bool {
+    let Counts { expected, held_back, published_all, delivered_all, .. } = cell.counts;
+    let refused = published_all == 0 && !cell.failures.is_empty();
+    cell.status == Status::Finished && delivered_all == 0 && (expected > 0 || held_back > 0 || refused)
 }
 
 /// Whether its server ended the cell.
@@ -109,3 +118,7 @@ fn told(pairs: &[Pair<'_>], side: Side) -> Option<String> {
 pub(super) fn in_words(wrongs: &[Wrong]) -> String {
     wrongs.iter().map(|wrong| wrong.what.as_str()).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+#[path = "account_tests.rs"]
+mod tests;
