@@ -77,7 +77,7 @@ fn mentions(evidence: &str, cell: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::cell::TrustLevel;
+    use crate::measure::cell::{Status, TrustLevel};
     use crate::measure::run::{RunFile, ScenarioText};
     use crate::measure::sample;
 
@@ -104,16 +104,22 @@ mod tests {
     #[test]
     fn the_newest_usable_cell_counts_and_is_named() {
         let framing = |bytes: f64| sample::cell("workload/websocket").stream(bytes, 6.0);
-        let broken = framing(9.0).with(|cell| cell.trust.level = TrustLevel::Invalid).build();
-        let runs = [
-            run("first", RunKind::Matrix, "matrix", vec![framing(4.0).build()]),
-            run("second", RunKind::Matrix, "matrix", vec![framing(2.0).build()]),
-            run("third", RunKind::Matrix, "matrix", vec![broken]),
+        let damages: [fn(&mut Cell); 3] = [
+            |cell| cell.trust.level = TrustLevel::Invalid,
+            |cell| cell.status = Status::Interrupted,
+            |cell| cell.counts.connected = 999,
         ];
-        let entries = entries(&runs);
-        let frame = entry(&entries, "ws-frame");
-        assert_eq!((frame.answer.value, frame.run.as_str()), (Some(2.0), "second"));
-        assert_eq!(frame.answer.verdict.word(), "reproduced");
+        for damage in damages {
+            let runs = [
+                run("first", RunKind::Matrix, "matrix", vec![framing(4.0).build()]),
+                run("second", RunKind::Matrix, "matrix", vec![framing(2.0).build()]),
+                run("third", RunKind::Matrix, "matrix", vec![framing(9.0).with(damage).build()]),
+            ];
+            let entries = entries(&runs);
+            let frame = entry(&entries, "ws-frame");
+            assert_eq!((frame.answer.value, frame.run.as_str()), (Some(2.0), "second"));
+            assert_eq!(frame.answer.verdict.word(), "reproduced");
+        }
     }
 
     #[test]
