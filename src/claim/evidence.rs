@@ -155,7 +155,7 @@ fn usable_of<'a>(repeats: &Repeats<'a>) -> Vec<&'a Cell> {
 
 /// Whether verdicts may lean on a cell, and why not: it was measured to its end, can be believed, and put on the load that
 /// was asked for. The one rule of the matrix and of `rtbench claims`.
-pub(super) fn usable(cell: &Cell) -> Result<(), String> {
+fn usable(cell: &Cell) -> Result<(), String> {
     measured(cell)?;
     shortfall::of(cell).map_or(Ok(()), |short| Err(format!("it came short ({short})")))
 }
@@ -174,6 +174,16 @@ fn measured(cell: &Cell) -> Result<(), String> {
         _ if !silent && counts.delivered == 0 => Err("nothing was delivered".to_owned()),
         _ => Ok(()),
     }
+}
+
+/// How the names of cells begin that are about how many clients come.
+const CROWDS: [&str; 4] = ["idle/", "capacity/", "crowd/", "million/"];
+
+/// Whether a cell takes the place of an older one of its name: it is as good, or fewer clients came where that is the
+/// question.
+pub(super) fn speaks(cell: &Cell) -> bool {
+    let crowd = CROWDS.iter().any(|family| cell.spec.name.starts_with(family));
+    if crowd { measured(cell).is_ok() } else { usable(cell).is_ok() }
 }
 
 #[cfg(test)]

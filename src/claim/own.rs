@@ -61,6 +61,9 @@ pub(super) fn held(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let connections = known!(claim, evidence.metric(CELL, "server_connections"));
     let publishers = f64::from(cell.spec.publishers * cell.spec.groups());
     let waiting = cell.counts.connected as f64 - publishers;
+    if waiting <= 0.0 {
+        return Answer::not_measured(claim, unmeasured(format!("users who wait in {CELL}")));
+    }
     let note = format!("{} connections held for {} users who wait", short(connections), short(waiting));
     let estimate = Estimate::exact(connections / waiting * 1000.0);
     Answer::judged(claim, estimate, format!("server_connections of {CELL}"), note)
@@ -72,14 +75,13 @@ pub(super) fn hold(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CELL: &str = "hold/long-poll";
     let cell = known!(claim, evidence.cell_by(CELL, "exchange_p50_ms"));
     let held_s = known!(claim, evidence.metric(CELL, "exchange_p50_ms")) / 1e3;
-    let told_s = cell.spec.hold_s.unwrap_or(f64::NAN);
-    let note =
-        format!("held {} s when told {} s, over {} polls", short(held_s), short(told_s), cell.exchange.count);
+    let told = cell.spec.hold_s.map_or("no time".into(), |told_s| format!("{} s", short(told_s)));
+    let note = format!("held {} s when told {told}, over {} polls", short(held_s), cell.exchange.count);
     let source = format!("exchange_p50_ms of {CELL}");
     let estimate = Estimate::exact(held_s);
-    if claim.low.is_none_or(|low| told_s >= low) {
+    let Some(told_s) = cell.spec.hold_s.filter(|told_s| claim.low.is_some_and(|low| *told_s < low)) else {
         return Answer::judged(claim, estimate, source, note);
-    }
+    };
     let verdict = if (held_s / told_s - 1.0).abs() <= ABOUT {
         Verdict::Depends {
             on: "the hold that the server is told".into(),
