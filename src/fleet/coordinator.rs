@@ -22,6 +22,7 @@ use crate::host::process;
 use crate::host::strain::{Counters, HostStrain};
 use crate::measure::cell::{Cell, Interval, ServerCost, Status};
 use crate::measure::recorder::Second;
+use crate::quote;
 use crate::scenario::plan::CellSpec;
 
 /// From the order to go until the load begins, so that every worker has heard it.
@@ -73,7 +74,10 @@ impl Fleet {
         let status = match outcome {
             Ok(()) if gathered.interrupted => Status::Interrupted,
             Ok(()) => Status::Finished,
-            Err(error) => Status::Failed(format!("{error:#}{}", gathered.why_none_connected())),
+            Err(error) => {
+                let reason = format!("{error:#}{}", gathered.why_none_connected());
+                Status::Failed(quote::within(&reason, quote::MAX_REASON_CHARS))
+            }
         };
         merge::cell(spec, status, started_unix_s, gathered)
     }

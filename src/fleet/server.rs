@@ -11,6 +11,7 @@ use tokio::process::ChildStdout;
 
 use super::child::Process;
 use crate::host::process;
+use crate::quote;
 use crate::transport::control;
 use crate::transport::tls::{Tls, Trust};
 
@@ -152,8 +153,8 @@ impl Server {
         let Some(line) = line.context("the server's output cannot be read")? else {
             bail!("{}", process.fell_silent().await);
         };
-        let ready: ReadyLine =
-            serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
+        let ready: ReadyLine = serde_json::from_str(&line)
+            .with_context(|| format!("not a Ready line: {}", quote::line(&line)))?;
         ignore(lines);
         let trust = ready.ready.trust();
         Server::new(ready.ready.http, None, Some(process), trust)

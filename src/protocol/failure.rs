@@ -5,6 +5,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quote;
+
 /// What the client was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,18 +59,18 @@ pub struct Failure {
     pub phase: Phase,
     /// What happened.
     pub kind: Kind,
-    /// For people.
+    /// For people: one clean line.
     pub detail: String,
 }
 
 impl Failure {
-    /// A failure of any kind.
-    pub fn new(phase: Phase, kind: Kind, detail: impl Into<String>) -> Failure {
-        Failure { phase, kind, detail: detail.into() }
+    /// A failure of any kind. What it says may be a server's words: it is quoted.
+    pub fn new(phase: Phase, kind: Kind, detail: impl AsRef<str>) -> Failure {
+        Failure { phase, kind, detail: quote::line(detail.as_ref()) }
     }
 
     /// The peer broke its protocol.
-    pub fn protocol(phase: Phase, detail: impl Into<String>) -> Failure {
+    pub fn protocol(phase: Phase, detail: impl AsRef<str>) -> Failure {
         Failure::new(phase, Kind::Protocol, detail)
     }
 
