@@ -74,6 +74,16 @@ impl Failure {
         Failure::new(phase, Kind::Protocol, detail)
     }
 
+    /// Whether a subscription that failed so would fail again: it was answered, and not as the contract says. A server at its
+    /// limit, or one that is about to come or go, may answer otherwise the next time.
+    pub fn is_final(&self) -> bool {
+        match self.kind {
+            Kind::Status(status) => !matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 506..),
+            Kind::Protocol => true,
+            _ => false,
+        }
+    }
+
     /// An error of the operating system.
     pub fn io(phase: Phase, error: &io::Error) -> Failure {
         Failure::new(phase, Kind::of(error), error.to_string())

@@ -177,8 +177,9 @@ pub struct Connect {
     pub ramp: PerSecond,
     /// Time a client may take to be ready.
     pub timeout: Seconds,
-    /// What a client does after its connection was cut in mid-run.
-    pub reconnect: Reconnect,
+    /// What a client does after its connection was cut in mid-run. Without it `protocol`, and `backoff` for long polls, which
+    /// are asked by code of the application in any case.
+    pub reconnect: Option<Reconnect>,
     /// `tls` encrypts every connection with a full handshake for each; data channels are encrypted in any case.
     pub tls: Encryption,
     /// The emulated network, e.g. `wan` or `rtt=40ms,loss=1%`. A list makes one cell for each.
@@ -211,7 +212,7 @@ impl Default for Connect {
         Connect {
             ramp: PerSecond(2000.0),
             timeout: Seconds(10.0),
-            reconnect: Reconnect::Protocol,
+            reconnect: None,
             tls: Encryption::Plain,
             link: OneOrMany(vec![LinkSpec::default()]),
         }
