@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::crew::{Crew, pin};
+use super::door::{Door, Stranger};
 use super::layout::{Layout, Room, Shortage, Site};
 use super::merge;
 use super::message::{FromWorker, Share, Start, ToWorker};
@@ -75,7 +76,8 @@ impl Fleet {
             Ok(()) if gathered.interrupted => Status::Interrupted,
             Ok(()) => Status::Finished,
             Err(error) => {
-                let reason = format!("{error:#}{}", gathered.why_none_connected());
+                let why = if error.is::<Stranger>() { String::new() } else { gathered.why_none_connected() };
+                let reason = format!("{error:#}{why}");
                 Status::Failed(quote::within(&reason, quote::MAX_REASON_CHARS))
             }
         };
@@ -138,6 +140,7 @@ impl Fleet {
 }
 
 /// What has been gathered of a cell so far.
+#[derive(Default)]
 pub(super) struct Gathered {
     /// Number of the run: the same for all processes of a cell, and not the same for the next cell.
     pub run: u32,
@@ -159,25 +162,9 @@ pub(super) struct Gathered {
 
 impl Gathered {
     fn new(run: u32) -> Gathered {
-        Gathered {
-            run,
-            shares: Vec::new(),
-            seconds: Vec::new(),
-            connected: 0,
-            absent: HashMap::new(),
-            connect_ns: 0,
-            memory_empty_bytes: None,
-            kernel_empty_bytes: None,
-            server: None,
-            rests: Vec::new(),
-            host: HostStrain::default(),
-            interrupted: false,
-            pinned: false,
-        }
+        Gathered { run, ..Gathered::default() }
     }
-}
 
-impl Gathered {
     /// What most clients met when none could connect; empty otherwise.
     fn why_none_connected(&self) -> String {
         let failures = merge::failures(&self.shares);
@@ -276,11 +263,13 @@ impl Conductor<'_> {
         let ramp_s = f64::from(self.spec.clients) / self.spec.ramp_per_s;
         let mut deadline = Instant::now() + Duration::from_secs_f64(ramp_s + timeout_s) + SLACK;
         let mut so_far = vec![(0, 0); workers];
+        let (begun, mut door) = (Instant::now(), Door::default());
         let mut ready = 0;
         while ready < workers {
             match self.next(deadline, "while connecting").await? {
-                (worker, FromWorker::Connecting { connected, failures }) => {
+                (worker, FromWorker::Connecting { connected, failures, welcomed, refusal }) => {
                     so_far[worker] = (connected, failures);
+                    door.note(begun.elapsed(), welcomed, refusal)?;
                 }
                 (worker, FromWorker::Ready { connected, absent, connect_ns }) => {
                     so_far[worker].0 = connected;

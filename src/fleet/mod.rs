@@ -3,6 +3,7 @@
 pub(crate) mod child;
 pub mod coordinator;
 mod crew;
+mod door;
 pub mod layout;
 mod merge;
 pub mod message;
