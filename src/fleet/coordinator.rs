@@ -263,13 +263,13 @@ impl Conductor<'_> {
         let ramp_s = f64::from(self.spec.clients) / self.spec.ramp_per_s;
         let mut deadline = Instant::now() + Duration::from_secs_f64(ramp_s + timeout_s) + SLACK;
         let mut so_far = vec![(0, 0); workers];
-        let (begun, mut door) = (Instant::now(), Door::default());
+        let (begun, mut door) = (Instant::now(), Door::of(workers));
         let mut ready = 0;
         while ready < workers {
             match self.next(deadline, "while connecting").await? {
-                (worker, FromWorker::Connecting { connected, failures, welcomed, refusal }) => {
+                (worker, FromWorker::Connecting { connected, failures, received }) => {
                     so_far[worker] = (connected, failures);
-                    door.note(begun.elapsed(), welcomed, refusal)?;
+                    door.note(begun.elapsed(), worker, received)?;
                 }
                 (worker, FromWorker::Ready { connected, absent, connect_ns }) => {
                     so_far[worker].0 = connected;

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use crate::transport::reception::Refusal;
+use crate::transport::reception::{Received, Refusal};
 
 /// How long a server is tried at which every attempt was refused for good: time for some more of them.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How the clients of all workers were met so far.
-#[derive(Default)]
-pub(super) struct Door {
-    welcomed: bool,
-    refusal: Option<Refusal>,
-}
+/// How the clients of each worker were met so far.
+pub(super) struct Door(Vec<Received>);
 
 /// A server whose answers are not those of the contract.
 #[derive(Debug, thiserror::Error)]
@@ -37,20 +33,26 @@ impl Stranger {
 }
 
 impl Door {
-    /// What a worker says so long after the first came: whether the server has answered as the contract says, and the first that it refused for good.
+    /// That of so many workers, to none of whose clients anything has been said.
+    pub(super) fn of(workers: usize) -> Door {
+        Door(vec![Received::default(); workers])
+    }
+
+    /// What a worker says so long after the first client came.
     ///
     /// # Errors
-    /// It has let nobody in, and would not whatever were tried.
+    /// Nobody was let in, and what was asked for was refused for good. A server that is slow has not answered most of it.
     pub(super) fn note(
         &mut self,
         after: Duration,
-        welcomed: bool,
-        refusal: Option<Refusal>,
+        worker: usize,
+        received: Received,
     ) -> Result<(), Stranger> {
-        self.welcomed |= welcomed;
-        self.refusal = self.refusal.take().or(refusal);
-        match &self.refusal {
-            Some(refusal) if !self.welcomed && after >= PATIENCE => Err(Stranger(refusal.clone())),
+        self.0[worker] = received;
+        let all = self.0.iter().fold(Received::default(), Received::and);
+        let closed = !all.welcomed && all.refused * 2 > all.asked;
+        match all.refusal {
+            Some(refusal) if closed && after >= PATIENCE => Err(Stranger(refusal)),
             _ => Ok(()),
         }
     }
@@ -64,17 +66,22 @@ mod tests {
         Refusal { what: format!("GET /sse?topic=g0 answered {status}"), words: words.into(), status }
     }
 
+    fn received(asked: u64, refused: u64, welcomed: bool) -> Received {
+        let refusal = (refused > 0).then(|| refusal(404, "no such path"));
+        Received { asked, refused, welcomed, refusal }
+    }
+
     #[test]
     fn a_server_that_refuses_everybody_for_good_is_told_apart_from_one_that_refuses_some() {
-        let mut door = Door::default();
-        let refused = Some(refusal(404, "no such path"));
-        assert!(door.note(PATIENCE / 2, false, refused).is_ok(), "it is tried some more");
-        let told = door.note(PATIENCE, false, None).unwrap_err().to_string();
+        let mut door = Door::of(2);
+        assert!(door.note(PATIENCE / 2, 0, received(9, 9, false)).is_ok(), "it is tried some more");
+        let told = door.note(PATIENCE, 1, received(3, 2, false)).unwrap_err().to_string();
         let first =
             "GET /sse?topic=g0 answered 404: this server does not speak the contract (it said: no such path)";
         assert_eq!(told, first);
-        assert!(door.note(PATIENCE, true, None).is_ok());
-        assert!(door.note(PATIENCE, false, Some(refusal(404, ""))).is_ok(), "another was let in");
+        assert!(door.note(PATIENCE, 1, received(30, 2, false)).is_ok(), "most are still to be answered");
+        assert!(door.note(PATIENCE, 1, received(3, 0, true)).is_ok(), "one was let in");
+        assert!(Door::of(1).note(PATIENCE, 0, received(0, 0, false)).is_ok());
         let told = Stranger::by(refusal(403, "")).to_string();
         assert_eq!(told, "GET /sse?topic=g0 answered 403: this server lets no client in");
     }

@@ -212,7 +212,7 @@ pub fn load(dir: &Path) -> Result<Run, StoreError> {
     let (cells, warning) = read_cells(&dir.join(CELLS_FILE))?;
     let canonical = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let name = canonical.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-    Ok(Run { name, file, cells, warnings: warning.into_iter().collect() })
+    Ok(Run { name: quote::lines(&name), file, cells, warnings: warning.into_iter().collect() })
 }
 
 /// Reads the cells of a file, and says whether its last line was torn.
@@ -261,7 +261,7 @@ fn parse<T: DeserializeOwned>(path: &Path, line: usize, text: &str) -> Result<T,
     let malformed = |e: serde_json::Error| StoreError::Malformed {
         path: path.into(),
         line: line + e.line().saturating_sub(1),
-        message: e.to_string(),
+        message: quote::line(&e.to_string()),
     };
     let Version { schema_version: found } = serde_json::from_str(text).map_err(malformed)?;
     if found != SCHEMA_VERSION {

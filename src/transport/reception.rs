@@ -4,14 +4,30 @@ use std::cell::{Cell, RefCell};
 
 use serde::{Deserialize, Serialize};
 
+use super::meter::Tally;
 use crate::protocol::{Failure, Phase};
 use crate::quote;
 
-/// What became of the first subscriptions, in words for people.
+/// What became of requests for a subscription, in words for people.
 #[derive(Debug, Default)]
 pub struct Reception {
+    asked: Tally,
+    refused: Tally,
     welcomed: Cell<bool>,
     refusal: RefCell<Option<Refusal>>,
+}
+
+/// The same of several, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// Requests for a subscription.
+    pub asked: u64,
+    /// Those that were refused for good.
+    pub refused: u64,
+    /// One was answered as the contract says.
+    pub welcomed: bool,
+    /// The first that was refused for good.
+    pub refusal: Option<Refusal>,
 }
 
 /// An answer that no further attempt would change.
@@ -56,25 +72,43 @@ impl Refusal {
 }
 
 impl Reception {
-    /// A subscription was answered as the contract says.
+    /// A subscription is asked for.
+    pub fn ask(&self) {
+        self.asked.add(1);
+    }
+
+    /// It was answered as the contract says.
     pub fn welcome(&self) {
         self.welcomed.set(true);
     }
 
-    /// A subscription failed; of those that no retry cures, the first is kept.
+    /// It failed; of failures that no retry cures, the first is kept.
     pub(crate) fn refuse(&self, failure: &Failure, refusal: impl FnOnce() -> Refusal) {
         if failure.phase == Phase::Subscribe && failure.is_final() {
+            self.refused.add(1);
             self.refusal.borrow_mut().get_or_insert_with(refusal);
         }
     }
+}
 
-    /// Whether anybody was let in.
-    pub fn has_welcomed(&self) -> bool {
-        self.welcomed.get()
+impl Received {
+    /// That of the clients counted by one meter.
+    pub fn of(reception: &Reception) -> Received {
+        Received {
+            asked: reception.asked.get(),
+            refused: reception.refused.get(),
+            welcomed: reception.welcomed.get(),
+            refusal: reception.refusal.borrow().clone(),
+        }
     }
 
-    /// The first refusal.
-    pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal.borrow().clone()
+    /// Both together.
+    pub fn and(self, other: &Received) -> Received {
+        Received {
+            asked: self.asked + other.asked,
+            refused: self.refused + other.refused,
+            welcomed: self.welcomed | other.welcomed,
+            refusal: self.refusal.or_else(|| other.refusal.clone()),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! TLS between a protocol and its socket.
 
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -132,15 +133,16 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 /// Whether a request failed because the server's certificate is not believed.
-pub fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| {
-        // An error of the system passes over what it holds itself when it is asked for its cause.
-        let held = cause.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-        let held = held.and_then(|held| held.downcast_ref::<rustls::Error>());
-        let error = held.or_else(|| cause.downcast_ref::<rustls::Error>());
-        matches!(error, Some(rustls::Error::InvalidCertificate(_)))
-    })
+pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        match error.downcast_ref::<io::Error>() {
+            // It passes over what it holds itself when it is asked for its source.
+            Some(io) => io.get_ref().map(|held| held as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    }
+    let mut causes = std::iter::successors(Some(error), |error| cause(*error));
+    causes.any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
 }
 
 /// Believes what the given certificates have signed, and each of them for itself: one that signs others may be a server's

@@ -14,6 +14,7 @@ use crate::host::clock::monotonic_ns;
 use crate::protocol::{Mesh, Options, Seat};
 use crate::scenario::plan::{CellSpec, Pattern};
 use crate::transport::link::Link;
+use crate::transport::reception::Received;
 
 /// Until the ramp looks again whether somebody got in.
 const CROWD_PAUSE_NS: u64 = 500_000;
@@ -77,12 +78,12 @@ impl Worker {
     async fn tell_connecting(&self) {
         loop {
             self.run.timer.sleep_until(monotonic_ns() + TELL_NS).await;
-            let receptions = [&self.meters.subscriber, &self.meters.publisher].map(|meter| &meter.reception);
+            let [subscribers, publishers] =
+                [&self.meters.subscriber, &self.meters.publisher].map(|meter| Received::of(&meter.reception));
             say(&FromWorker::Connecting {
                 connected: self.run.connected.get(),
                 failures: self.run.recorder.borrow().failure_count(),
-                welcomed: receptions.iter().any(|reception| reception.has_welcomed()),
-                refusal: receptions.iter().find_map(|reception| reception.refusal()),
+                received: subscribers.and(&publishers),
             });
         }
     }

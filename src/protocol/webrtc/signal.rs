@@ -71,6 +71,7 @@ impl Http {
     ) -> Result<Vec<u8>, Failure> {
         // The semaphore is never closed.
         let _permit = self.posts.acquire().await;
+        seat.meter.reception.ask();
         let request = self.client.post(url(&seat.target, &path)).headers(headers(&seat.target)?);
         let answer = request.header(header::CONTENT_TYPE, content_type).body(body).send().await;
         let answer = answer.map_err(|error| failure(&error))?;
@@ -239,6 +240,7 @@ async fn listen(
     let hold = contract::poll_wait(Some(HOLD));
     let position = after.map(|cursor| format!("{}{cursor}{hold}", contract::POLL_AFTER)).unwrap_or_default();
     let path = contract::poll_path(&[topic.into()]) + &position;
+    seat.meter.reception.ask();
     let request = http.client.get(url(&seat.target, &path));
     let answer = request.headers(headers(&seat.target)?).send().await.map_err(|error| failure(&error))?;
     let headers = answer.headers().clone();

@@ -130,6 +130,9 @@ impl Connection {
         if matches!(self.stage, Stage::Connecting) {
             ready!(self.stream.poll_connected(cx))?;
             self.stage = Stage::Head;
+            if request.phase == Phase::Subscribe {
+                self.stream.meter().reception.ask();
+            }
         }
         if let Stage::Refused(refused) = &mut self.stage
             && refused.poll_patience(cx).is_ready()
