@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Probe, Status};
 use crate::protocol::{self, Mesh, Options, Protocol, Seat, Sending, Target};
+use crate::quote;
 use crate::scenario::plan::CellSpec;
 use crate::transport::link::Link;
 use crate::transport::meter::Meter;
@@ -65,7 +66,7 @@ pub async fn run(spec: &CellSpec, choice: &ServerChoice) -> Cell {
         (_, None) => Err(anyhow!("there is no probe '{}'", spec.name)),
     };
     if let Err(error) = outcome {
-        cell.status = Status::Failed(format!("{error:#}"));
+        cell.status = Status::Failed(quote::within(&format!("{error:#}"), quote::MAX_REASON_CHARS));
     }
     cell.measured_s = begun.elapsed().as_secs_f64();
     cell

@@ -5,6 +5,7 @@ pub mod coordinator;
 mod cores;
 mod cost;
 mod crew;
+mod door;
 pub mod layout;
 mod merge;
 pub mod message;

@@ -10,9 +10,12 @@ use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 
 use super::child::{Obituary, Process};
+use super::door::Stranger;
 use super::port;
+use crate::quote;
 use crate::transport::control;
-use crate::transport::tls::{Tls, Trust};
+use crate::transport::reception::Refusal;
+use crate::transport::tls::{self, Tls, Trust};
 
 /// How long a server may take until it says that it is ready.
 const READY_PATIENCE: Duration = Duration::from_secs(10);
@@ -184,11 +187,8 @@ impl Server {
             ServerChoice::Standing { address, host, trust, pid } => {
                 let mut server = Server::new(*address, Some(host.clone()), None, trust.clone())?;
                 server.pid = *pid;
-                let answer = server.get("/healthz").await;
                 let scheme = if trust.is_some() { "https" } else { "http" };
-                answer.with_context(|| {
-                    format!("no server answers at {scheme}://{host}/healthz; is it running?")
-                })?;
+                server.healthy(&format!("{scheme}://{host}/healthz")).await?;
                 Ok(server)
             }
             ServerChoice::Start { program, args } => {
@@ -221,8 +221,8 @@ impl Server {
             let words = process.fell_silent().await;
             return Err(if process.has_ended() { NotThere::Ended(words).into() } else { anyhow!(words) });
         };
-        let ready: ReadyLine =
-            serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
+        let ready: ReadyLine = serde_json::from_str(&line)
+            .with_context(|| format!("not a Ready line: {}", quote::line(&line)))?;
         ignore(lines);
         let trust = ready.ready.trust();
         let mut server = Server::new(ready.ready.http, None, Some(process), trust)?;
@@ -239,18 +239,22 @@ impl Server {
     ) -> Result<Server> {
         ignore(lines);
         let http = control::client(address, None).timeout(READY_PATIENCE).build()?;
+        // A name may have several addresses, of which the server listens on one: that which answers.
         let answers = async {
-            let asked = || async { http.get(url).send().await?.error_for_status() };
-            while asked().await.is_err() {
+            loop {
+                let answer = http.get(url).send().await.and_then(reqwest::Response::error_for_status);
+                if let Ok(answer) = answer {
+                    return answer.remote_addr().unwrap_or(address);
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::select! {
+        let address = tokio::select! {
             answered = tokio::time::timeout(READY_PATIENCE, answers) => {
-                answered.with_context(|| format!("nothing answers with success at {url} within 10 s"))?;
+                answered.with_context(|| format!("nothing answers with success at {url} within 10 s"))?
             }
             obituary = process.ended() => return Err(NotThere::Ended(obituary.to_string()).into()),
-        }
+        };
         Server::new(address, None, Some(process), None)
     }
 
@@ -271,12 +275,36 @@ impl Server {
         control::origin(self.address, self.tls.as_ref()) + path
     }
 
-    async fn get(&self, path: &str) -> Result<String> {
+    async fn ask(&self, path: &str) -> reqwest::Result<reqwest::Response> {
         let mut request = self.http.get(self.url(path));
         if let Some(host) = &self.host {
             request = request.header("Host", host);
         }
-        Ok(request.send().await?.error_for_status()?.text().await?)
+        request.send().await
+    }
+
+    async fn get(&self, path: &str) -> Result<String> {
+        Ok(self.ask(path).await?.error_for_status()?.text().await?)
+    }
+
+    /// Whether a standing server answers at `url` as the contract says; in words for people if not.
+    async fn healthy(&self, url: &str) -> Result<()> {
+        let answer = self.ask("/healthz").await.map_err(|error| {
+            let why = match tls::is_distrust(&error) {
+                true => format!("the certificate at {url} is not believed; name it, or its issuer's, with --ca, or believe any with --insecure"),
+                false => format!("no server answers at {url}; is it running?"),
+            };
+            anyhow::Error::from(error).context(why)
+        });
+        let mut answer = answer?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let place = answer.headers().get("location").and_then(|place| place.to_str().ok()).map(str::to_owned);
+        let body = answer.chunk().await.ok().flatten().unwrap_or_default();
+        let refusal = Refusal::new("GET /healthz", status.as_u16(), "", place.as_deref(), &body);
+        Err(Stranger::by(refusal).into())
     }
 
     /// Posts a body to the server.

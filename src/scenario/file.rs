@@ -177,8 +177,8 @@ pub struct Connect {
     pub ramp: PerSecond,
     /// Time a client may take to be ready.
     pub timeout: Seconds,
-    /// What a client does after its connection was cut, or its poll failed, in mid-run. Without it, what the protocol
-    /// specifies; long polling, where the next question is the application's, goes by `backoff`.
+    /// What a client does after its connection was cut in mid-run. Without it `protocol`, and `backoff` for long polls, which
+    /// are asked by code of the application in any case.
     pub reconnect: Option<Reconnect>,
     /// `tls` encrypts every connection with a full handshake for each; data channels are encrypted in any case.
     pub tls: Encryption,

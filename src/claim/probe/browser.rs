@@ -9,6 +9,7 @@ use super::{
 };
 use crate::host::programs;
 use crate::protocol;
+use crate::quote;
 use crate::transport::control;
 
 mod process;
@@ -83,7 +84,8 @@ async fn visit(program: &Program, server: &Server, page: &str) -> Result<Report>
     let report = mailbox[0].mail.payloads.first().ok_or_else(|| {
         anyhow!("{} reported nothing within {PATIENCE:?}; its last words: {last_words}", program.name)
     })?;
-    Ok(serde_json::from_slice(report)?)
+    let Report { ok, error, agent, counts } = serde_json::from_slice(report)?;
+    Ok(Report { ok, error: quote::line(&error), agent: quote::line(&agent), counts })
 }
 
 /// Whether it ran, in the guide's word for it: what one browser did can only support it.
