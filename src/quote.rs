@@ -188,6 +188,10 @@ impl Iterator for Clean<'_> {
                 '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.skip_sequence(']'),
                 '\n' | '\t' if self.keeps_lines => return Some(character),
                 '\n' | '\t' | '\r' if !self.keeps_lines => return Some(' '),
+                // In a record it is shown that something was there.
+                _ if character.is_control() && character != '\r' && self.keeps_lines => {
+                    return Some('\u{fffd}');
+                }
                 _ if character.is_control() || is_unseen(character) => {}
                 _ if character.is_whitespace() => return Some(' '),
                 _ => return Some(character),

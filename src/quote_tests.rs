@@ -23,7 +23,7 @@ fn a_quotation_is_one_line_without_escape_sequences() {
     ] {
         assert_eq!(line(text), quoted, "{text:?}");
     }
-    assert_eq!(lines("a\n\tb\u{1b}[1m\r\nc"), "a\n\tb\nc");
+    assert_eq!(lines("a\n\tb\u{1b}[1m\r\nc\u{1}\u{85}"), "a\n\tb\nc\u{fffd}\u{fffd}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::plan::{Pace, Pattern, PollMode};
 use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+use crate::protocol::Protocol;
 use crate::transport::link::LinkSpec;
 
 /// A whole scenario file.
@@ -184,6 +185,14 @@ pub struct Connect {
     pub tls: Encryption,
     /// The emulated network, e.g. `wan` or `rtt=40ms,loss=1%`. A list makes one cell for each.
     pub link: OneOrMany<LinkSpec>,
+}
+
+impl Connect {
+    /// What clients of a protocol do after a cut.
+    pub fn reconnect_of(&self, protocol: &Protocol) -> Reconnect {
+        let default = if protocol.traits.asks_again { Reconnect::Backoff } else { Reconnect::Protocol };
+        self.reconnect.unwrap_or(default)
+    }
 }
 
 /// Whether connections are encrypted.

@@ -374,10 +374,7 @@ fn cell(
             (None, Pace::Closed) => Some(1),
             (limit, _) => limit.map(|count| count.0),
         },
-        reconnect: scenario.connect.reconnect.unwrap_or(match protocol.traits.asks_again {
-            true => Reconnect::Backoff,
-            false => Reconnect::Protocol,
-        }),
+        reconnect: scenario.connect.reconnect_of(protocol),
         seed,
         repeat: 0,
         turns: None,

@@ -16,6 +16,7 @@ mod request;
 pub use connection::{Answer, Connection, Progress};
 pub use content::is_readable;
 pub use head::{Head, MAX_HEAD_BYTES};
+pub use refusal::WORDS_PATIENCE;
 pub use request::{Request, common_fields, connection_field, with_get};
 
 use super::stream::Dialer;

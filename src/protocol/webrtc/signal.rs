@@ -14,10 +14,12 @@ use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::protocol::{Failure, Kind, Mesh, Phase, Seat, Target, contract};
 use crate::quote;
 use crate::transport::control;
+use crate::transport::http::WORDS_PATIENCE;
 use crate::transport::meter::Meter;
 use crate::transport::reception::Refusal;
 
@@ -95,7 +97,7 @@ impl Place {
     async fn taken(
         &self,
         request: &str,
-        mut answer: reqwest::Response,
+        answer: reqwest::Response,
         expected: &[StatusCode],
     ) -> Result<Vec<u8>, Failure> {
         let status = answer.status();
@@ -104,31 +106,45 @@ impl Place {
         let coded = codings.map(|coding| format!("compressed by {coding:?}, which was not asked for"));
         let location =
             answer.headers().get(header::LOCATION).and_then(|place| place.to_str().ok()).map(str::to_owned);
-        let good = expected.contains(&status) && coded.is_none();
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| failure(&error))? {
-            body.extend_from_slice(&piece);
-            if !good && quote::has_first_words(&body) {
-                break;
-            }
-            if body.len() > MAX_BODY_BYTES {
-                let error = format!("more than {MAX_BODY_BYTES} bytes of signalling in one answer");
-                return Err(Failure::protocol(Phase::Subscribe, error));
-            }
-        }
-        if good {
+        let good = expected.contains(&status);
+        if good && coded.is_none() {
+            let body = whole(answer).await?;
             self.meter.reception.welcome();
             return Ok(body);
         }
-        let kind = if coded.is_some() { Kind::Protocol } else { Kind::Status(status.as_u16()) };
-        let words = if coded.is_some() { &[] } else { &body[..] };
+        let kind = if good { Kind::Protocol } else { Kind::Status(status.as_u16()) };
+        let body = if coded.is_some() { Vec::new() } else { first_words(answer).await };
         let request = quote::within(request, 80);
         let refusal =
-            Refusal::new(&request, status.as_u16(), &coded.unwrap_or_default(), location.as_deref(), words);
+            Refusal::new(&request, status.as_u16(), &coded.unwrap_or_default(), location.as_deref(), &body);
         let failure = Failure::new(Phase::Subscribe, kind, refusal.sentence());
         self.meter.reception.refuse(&failure, || refusal);
         Err(failure)
     }
+}
+
+/// The body of an answer, which is not long.
+async fn whole(mut answer: reqwest::Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| failure(&error))? {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_BODY_BYTES {
+            let error = format!("more than {MAX_BODY_BYTES} bytes of signalling in one answer");
+            return Err(Failure::protocol(Phase::Subscribe, error));
+        }
+    }
+    Ok(body)
+}
+
+/// What there is of a body that is only quoted.
+async fn first_words(mut answer: reqwest::Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while !quote::has_first_words(&body)
+        && let Ok(Ok(Some(piece))) = timeout(WORDS_PATIENCE, answer.chunk()).await
+    {
+        body.extend_from_slice(&piece);
+    }
+    body
 }
 
 /// Posts an offer to the server; gives its answer.

@@ -14,7 +14,7 @@ use crate::quote;
 use crate::transport::reception::Refusal;
 
 /// How long the first words of such an answer are waited for: nothing depends on them.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const WORDS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Such an answer, of which more may come.
 pub(super) struct Refused {
@@ -37,7 +37,7 @@ impl Refused {
             status: head.status,
             location: head.field("location").map(quote::line),
             words: Vec::new(),
-            patience: Box::pin(sleep(PATIENCE)),
+            patience: Box::pin(sleep(WORDS_PATIENCE)),
         }
     }
 
