@@ -4,7 +4,7 @@
 use super::Pair;
 use crate::gate::exact::REPLICATES;
 use crate::gate::{Side, judge::Finding, judge::Outcome};
-use crate::measure::cell::{Cell, Counts, ServerFailure, Status, Trust, TrustLevel};
+use crate::measure::cell::{Cell, Counts, ServerFailure, Status};
 use crate::measure::{shortfall, trust};
 
 /// Something that the server of a cell did wrong.
@@ -65,18 +65,13 @@ pub(super) fn doubt(cell: &Cell, wrongs: &[Wrong]) -> Option<String> {
     }
 }
 
-/// Why a cell is not to be believed, for reasons that are not its server's: what that did to payloads is left out.
+/// Why a cell is not to be believed, for reasons that are not its server's: that nothing arrived is one of those.
 fn generators_doubt(cell: &Cell) -> Option<String> {
-    let counts = &cell.counts;
-    let trust = match counts.corrupt + counts.foreign {
-        0 => cell.trust.clone(),
-        _ => trust::judge(&Cell {
-            counts: Counts { corrupt: 0, foreign: 0, ..counts.clone() },
-            ..cell.clone()
-        }),
-    };
-    let Trust { level, reasons } = trust;
-    (level == TrustLevel::Invalid).then(|| reasons.join("; "))
+    // Earlier versions called a cell invalid for what its server had done to payloads.
+    let judged_anew = (cell.counts.corrupt + cell.counts.foreign > 0)
+        .then(|| Cell { trust: trust::judge(cell), ..cell.clone() });
+    let cell = judged_anew.as_ref().unwrap_or(cell);
+    trust::says_nothing(cell).then(|| cell.trust.reasons.join("; "))
 }
 
 /// What the servers' wrongs say before any figure does. `None` without any.
