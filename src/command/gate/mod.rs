@@ -250,8 +250,9 @@ fn baseline_dir(args: &GateArgs, name: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::Side;
     use crate::gate::exact::Findings;
-    use crate::gate::judge::Finding;
+    use crate::gate::judge::{Finding, Remark};
 
     fn judgement(outcome: Outcome, wrong: bool, broken: bool) -> Judgement {
         Judgement {
@@ -261,7 +262,7 @@ mod tests {
             untrusted: Vec::new(),
             wrong: Vec::new(),
             without_figures: 0,
-            broken: broken.then(|| "no such file".to_owned()),
+            broken: broken.then(|| Remark { replicate: 0, side: Side::New, what: "no such file".to_owned() }),
             exact: Findings::default(),
             noisy: Vec::new(),
         }

@@ -84,29 +84,30 @@ pub(super) fn verdict(pairs: &[Pair<'_>]) -> Option<Finding> {
         .filter(|wrongs| !wrongs.is_empty())
         .collect();
     let sure = wrong.iter().any(|wrongs| wrongs.iter().any(|wrong| wrong.sure));
-    let inconclusive = |why| Finding { outcome: Outcome::Inconclusive, settled: false, wrong: sure, why };
+    let inconclusive =
+        |why| Some(Finding { outcome: Outcome::Inconclusive, settled: false, wrong: sure, why });
     match (base, new) {
         (None, None) => None,
         (None, Some(new)) if sound >= REPLICATES && (sure || wrong.len() >= REPLICATES) => {
-            Some(Finding::settled(Outcome::Regression, format!("{new}; the base did nothing like it")))
+            Some(Finding::settled(Outcome::Regression, format!("{new}, the base in none)")))
         }
         (None, Some(new)) if sound < REPLICATES => {
-            Some(inconclusive(format!("{new}; it takes {REPLICATES} replicates in which the base does not")))
+            inconclusive(format!("{new}): it takes {REPLICATES} replicates in which the base does not"))
         }
         (None, Some(new)) => {
-            Some(inconclusive(format!("{new}; that may have been another's doing, and did not happen again")))
+            inconclusive(format!("{new}): that may be another's doing, and it did not happen again"))
         }
-        (Some(base), None) => Some(inconclusive(format!("{base}: nothing is known of a sound base"))),
-        (Some(base), Some(new)) => Some(inconclusive(format!("{base}; {new}: both sides are broken"))),
+        (Some(base), None) => inconclusive(format!("{base}): a broken base tells nothing of a change")),
+        (Some(base), Some(new)) => inconclusive(format!("{base}); {new}): both sides are broken")),
     }
 }
 
-/// What a side did wrong, in words: the first of it, and in how many replicates there was any.
+/// What a side did wrong, in words: the first of it, and, in brackets left open, in how many replicates there was any.
 fn told(pairs: &[Pair<'_>], side: Side) -> Option<String> {
     let mut wrong = pairs.iter().map(|pair| &pair.wrongs[side as usize]).filter(|wrongs| !wrongs.is_empty());
     let what = in_words(wrong.next()?);
     let times = wrong.count() + 1;
-    Some(format!("{}: {what}, in {times} of {} replicates", side.word(), pairs.len()))
+    Some(format!("{}: {what} (in {times} of {} replicates", side.word(), pairs.len()))
 }
 
 /// All that went wrong in a cell.

@@ -22,11 +22,11 @@ fn payloads_that_the_new_side_corrupts_are_its_regression() {
         assert_eq!(judgement.finding.outcome, Outcome::Regression);
         assert_eq!(
             judgement.finding.why,
-            "new: corrupted 12 payloads, in 1 of 8 replicates; the base did nothing like it"
+            "new: corrupted 12 payloads (in 1 of 8 replicates, the base in none)"
         );
         assert_eq!(
-            (judgement.wrong, judgement.untrusted.len()),
-            (vec!["replicate 4, new: corrupted 12 payloads".to_owned()], 0)
+            (judgement.wrong[0].to_string(), judgement.untrusted.len()),
+            ("replicate 4, new: corrupted 12 payloads".to_owned(), 0)
         );
     }
     let foreign = |cell: &mut Cell| cell.counts.foreign = 2;
@@ -49,12 +49,12 @@ fn nobody_calls_it_green_where_both_are_broken_or_the_base_is() {
     assert_eq!((both.finding.outcome, both.finding.wrong), (Outcome::Inconclusive, true));
     assert_eq!(
         both.finding.why,
-        "base: corrupted 12 payloads, in 8 of 8 replicates; new: corrupted 12 payloads, in 8 of 8 replicates: both sides \
+        "base: corrupted 12 payloads (in 8 of 8 replicates); new: corrupted 12 payloads (in 8 of 8 replicates): both sides \
          are broken"
     );
     let base = verdict(8, Tiers::Exact, |cells| change(cells, "base/", |repeat| repeat == 0, corrupt));
     assert_eq!((base.finding.outcome, base.finding.wrong), (Outcome::Inconclusive, false));
-    assert!(base.finding.why.starts_with("base: corrupted 12 payloads, in 1 of 8"), "{}", base.finding.why);
+    assert!(base.finding.why.starts_with("base: corrupted 12 payloads (in 1 of 8"), "{}", base.finding.why);
     // What is proven all the same is proven.
     let worse = verdict(8, Tiers::Exact, |cells| {
         change(cells, "base/", |repeat| repeat == 0, corrupt);
@@ -70,7 +70,7 @@ fn clients_that_the_new_side_turns_away_are_its_regression_and_the_generators_ow
     let judgement = verdict(8, Tiers::All, |cells| change(cells, "new/", |repeat| repeat > 5, cut));
     assert_eq!(judgement.finding.outcome, Outcome::Regression);
     assert!(
-        judgement.finding.why.contains("new: 3 of 20 clients were cut short, in 2 of 8"),
+        judgement.finding.why.contains("new: 3 of 20 clients were cut short (in 2 of 8"),
         "{}",
         judgement.finding.why
     );
@@ -86,7 +86,10 @@ fn clients_that_the_new_side_turns_away_are_its_regression_and_the_generators_ow
         "{}",
         judgement.finding.why
     );
-    assert!(judgement.wrong.is_empty() && judgement.untrusted[0].contains("no local port"), "{judgement:?}");
+    assert!(
+        judgement.wrong.is_empty() && judgement.untrusted[0].what.contains("no local port"),
+        "{judgement:?}"
+    );
 }
 
 /// Nothing lost, nothing cut, nothing owed: two servers that refuse every publish agree on everything.
@@ -103,7 +106,7 @@ fn a_side_that_delivers_nothing_is_no_side_that_agrees() {
         change(cells, "new/", every, mute);
     });
     assert_eq!(both.finding.outcome, Outcome::Inconclusive, "{}", both.finding.why);
-    assert!(both.finding.why.contains("new: delivered nothing, in 2 of 2"), "{}", both.finding.why);
+    assert!(both.finding.why.contains("new: delivered nothing (in 2 of 2"), "{}", both.finding.why);
     let new = verdict(2, Tiers::Exact, |cells| change(cells, "new/", every, mute));
     assert_eq!(new.finding.outcome, Outcome::Regression);
 }
@@ -127,7 +130,7 @@ fn a_server_that_dies_under_load_where_the_base_lives_is_a_regression() {
     assert_eq!((died.finding.outcome, died.finding.settled, died.broken), (Outcome::Regression, true, None));
     assert_eq!(
         died.finding.why,
-        "new: the server ended with exit code 1 in mid-run, in 1 of 2 replicates; the base did nothing like it"
+        "new: the server ended with exit code 1 in mid-run (in 1 of 2 replicates, the base in none)"
     );
     // One that was killed may have been in the way of the kernel or of somebody; twice is no chance.
     let killed = verdict(2, Tiers::All, |cells| change(cells, "new/", first, ended(Some(libc::SIGKILL))));
@@ -149,7 +152,7 @@ fn a_server_that_was_never_ready_is_the_surroundings_trouble_and_one_that_was_is
     let never = || fail(ServerFailure::NotReady, "the server ended with exit code 9");
     let at_once = verdict(1, Tiers::All, |cells| change(cells, "new/", every, never()));
     assert_eq!(
-        at_once.broken.as_deref(),
+        at_once.broken.map(|remark| remark.to_string()).as_deref(),
         Some("replicate 1, new: failed: the server ended with exit code 9")
     );
     assert_eq!((at_once.finding.outcome, at_once.wrong.len()), (Outcome::Inconclusive, 0));

@@ -96,8 +96,8 @@ fn half_a_replicate_and_one_that_cannot_be_believed_do_not_count() {
     let judgement = judged(&file(|_| {}), &cells);
     assert_eq!(judgement.replicates, 7);
     assert_eq!(
-        judgement.untrusted,
-        ["replicate 2, new: invalid: the hypervisor took 40% of the processor time"]
+        judgement.untrusted[0].to_string(),
+        "replicate 2, new: invalid: the hypervisor took 40% of the processor time"
     );
 }
 
