@@ -249,9 +249,12 @@ fn written(lines: [u32; 5]) -> Made {
     Made { cells: Vec::new(), source: COLUMNS.iter().zip(lines).map(count).collect() }
 }
 
+/// Damages a cell.
+type Damage = fn(&mut Cell);
+
 /// Ways in which a run says nothing about what was asked for.
 #[rustfmt::skip]
-static BREAKAGES: &[(&str, fn(&mut Cell))] = &[
+static BREAKAGES: &[(&str, Damage)] = &[
     ("failed", |cell| cell.status = Status::Failed("server gone".into())),
     ("interrupted", |cell| cell.status = Status::Interrupted),
     ("invalid", |cell| cell.trust.level = TrustLevel::Invalid),
