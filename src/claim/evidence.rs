@@ -38,12 +38,22 @@ pub(super) fn probe_cell(protocol: &str, name: &str) -> String {
 /// its own interval: they share one schedule of events, so together they know no more about it than one alone.
 pub(super) struct Evidence<'a> {
     cells: BTreeMap<&'a str, Repeats<'a>>,
+    all: &'a [Cell],
     pub(super) source: &'a [SourceCount],
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn new(cells: &'a [Cell], source: &'a [SourceCount]) -> Evidence<'a> {
-        Evidence { cells: Repeats::of(cells).into_iter().map(|r| (r.name(), r)).collect(), source }
+        Evidence {
+            cells: Repeats::of(cells).into_iter().map(|r| (r.name(), r)).collect(),
+            all: cells,
+            source,
+        }
+    }
+
+    /// Every cell of the run.
+    pub(super) fn all(&self) -> &'a [Cell] {
+        self.all
     }
 
     /// The cell of this name, for what its repetitions have in common, if it was measured and can be believed.
@@ -145,7 +155,7 @@ fn usable_of<'a>(repeats: &Repeats<'a>) -> Vec<&'a Cell> {
 }
 
 /// Whether a cell can be believed, and why not.
-pub(super) fn usable(cell: &Cell) -> Result<(), String> {
+pub(crate) fn usable(cell: &Cell) -> Result<(), String> {
     match (&cell.status, cell.trust.level) {
         (Status::Failed(reason), _) => Err(format!("it failed ({reason})")),
         (_, TrustLevel::Invalid) => Err(format!("it is invalid ({})", cell.trust.reasons.join("; "))),
