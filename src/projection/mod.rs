@@ -22,6 +22,9 @@ const ENOUGH_TURNS: u64 = 50;
 /// Share of a core from which a server of one thread no longer keeps up: what it costs then is not the cost of its load.
 const SATURATED: f64 = 0.9;
 
+/// How far what was done may lie from what was due in a cell that carried its load.
+const CARRIED: f64 = 0.1;
+
 /// Servers beyond which nothing is tried.
 const MOST_SERVERS: u32 = 100_000;
 
@@ -92,6 +95,17 @@ impl Projection {
         let cpu_ns = cell.server.as_ref().and_then(|server| server.cpu_ns).filter(|_| usable(cell).is_ok());
         let Some(cpu_ns) = cpu_ns.filter(|_| cell.measured_s > 0.0) else { return self };
         let cores = cpu_ns as f64 / 1e9 / cell.measured_s / servers(cell);
+        // A machine that did not carry the load says nothing about its cost.
+        let due = work::of(&cell.spec).turns_per_s * f64::from(cell.spec.clients);
+        let done = turns(cell) as f64 / cell.measured_s / due.max(f64::MIN_POSITIVE);
+        if (done - 1.0).abs() > CARRIED {
+            let percent = short((done * 100.0).round());
+            self.arithmetic.push(format!(
+                "measured with {} users: {percent}% of the load, so no figure",
+                short(self.users)
+            ));
+            return self;
+        }
         self.direct_cores = Some(cores);
         let within = |value: Value| value.bounds.low <= cores && cores <= value.bounds.high;
         let verdict = match self.cores.value().map(within) {
@@ -124,6 +138,11 @@ pub struct Question<'a> {
 /// Server processes of a cell.
 pub(crate) fn servers(cell: &Cell) -> f64 {
     cell.server.as_ref().map_or(1.0, |server| f64::from(server.servers.max(1)))
+}
+
+/// What a server did in the window: polls that were answered, or deliveries.
+fn turns(cell: &Cell) -> u64 {
+    if polls(cell) { cell.subscriber_wire.exchanges_in_window } else { cell.counts.received_in_window }
 }
 
 /// The load of a server and what it cost; `None` where the cell does not tell, or where its server did not keep up.

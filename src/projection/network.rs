@@ -16,6 +16,9 @@ pub const MONTH_S: f64 = 30.0 * 86_400.0;
 const LEAST: f64 = 0.04;
 const ALONE: f64 = 0.1;
 
+/// How well bytes that bring no message are known, as a share: they are arithmetic, or those of polls that bring one.
+const SILENT: f64 = 0.15;
+
 /// IP packets of so many users, in bytes per second.
 pub(super) fn all(question: &Question<'_>, work: &Work, users: f64) -> Told {
     let what = "bytes";
@@ -32,7 +35,12 @@ pub(super) fn all(question: &Question<'_>, work: &Work, users: f64) -> Told {
     let n = each.len() as f64;
     let mean = each.iter().sum::<f64>() / n;
     let furthest = each.iter().map(|one| (one / mean - 1.0).abs()).fold(LEAST, f64::max);
-    let share = if each.len() > 1 { furthest } else { ALONE };
+    let silent = if question.like.protocol == "long-poll" {
+        1.0 - work.messages_per_s / work.turns_per_s.max(f64::MIN_POSITIVE)
+    } else {
+        work.aside_bytes_per_s / mean
+    };
+    let share = if each.len() > 1 { furthest } else { ALONE } + SILENT * silent.max(0.0);
     let value = users * mean;
     let bounds = Bounds { low: value * (1.0 - share), high: value * (1.0 + share) };
     let whose = if question.like.peer_to_peer { " between peers, not through the server" } else { "" };

@@ -118,6 +118,12 @@ fn the_direct_measurement_stands_beside_it() {
     let projection = project(&cells, 6_000.0, STEADY).beside(&cell(6_000, falling(43_200.0)));
     assert!(projection.direct_cores.is_some_and(|cores| (cores - 0.7285).abs() < 1e-2), "{projection:?}");
     assert!(projection.arithmetic.last().unwrap().ends_with("within the range"));
+    // Of a machine that gave out there is no figure.
+    let mut short_of = cell(6_000, 10.0);
+    short_of.counts.received_in_window /= 2;
+    let projection = project(&cells, 6_000.0, STEADY).beside(&short_of);
+    assert_eq!(projection.direct_cores, None);
+    assert!(projection.arithmetic.last().unwrap().ends_with("50% of the load, so no figure"));
 }
 
 #[test]
@@ -125,8 +131,9 @@ fn silence_has_a_price() {
     let mut spec = sample::cell("workload/sse").build().spec;
     spec.rate_per_s = 1.0 / 60.0;
     let near = |got: f64, want: f64| assert!((got / want - 1.0).abs() < 1e-6, "{got} for {want}");
-    // A quarter of all periods of 15 s brings something.
-    near(work::of(&spec).turns_per_s, 0.9 * (1.0 / 60.0 + (-0.25f64).exp() / 15.0));
+    // Of periods of 15 s e^(-1/4) are silent, and a comment breaks the silence of the next.
+    let silent = (-0.25f64).exp();
+    near(work::of(&spec).turns_per_s, 0.9 * (1.0 / 60.0 + silent / (1.0 + silent) / 15.0));
     spec.protocol = "long-poll".into();
     // Of polls held 30 s, e^(-1/2) end with nothing.
     near(work::of(&spec).turns_per_s, 0.9 / 60.0 / (1.0 - (-0.5f64).exp()));
@@ -135,6 +142,21 @@ fn silence_has_a_price() {
     (spec.protocol, spec.rate_per_s) = ("short-poll".into(), 1.0);
     near(work::of(&spec).turns_per_s, 0.9 / 5.0);
     assert_eq!(work::of(&spec).messages_per_s, 0.9);
+}
+
+/// What long runs of 2,000 users over 120 s at a message a minute counted, of which short windows see nothing: comments by their
+/// acknowledgements, and polls that were held for nothing.
+#[test]
+fn long_runs_confirm_the_arithmetic_of_silence() {
+    let mut spec = sample::cell("workload/sse").build().spec;
+    spec.rate_per_s = 1.0 / 60.0;
+    let within =
+        |got: f64, measured: f64| assert!((got / measured - 1.0).abs() < 0.1, "{got} for {measured}");
+    let sse = work::of(&spec);
+    within((sse.turns_per_s - sse.messages_per_s) * 2_000.0 * 120.0, 5_985.0);
+    spec.protocol = "long-poll".into();
+    // Polls begin with the run, so that the first holds end late in it.
+    within(work::of(&spec).turns_per_s * 2_000.0 * 120.0, 8_559.0);
 }
 
 #[test]

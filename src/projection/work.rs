@@ -57,7 +57,9 @@ pub fn of(spec: &CellSpec) -> Work {
         }
         "sse" => {
             let quiet_s = config.keep_alive.as_secs_f64();
-            let comments = share * (-topic_events_per_s * quiet_s).exp() / quiet_s;
+            // A comment breaks the silence itself, so that the period after it brings none.
+            let silent = (-topic_events_per_s * quiet_s).exp();
+            let comments = share * silent / (1.0 + silent) / quiet_s;
             work.turns_per_s += comments;
             work.aside_bytes_per_s = comments * COMMENT_BYTES;
             work.how =

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::projection::work;
 
 #[test]
 fn all_protocols_carry_the_same_workload() {
