@@ -39,6 +39,7 @@ pub mod fleet;
 pub mod gate;
 pub mod host;
 pub mod measure;
+pub mod projection;
 pub mod protocol;
 pub mod quote;
 pub mod report;

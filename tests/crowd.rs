@@ -65,7 +65,8 @@ fn what_does_not_fit_is_said_before_anything_is_started() {
 
 #[test]
 fn one_who_stops_a_crowd_gets_what_was_measured_without_waiting_for_good_byes() {
-    let mut run = Background::start(&["run", "broadcast", "-c", "3k", "-z", "60s", "-p", "websocket"]);
+    let mut run =
+        Background::start(&["run", "broadcast", "-c", "3k", "-q", "1/s", "-z", "60s", "-p", "websocket"]);
     let mut lines = BufReader::new(run.child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("messages/s")), "the load begins");
     std::thread::spawn(move || lines.count());

@@ -76,6 +76,8 @@ pub struct Curve<'a> {
     pub broken: Option<f64>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The server was not started by rtbench.
+    pub foreign: bool,
 }
 
 /// Holds the thresholds against the cell of a step.
@@ -134,7 +136,8 @@ fn curve<'a>(run: &'a Run, plan: &'a SearchPlan, protocol: &'a str, thresholds: 
         (_, RunStatus::Finished) => Outcome::OutOfTime,
         _ => Outcome::Interrupted,
     };
-    Curve { protocol, plan, steps, held: search.held(), broken: search.broken(), outcome }
+    let foreign = run.file.command.iter().any(|word| word.starts_with("--target"));
+    Curve { protocol, plan, steps, held: search.held(), broken: search.broken(), outcome, foreign }
 }
 
 impl Vary {

@@ -39,12 +39,22 @@ pub(super) fn probe_cell(protocol: &str, name: &str) -> String {
 /// its own interval: they share one schedule of events, so together they know no more about it than one alone.
 pub(super) struct Evidence<'a> {
     cells: BTreeMap<&'a str, Repeats<'a>>,
+    all: &'a [Cell],
     pub(super) source: &'a [SourceCount],
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn new(cells: &'a [Cell], source: &'a [SourceCount]) -> Evidence<'a> {
-        Evidence { cells: Repeats::of(cells).into_iter().map(|r| (r.name(), r)).collect(), source }
+        Evidence {
+            cells: Repeats::of(cells).into_iter().map(|r| (r.name(), r)).collect(),
+            all: cells,
+            source,
+        }
+    }
+
+    /// Every cell of the run.
+    pub(super) fn all(&self) -> &'a [Cell] {
+        self.all
     }
 
     /// The cell of this name, for what its repetitions have in common, if it was measured and can be believed.
@@ -155,7 +165,7 @@ fn usable_of<'a>(repeats: &Repeats<'a>) -> Vec<&'a Cell> {
 
 /// Whether verdicts may lean on a cell, and why not: it was measured to its end, can be believed, and put on the load that
 /// was asked for. The one rule of the matrix and of `rtbench claims`.
-fn usable(cell: &Cell) -> Result<(), String> {
+pub(crate) fn usable(cell: &Cell) -> Result<(), String> {
     measured(cell)?;
     shortfall::of(cell).map_or(Ok(()), |short| Err(format!("it came short ({short})")))
 }

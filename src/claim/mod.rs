@@ -14,7 +14,7 @@ use serde::Deserialize;
 mod binding;
 pub mod book;
 pub mod cost;
-mod evidence;
+pub(crate) mod evidence;
 pub mod further;
 mod layered;
 pub mod matrix;

@@ -1,19 +1,17 @@
 //! The rows of the matrix that are an order of the protocols: scalability, server load, implementation.
 //!
-//! Rule for all three: every criterion ranks the protocols, a tie within intervals shares its ranks, the ranks
-//! are added up, and a cell is reproduced if no protocol of another claimed level contradicts it. A rank is a place among
-//! all: where one of them was not measured, the order is not known.
+//! Rule for all three: every criterion ranks the protocols, the ranks are added up, and a cell is reproduced if every protocol of
+//! another claimed level stands where the claim says. What lies within each other's intervals is not ordered, and then nothing is
+//! claimed of it. A rank is a place among all: where one of them was not measured, the order is not known.
 
+use super::cost;
 use super::evidence::{Evidence, unmeasured};
 use super::matrix::Column;
-use super::rank;
+use super::rank::{self, Order};
 use super::row::{Finding, Question, measured};
 use super::verdict::{Estimate, Verdict, judge, short};
 use crate::stats::Bounds;
-
-/// How well one run knows CPU per message, as a share to both sides. Shared hosts drift by this much and more between
-/// runs, and a single run cannot tell.
-const CPU_CERTAINTY: f64 = 0.05;
+use crate::stats::mean::t_95;
 
 /// A row that is an order.
 pub(super) struct Ranking {
@@ -72,18 +70,16 @@ impl Ranking {
         let place = field.iter().position(|(q, ..)| q.column.protocol == asked[i].column.protocol);
         let name = |j: usize| field[j].0.column.title;
         let verdict = if missing.is_empty() {
-            let against = place.map_or(Vec::new(), |place| rank::contradictions(&levels, &positions, place));
-            match &against[..] {
-                [] => Verdict::Reproduced,
-                against => {
-                    Verdict::NotReproduced { by: format!("out of order with {}", join(against, name)) }
-                }
-            }
+            verdict(&levels, &positions, place, name)
         } else {
             unmeasured(format!("the same of all protocols that are ranked; {} missing", missing.join(", ")))
         };
+        let range = |place: &Bounds| match place {
+            place if place.low == place.high => short(place.low),
+            place => format!("{} to {}", short(place.low), short(place.high)),
+        };
         let sums: Vec<String> =
-            positions.iter().enumerate().map(|(j, sum)| format!("{} {}", name(j), short(*sum))).collect();
+            positions.iter().enumerate().map(|(j, place)| format!("{} {}", name(j), range(place))).collect();
         let complete = missing.is_empty();
         let shared = complete.then(|| format!("sums of ranks ({}): {}", self.criteria, sums.join(", ")));
         let shared = shared.unwrap_or_default();
@@ -96,6 +92,27 @@ impl Ranking {
             shared,
             evidence: own.evidence,
         }
+    }
+}
+
+/// Where one contender stands beside those of other levels.
+fn verdict(
+    levels: &[u8],
+    positions: &[Bounds],
+    place: Option<usize>,
+    name: impl Fn(usize) -> &'static str,
+) -> Verdict {
+    let with = |order: Order| -> Vec<usize> {
+        let Some(i) = place else { return Vec::new() };
+        (0..levels.len()).filter(|&j| rank::order(levels, positions, i, j) == order).collect()
+    };
+    match (&with(Order::Contradicts)[..], &with(Order::Untold)[..]) {
+        ([], []) => Verdict::Reproduced,
+        ([], untold) => unmeasured(format!(
+            "figures that lie further apart or are known better: cells drift too much to be ordered with {}",
+            join(untold, name)
+        )),
+        (against, _) => Verdict::NotReproduced { by: format!("out of order with {}", join(against, name)) },
     }
 }
 
@@ -119,8 +136,11 @@ fn no_server_needed(evidence: &Evidence<'_>, column: &Column) -> Finding {
     }
 }
 
-fn about(value: f64) -> Bounds {
-    Bounds { low: value * (1.0 - CPU_CERTAINTY), high: value * (1.0 + CPU_CERTAINTY) }
+/// What one more cell would find for what a cell found, by how cells of this run drift.
+fn about(evidence: &Evidence<'_>, value: f64) -> Bounds {
+    let drift = cost::drift(evidence.all());
+    let factor = (drift.deviation * t_95(drift.freedom)).exp();
+    Bounds { low: value / factor, high: value * factor }
 }
 
 /// A yes is a zero: less of an obstacle.
@@ -142,7 +162,7 @@ fn scalability(evidence: &Evidence<'_>, column: &'static Column) -> Result<Stand
     let per_core = cell.counts.connected as f64 / share_of_core;
     let yes_no = |yes| if yes { "yes" } else { "no" };
     Ok(Standing {
-        criteria: vec![obstacle(moves), about(1.0 / per_core), obstacle(recovers)],
+        criteria: vec![obstacle(moves), about(evidence, 1.0 / per_core), obstacle(recovers)],
         measured: format!("{} clients/core", short(per_core)),
         value: per_core,
         note: format!(
@@ -161,7 +181,7 @@ fn server_load(evidence: &Evidence<'_>, column: &'static Column) -> Result<Stand
     let kb = memory.value / 1e3;
     let coarse = if memory.coarse { format!(" (coarse: {} points)", memory.points) } else { String::new() };
     Ok(Standing {
-        criteria: vec![about(cpu_us), memory.bounds],
+        criteria: vec![about(evidence, cpu_us), memory.bounds],
         measured: format!("{} us, {} KB/client", short(cpu_us), short(kb)),
         value: cpu_us,
         note: format!(

@@ -6,7 +6,7 @@ use super::{HostArgs, OutputArgs, TargetArgs, WorkloadArgs};
 use crate::capacity::search::Vary;
 use crate::exit;
 use crate::scenario::sweep::{self, Sweep};
-use crate::scenario::unit::{Percent, Seconds};
+use crate::scenario::unit::{Count, Percent, Seconds};
 
 /// `rtbench matrix`.
 #[derive(Args)]
@@ -17,6 +17,9 @@ pub struct MatrixArgs {
     /// Ten minutes: the same cells with longer windows and five memory points
     #[arg(long)]
     pub full: bool,
+    /// Users whose cost is projected [default: 10k]
+    #[arg(long, value_name = "N")]
+    pub users: Option<Count>,
     /// Measure each cell so many times: all cells once, then all again, with the same seed; probes are asked once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,

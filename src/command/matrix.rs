@@ -30,6 +30,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         payload: args.workload.payload,
         protocols: args.workload.protocol.clone(),
         headers: args.workload.headers,
+        users: args.users,
         links: args.workload.link.clone(),
     };
     if user.headers == Some(Headers::Custom) {
@@ -44,6 +45,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     }
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
     let mut file = RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text);
+    file.users = args.users.map(|users| u64::from(users.0));
     file.thresholds = with_defaults(Vec::new());
     let load = |cells| plan::repeated(cells, args.repeat).into_iter().map(Job::Load);
     let campaign = Campaign {

@@ -14,7 +14,7 @@ pub(super) fn per(a: f64, b: u64) -> Option<f64> {
 }
 
 /// Whether the cell's subscribers poll: their costs lie in exchanges, and depend on how many of those were empty.
-pub(super) fn polls(cell: &Cell) -> bool {
+pub(crate) fn polls(cell: &Cell) -> bool {
     protocol::find(&cell.spec.protocol).is_some_and(|protocol| protocol.traits.exchanges)
 }
 

@@ -1,6 +1,6 @@
 //! What a cell measured, and the metrics derived from it.
 
-mod bytes;
+pub(crate) mod bytes;
 pub mod cell;
 mod cost;
 mod count_lines;

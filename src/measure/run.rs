@@ -88,6 +88,9 @@ pub struct RunFile {
     /// What was searched, in a run that looked for a capacity.
     #[serde(default)]
     pub search: Option<SearchPlan>,
+    /// Users whose cost a matrix is about, where others than the usual were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
     /// What was compared, in a run that was a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateFile>,
@@ -233,6 +236,7 @@ impl RunFile {
             source: source::counts(),
             floor: None,
             search: None,
+            users: None,
             gate: None,
             status: RunStatus::Running,
         }

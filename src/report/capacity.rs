@@ -3,20 +3,21 @@
 use std::io::{self, Write};
 
 use crate::capacity::curve::{self, Curve, Step};
-use crate::capacity::projection::{self, Figure, Projection};
+use crate::capacity::projection;
 use crate::capacity::search::Vary;
 use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
 use crate::measure::run::{Run, RunKind, with_defaults};
+use crate::projection::basis;
 use crate::report::join;
 use crate::report::markdown::{ending, escape};
+use crate::report::projection::{HEADS as FIGURE_HEADS, row as projected_row};
 use crate::report::terminal::{bytes, trust_word};
-use crate::stats::slope::Slope;
 
 mod files;
 
-pub(super) use files::{Projected, Steps, projected_columns, step_columns};
+pub(super) use files::{Steps, step_columns};
 
 fn value(cell: &Cell, name: &str) -> Option<f64> {
     metric::find(name).and_then(|metric| metric.value(cell))
@@ -29,9 +30,6 @@ fn offered_per_s(cell: &Cell) -> Option<f64> {
 fn is_capacity(run: &Run) -> bool {
     run.file.kind == RunKind::Capacity
 }
-
-/// How many times beyond what was measured a straight line is worth little.
-const FAR: f64 = 20.0;
 
 /// Heads of the columns that people see, in two lines.
 const HEADS: [[&str; 2]; 11] = [
@@ -98,69 +96,24 @@ pub(super) fn must_hold(run: &Run) -> String {
     join([asked.as_str(), &default], "; ")
 }
 
-/// What a projection rests on, in sentences; the last says what it is worth.
-pub(super) fn basis(projection: &Projection) -> Vec<String> {
-    let per_client = |slope: &Option<Slope>, what: &str, say: &dyn Fn(f64) -> String| {
-        let text = |slope: &Slope| {
-            let coarse = if slope.coarse { ", coarse" } else { "" };
-            let [low, high] = [slope.bounds.low, slope.bounds.high].map(say);
-            format!("{what} {} ({low} to {high}{coarse})", say(slope.value))
-        };
-        slope.as_ref().map_or_else(|| format!("{what} cannot be told (it does not grow measurably)"), text)
-    };
-    let each = [
-        per_client(&projection.memory, "server memory", &bytes),
-        per_client(&projection.kernel, "kernel memory of both ends", &bytes),
-        per_client(&projection.cpu, "CPU at this rate", &|cores| format!("{} us/s", short(cores * 1e6))),
-    ];
-    let mut sentences = vec![format!("For each client: {}.", each.join(", "))];
-    sentences.extend(projection.figures.iter().filter(|figure| figure.servers > 1.0).map(together));
-    if projection.figures.iter().any(|figure| figure.cores.is_some_and(|cores| cores > 1.0)) {
+/// Heads of the projections that people see.
+pub(super) fn figure_heads() -> Vec<&'static str> {
+    std::iter::once("users").chain(FIGURE_HEADS).collect()
+}
+
+/// The projections of a curve as people see them: rows, and sentences that say how they were reached.
+pub(super) fn projected(curve: &Curve<'_>) -> Option<(Vec<Vec<String>>, Vec<String>)> {
+    let (all, drift) = projection::of(curve)?;
+    let rows =
+        all.iter().map(|one| std::iter::once(short(one.users)).chain(projected_row(one)).collect()).collect();
+    let mut sentences: Vec<String> = all.iter().flat_map(|one| one.arithmetic.clone()).collect();
+    if all.iter().any(|one| one.cores.value().is_some_and(|cores| cores.value > 1.0)) {
         let text =
             "More than one core is more than a server of one thread, such as the reference server, can use.";
         sentences.push(text.to_owned());
     }
-    let [from, to] = projection.measured.map(short);
-    let furthest = projection.figures.iter().map(Figure::clients_per_server).fold(0.0, f64::max);
-    let times = furthest / projection.measured[1];
-    let worth = if times > FAR { " So far beyond them it is a rough guess." } else { "" };
-    sentences.push(format!(
-        "Not measured: a straight line (Theil-Sen) through the steps that held, {from} to {to} clients of a server, \
-         read up to {} times beyond them.{worth}",
-        short(times)
-    ));
-    sentences
-}
-
-/// What all servers of a figure take.
-fn together(figure: &Figure) -> String {
-    let say = |value: Option<f64>, text: &dyn Fn(f64) -> String| {
-        value.map_or("unknown".to_owned(), |value| text(value * figure.servers))
-    };
-    format!(
-        "{} servers together: server memory {}, kernel memory {}, cores {}.",
-        short(figure.servers),
-        say(figure.memory_bytes, &bytes),
-        say(figure.kernel_bytes, &bytes),
-        say(figure.cores, &short)
-    )
-}
-
-/// Heads of the projection that people see.
-pub(super) const FIGURE_HEADS: [&str; 6] =
-    ["clients", "servers", "each", "server memory", "kernel memory", "cores"];
-
-/// A figure of the guide as people see it. Memory and cores are those of one server.
-pub(super) fn figure(figure: &Figure) -> [String; 6] {
-    let size = |value: Option<f64>| value.map_or("-".to_owned(), bytes);
-    [
-        short(figure.clients),
-        short(figure.servers),
-        short(figure.clients_per_server()),
-        size(figure.memory_bytes),
-        size(figure.kernel_bytes),
-        figure.cores.map_or("-".to_owned(), short),
-    ]
+    sentences.push(basis(drift));
+    Some((rows, sentences))
 }
 
 /// Writes the search as a page.
@@ -188,10 +141,18 @@ fn part(curve: &Curve<'_>, out: &mut dyn Write) -> io::Result<()> {
     let heads = heads(curve.plan.vary).map(|[top, bottom]| format!("{top} {bottom}").trim().to_owned());
     writeln!(out, "\n## {}\n", curve.protocol)?;
     table(&heads, rows(curve).into_iter().map(|(_, row)| row), out)?;
-    if let Some(projection) = projection::of(curve) {
-        writeln!(out, "\nProjected, for one server:\n")?;
-        table(&FIGURE_HEADS, projection.figures.iter().map(figure), out)?;
-        for sentence in basis(&projection) {
+    if let Some((rows, sentences)) = projected(curve) {
+        let heads = figure_heads();
+        writeln!(
+            out,
+            "\nProjected, figures of one server:\n\n| {} |\n|{}",
+            heads.join(" | "),
+            "---:|".repeat(heads.len())
+        )?;
+        for row in rows {
+            writeln!(out, "| {} |", row.join(" | "))?;
+        }
+        for sentence in sentences {
             writeln!(out, "\n{}", escape(&sentence))?;
         }
     }

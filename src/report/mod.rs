@@ -23,6 +23,7 @@ mod json;
 mod junit;
 mod markdown;
 mod picture;
+mod projection;
 #[cfg(test)]
 mod schema_tests;
 pub mod sheet;
@@ -98,7 +99,7 @@ pub static ALL: &[&dyn Format] = &[
     &gate::Slices,
     &gate::Selftest,
     &capacity::Steps,
-    &capacity::Projected,
+    &projection::Projections,
     &picture::Picture,
     &html::Page,
     &hgrm::Hgrm,

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use super::{capacity, claims, comparison, csv, gate};
+use super::{capacity, claims, comparison, csv, gate, projection};
 use crate::measure::cell::Cell;
 use crate::measure::metric::Metric;
 
@@ -56,9 +56,9 @@ pub static ALL: &[Sheet] = &[
     },
     Sheet {
         file: "projection.csv",
-        version: 1,
-        about: "Of `rtbench capacity`: a row for each protocol and number of clients of the guide",
-        heads: || heads(&capacity::projected_columns()),
+        version: 2,
+        about: "Of `rtbench matrix` and `rtbench capacity`: a row for each protocol and number of users",
+        heads: || heads(&projection::columns()),
     },
     Sheet {
         file: "comparison.csv",

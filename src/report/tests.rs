@@ -101,6 +101,7 @@ pub(super) fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
         floor: None,
         gate: None,
         search: None,
+        users: None,
         source: COLUMNS
             .iter()
             .zip([(120, 60, 2), (160, 70, 2), (210, 230, 4), (420, 110, 5), (1_300, 900, 5)])

@@ -14,7 +14,11 @@
 //! | `echo/websocket`, `idle/P` | round trips; 10,000 connected clients |
 //! | `rate/websocket` | one connection, thousands of messages a second |
 //! | `hold/long-poll` | silence: how long polls are held |
+//! | `cost/P/N` | N clients at a part of the load that the users make whose cost is asked for: points of a curve |
+//! | `direct/P` | as many users as were asked for |
 //! | `memory/P/N`, `memory-tls/P/N` | N connected clients, idle and (in a full matrix) after traffic: their slope is the memory of one |
+
+mod costs;
 
 use super::file::{Encryption, Headers, Http, Load, LongPoll, Scenario, ShortPoll, Topology, Webrtc};
 use super::plan::{self, CellSpec, Pace, Pattern, PlanError};
@@ -26,7 +30,7 @@ use crate::transport::link::LinkSpec;
 pub enum Effort {
     /// 40 s.
     Quick,
-    /// 90 s.
+    /// 90 s at most.
     Default,
     /// 10 min.
     Full,
@@ -45,6 +49,8 @@ pub struct Workload {
     pub protocols: Vec<String>,
     /// Request headers of `workload/P`.
     pub headers: Option<Headers>,
+    /// Users whose cost is asked for.
+    pub users: Option<Count>,
     /// Links to measure `workload/P@LINK` on; empty for those of the effort.
     pub links: Vec<LinkSpec>,
 }
@@ -68,6 +74,8 @@ struct Sizes {
     poll_workload_s: f64,
     workload_s: f64,
     minimal_s: f64,
+    /// Of `cost/P/N`; 0 for none.
+    cost_s: f64,
     /// What long polls are told to be held in silence.
     hold_s: f64,
     memory_points: &'static [u32],
@@ -88,6 +96,7 @@ impl Effort {
                 poll_workload_s: 5.0,
                 workload_s: 3.0,
                 minimal_s: 1.0,
+                cost_s: 0.0,
                 hold_s: 1.0,
                 memory_points: &[100, 800],
                 everything: false,
@@ -98,8 +107,9 @@ impl Effort {
                 warmup_s: 1.0,
                 poll_latency_s: 35.0,
                 poll_workload_s: 10.0,
-                workload_s: 7.0,
-                minimal_s: 2.0,
+                workload_s: 6.0,
+                minimal_s: 1.5,
+                cost_s: 2.0,
                 hold_s: 1.0,
                 memory_points: &[100, 400, 1000],
                 everything: false,
@@ -112,6 +122,7 @@ impl Effort {
                 poll_workload_s: 40.0,
                 workload_s: 30.0,
                 minimal_s: 10.0,
+                cost_s: 5.0,
                 hold_s: 30.0,
                 memory_points: &[100, 250, 500, 1000, 2000],
                 everything: true,
@@ -187,7 +198,10 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
         if waits {
             lane.push(poll_latency(user, sizes.poll_latency_s, seed)?);
         }
-        lane.push(cell(workload(user, window_s, headers), name, format!("workload/{name}"), seed)?);
+        let own = cell(workload(user, window_s, headers), name, format!("workload/{name}"), seed)?;
+        let costs = costs::cells(user, &own, &sizes);
+        lane.push(own);
+        lane.extend(costs);
         if headers != Headers::Minimal && matches!(*name, "short-poll" | "long-poll" | "sse") {
             let window_s = if waits { POLL_INTERVAL_S } else { sizes.minimal_s };
             let scenario = workload(user, window_s, Headers::Minimal);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::projection::work;
 
 #[test]
 fn all_protocols_carry_the_same_workload() {
@@ -56,4 +57,58 @@ fn a_linked_cell_leaves_time_between_messages_and_sees_enough_of_them() {
     // A fresh poll takes two round trips.
     assert!(cell.poll_interval_s > 2.0 * 0.5);
     assert!(cell.duration_s * cell.rate_per_s * 2.0 >= LINKED_EVENTS);
+}
+
+/// Clients, turns per second as planned, and the window of a protocol's cost cells.
+fn curve(effort: Effort, user: &Workload, protocol: &str) -> Vec<(u32, f64)> {
+    let plan = plan(effort, user, 1).unwrap();
+    let prefix = format!("cost/{protocol}/");
+    let cells = plan.waiting.iter().chain(&plan.working).filter(|cell| cell.name.starts_with(&prefix));
+    cells.map(|cell| (cell.clients, f64::from(cell.clients) * work::of(cell).turns_per_s)).collect()
+}
+
+#[test]
+fn the_cost_of_many_rests_on_loads_up_to_half_of_theirs() {
+    let user = Workload::default();
+    let [fewer, more] = curve(Effort::Default, &user, "websocket")[..] else {
+        panic!("two beside the workload")
+    };
+    assert_eq!((fewer.0, more.0), (1_000, 5_000));
+    assert!((more.1 - 36_000.0).abs() < 1.0, "{more:?}");
+    let twice = Workload { users: Some(Count(5_000)), ..Workload::default() };
+    assert_eq!(curve(Effort::Default, &twice, "sse")[1].0, 2_500);
+    // What hears a message a minute is measured at a load that a short window can see.
+    let rare = Workload { rate: Some(PerSecond(1.0 / 60.0)), ..Workload::default() };
+    let loads = curve(Effort::Default, &rare, "sse");
+    assert_eq!(loads.len(), 3, "the workload's own cell has too little: {loads:?}");
+    assert!(loads.iter().all(|(_, per_s)| *per_s >= 190.0), "{loads:?}");
+    assert!(
+        curve(Effort::Default, &user, "webrtc").is_empty() && curve(Effort::Quick, &user, "sse").is_empty()
+    );
+    let polls = curve(Effort::Default, &user, "short-poll");
+    assert!(polls.iter().all(|(_, per_s)| *per_s <= 410.0) && !polls.is_empty(), "{polls:?}");
+}
+
+#[test]
+fn a_full_matrix_measures_as_many_as_are_asked_for_once() {
+    let direct = |effort, users| {
+        let plan = plan(effort, &Workload { users, ..Workload::default() }, 1).unwrap();
+        plan.working
+            .into_iter()
+            .filter(|cell| cell.name.starts_with("direct/"))
+            .map(|c| c.clients)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(direct(Effort::Full, None), [10_000]);
+    assert_eq!(direct(Effort::Full, Some(Count(20_000))), [20_000]);
+    assert!(direct(Effort::Default, None).is_empty());
+}
+
+/// The scenario that is called the workload of the matrix is it.
+#[test]
+fn the_scenario_of_the_matrix_has_its_workload() {
+    let scenario = crate::scenario::locate("broadcast").unwrap().parse().unwrap();
+    let own = workload(&Workload::default(), 10.0, Headers::Browser);
+    assert_eq!(scenario.load.rate, own.load.rate);
+    assert_eq!((scenario.load.clients, scenario.load.payload), (own.load.clients, own.load.payload));
 }

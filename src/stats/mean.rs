@@ -27,7 +27,7 @@ const T_95: [f64; 30] = [
 ];
 
 /// The two-sided 95% point of Student's t; above 30 degrees the expansion of Abramowitz and Stegun, 26.7.5.
-pub(super) fn t_95(degrees: u64) -> f64 {
+pub(crate) fn t_95(degrees: u64) -> f64 {
     if let Some(&t) = T_95.get(degrees as usize - 1) {
         return t;
     }

@@ -1,21 +1,16 @@
-//! A search for a capacity as CSV: a row per step, and a row per figure of the guide.
+//! A search for a capacity as CSV: a row per step.
 
 use std::io::{self, Write};
 
 use super::{is_capacity, offered_per_s, value};
 use crate::capacity::curve::{self, Step};
-use crate::capacity::projection::{self, Figure, Projection};
 use crate::measure::run::Run;
 use crate::report::Format;
 use crate::report::csv::trust;
 use crate::report::sheet::{self, Column};
-use crate::stats::slope::Slope;
 
 /// A row per step.
 pub(in crate::report) struct Steps;
-
-/// A row per protocol and figure of the guide.
-pub(in crate::report) struct Projected;
 
 /// A step and its position in the protocol's search, from 1.
 type Numbered<'a> = (usize, &'a Step<'a>);
@@ -47,35 +42,6 @@ pub(in crate::report) fn step_columns<'a>() -> Vec<Column<Numbered<'a>>> {
     ]
 }
 
-/// What a row of `projection.csv` is made from.
-pub(in crate::report) struct Line<'a> {
-    protocol: &'a str,
-    projection: &'a Projection,
-    figure: &'a Figure,
-}
-
-/// Columns of `projection.csv`, in their order.
-#[rustfmt::skip]
-pub(in crate::report) fn projected_columns<'a>() -> Vec<Column<Line<'a>>> {
-    fn slope(slope: &Option<Slope>) -> Option<f64> {
-        slope.map(|slope| slope.value)
-    }
-    vec![
-        Column::text("protocol", "Name of the protocol", |l| l.protocol.to_owned()),
-        Column::whole("clients", "", "Clients of all servers together", |l| Some(l.figure.clients)),
-        Column::whole("servers", "", "Servers over which they are spread", |l| Some(l.figure.servers)),
-        Column::number("clients_per_server", "", "Clients of one server", |l| Some(l.figure.clients_per_server())),
-        Column::number("server_memory_bytes", "B", "Private memory of one server, projected", |l| l.figure.memory_bytes),
-        Column::number("kernel_memory_bytes", "B", "Kernel memory of both ends of its connections, projected", |l| l.figure.kernel_bytes),
-        Column::number("server_cores", "", "CPU of one server in cores, projected", |l| l.figure.cores),
-        Column::number("memory_bytes_per_client", "B", "Slope of the server's memory over clients", |l| slope(&l.projection.memory)),
-        Column::number("kernel_bytes_per_client", "B", "Slope of kernel memory over clients", |l| slope(&l.projection.kernel)),
-        Column::number("cpu_us_per_client_and_s", "us/s", "Slope of the server's CPU over clients, per second", |l| slope(&l.projection.cpu).map(|cores| cores * 1e6)),
-        Column::number("measured_from_clients", "", "Fewest clients of a server in the steps that held", |l| Some(l.projection.measured[0])),
-        Column::number("measured_to_clients", "", "Most clients of a server in the steps that held", |l| Some(l.projection.measured[1])),
-    ]
-}
-
 impl Format for Steps {
     fn name(&self) -> &'static str {
         "capacity.csv"
@@ -98,33 +64,5 @@ impl Format for Steps {
         let rows =
             curves.iter().flat_map(|curve| curve.steps.iter().enumerate().map(|(i, step)| (i + 1, step)));
         sheet::write(&step_columns(), rows, out)
-    }
-}
-
-impl Format for Projected {
-    fn name(&self) -> &'static str {
-        "projection.csv"
-    }
-
-    fn about(&self) -> &'static str {
-        "What the guide's numbers of clients would cost, projected from a search"
-    }
-
-    fn fits(&self, run: &Run) -> bool {
-        is_capacity(run)
-    }
-
-    fn file_name(&self) -> Option<&'static str> {
-        Some("projection.csv")
-    }
-
-    fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let curves = curve::of(run);
-        let projected: Vec<_> =
-            curves.iter().filter_map(|curve| Some((curve.protocol, projection::of(curve)?))).collect();
-        let rows = projected.iter().flat_map(|(protocol, projection)| {
-            projection.figures.iter().map(move |figure| Line { protocol, projection, figure })
-        });
-        sheet::write(&projected_columns(), rows, out)
     }
 }

@@ -6,9 +6,8 @@ use super::figures::value;
 use super::markup::{Content, escape, paragraph, section, table};
 use super::scale::Spacing;
 use crate::capacity::curve::Curve;
-use crate::capacity::projection;
 use crate::capacity::search::Vary;
-use crate::report::capacity::{FIGURE_HEADS, basis, figure, heads, rows};
+use crate::report::capacity::{figure_heads, heads, projected, rows};
 
 /// The section; nothing for a run that searched nothing.
 pub(super) fn capacity(curves: &[Curve<'_>]) -> String {
@@ -56,11 +55,10 @@ fn block(curve: &Curve<'_>) -> String {
     let mut out = format!("<h3>{}</h3>\n", escape(title(curve.protocol)));
     out += &paragraph("", &curve.headline());
     out += &table(Content::Figures, &heads, &steps);
-    if let Some(projection) = projection::of(curve) {
-        let figures: Vec<Vec<String>> = projection.figures.iter().map(|f| figure(f).to_vec()).collect();
+    if let Some((rows, sentences)) = projected(curve) {
         out += &format!("<h3>Projected for {}, for one server</h3>\n", escape(title(curve.protocol)));
-        out += &table(Content::Figures, &FIGURE_HEADS, &figures);
-        out += &basis(&projection).iter().map(|sentence| paragraph("faint", sentence)).collect::<String>();
+        out += &table(Content::Figures, &figure_heads(), &rows);
+        out += &sentences.iter().map(|sentence| paragraph("faint", sentence)).collect::<String>();
     }
     out
 }

@@ -6,7 +6,8 @@ use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
 use crate::claim::verdict::{Verdict, short};
 use crate::claim::{self, cost, further};
 use crate::measure::run::Run;
-use crate::report::join;
+use crate::projection::Projection;
+use crate::report::{join, projection};
 
 /// The section.
 pub(super) fn matrix(run: &Run, matrix: &Matrix) -> String {
@@ -133,22 +134,19 @@ pub(super) fn further(run: &Run) -> String {
 
 /// What many users cost.
 pub(super) fn costs(run: &Run) -> String {
-    let costs = cost::of(&run.cells);
-    if costs.is_empty() {
-        return String::new();
-    }
-    let number = |value: Option<f64>| value.map_or(String::new(), short);
-    let row = |cost: &cost::UserCost| {
-        vec![
-            super::family::title(cost.protocol).to_owned(),
-            number(cost.cores),
-            number(cost.memory_bytes.map(|bytes| bytes / 1e6)),
-            number(cost.gb_per_month),
-            join(cost.arithmetic.iter().map(String::as_str), "; "),
-        ]
+    let (costs, drift) = cost::of(run);
+    let Some(first) = costs.first() else { return String::new() };
+    let row = |cost: &Projection| {
+        let mut row = vec![super::family::title(&cost.protocol).to_owned()];
+        row.extend(projection::row(cost));
+        row.push(join(cost.arithmetic.iter().map(String::as_str), "; "));
+        row
     };
-    let heads = ["protocol", "server cores", "server memory, MB", "GB a month", "how"];
+    let heads: Vec<&str> = std::iter::once("protocol").chain(projection::HEADS).chain(["how"]).collect();
     let rows: Vec<Vec<String>> = costs.iter().map(row).collect();
-    let what = format!("What {} users of this workload cost", short(cost::USERS));
-    section("cost", &what, &table(Content::Words, &heads, &rows))
+    let what = format!("What {} users of this workload cost", short(first.users));
+    let mut body = paragraph("", &format!("{}.", projection::workload(&costs)));
+    body += &table(Content::Words, &heads, &rows);
+    body += &paragraph("faint", &crate::projection::basis(drift));
+    section("cost", &what, &body)
 }

@@ -8,7 +8,7 @@ use crate::claim::matrix::{COLUMNS, MatrixCell};
 use crate::claim::verdict::short;
 use crate::claim::{cost, further, matrix};
 use crate::measure::run::Run;
-use crate::report::join;
+use crate::report::{join, projection};
 
 /// Writes the matrix with all its conditions.
 ///
@@ -77,21 +77,14 @@ fn claims(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let costs = cost::of(&run.cells);
-    if costs.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n## What {} such users cost\n", short(cost::USERS))?;
-    writeln!(
-        out,
-        "| Protocol | Server cores | Server memory (MB) | GB a month | How |\n|---|---|---|---|---|"
-    )?;
-    for cost in costs {
-        let number = |value: Option<f64>| value.map_or(String::new(), short);
-        let memory_mb = cost.memory_bytes.map(|bytes| bytes / 1e6);
+    let (costs, drift) = cost::of(run);
+    let Some(first) = costs.first() else { return Ok(()) };
+    writeln!(out, "\n## What {} such users cost: {}\n", short(first.users), projection::workload(&costs))?;
+    let heads = projection::HEADS;
+    writeln!(out, "| Protocol | {} | How |\n|---|{}---|", heads.join(" | "), "---|".repeat(heads.len()))?;
+    for cost in &costs {
         let how = join(cost.arithmetic.iter().map(String::as_str), "; ");
-        let figures = [cost.cores, memory_mb, cost.gb_per_month].map(number).join(" | ");
-        writeln!(out, "| {} | {figures} | {} |", cost.protocol, escape(&how))?;
+        writeln!(out, "| {} | {} | {} |", cost.protocol, projection::row(cost).join(" | "), escape(&how))?;
     }
-    Ok(())
+    writeln!(out, "\n{}", escape(&crate::projection::basis(drift)))
 }

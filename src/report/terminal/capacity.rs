@@ -2,13 +2,13 @@
 
 use owo_colors::{OwoColorize, Style};
 
+use super::matrix::figures;
 use super::{bad, conditions, doubts, faint, good, heading, origin, strong, trust_style, unsure, wrap};
 use crate::capacity::curve::{self, Curve, Outcome, Step};
-use crate::capacity::projection;
 use crate::capacity::search::{Ending, Verdict};
 use crate::measure::cell::TrustLevel;
 use crate::measure::run::Run;
-use crate::report::capacity::{FIGURE_HEADS, basis, figure, heads, must_hold, rows};
+use crate::report::capacity::{self as report, heads, must_hold, rows};
 
 /// Columns from which there is room for two blanks between the columns of a curve.
 const WIDE: usize = 100;
@@ -78,21 +78,10 @@ fn style(step: &Step<'_>) -> Style {
 }
 
 fn projected(curve: &Curve<'_>, width: usize) -> String {
-    let Some(projection) = projection::of(curve) else { return String::new() };
-    let rows: Vec<[String; 6]> = projection.figures.iter().map(figure).collect();
-    let line = |cells: [&str; 6]| {
-        let cells = cells.iter().zip(FIGURE_HEADS).map(|(cell, head)| {
-            let width = head.chars().count().max(9);
-            format!("{cell:>width$}")
-        });
-        format!(" {}\n", cells.collect::<Vec<_>>().join(" "))
-    };
-    let mut out = heading(&format!("Projected for {}, memory and cores of one server", curve.protocol));
-    out += &line(FIGURE_HEADS).style(faint()).to_string();
-    for row in &rows {
-        out += &line(std::array::from_fn(|i| row[i].as_str()));
-    }
-    for sentence in basis(&projection) {
+    let Some((rows, sentences)) = report::projected(curve) else { return String::new() };
+    let mut out = heading(&format!("Projected for {}, figures of one server", curve.protocol));
+    out += &figures(&report::figure_heads(), &rows);
+    for sentence in sentences {
         out += &wrap("  ", &sentence, width);
     }
     out

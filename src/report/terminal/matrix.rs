@@ -5,11 +5,13 @@ use comfy_table::{
 };
 use owo_colors::OwoColorize;
 
-use super::{bytes, conditions, doubts, faint, heading, origin, pad, paint, strong, style_of, wrap};
+use super::{conditions, doubts, faint, heading, origin, pad, paint, strong, style_of, wrap};
 use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
 use crate::claim::verdict::{Verdict, short};
 use crate::claim::{cost, further};
 use crate::measure::run::Run;
+use crate::projection::Projection;
+use crate::report::projection;
 
 /// Columns from which the table is readable.
 const TABLE_WIDTH: usize = 130;
@@ -177,26 +179,40 @@ fn claims(run: &Run, width: usize) -> String {
 }
 
 fn costs(run: &Run, width: usize) -> String {
-    let costs = cost::of(&run.cells);
-    if costs.is_empty() {
-        return String::new();
-    }
-    let mut out = heading(&format!("What {} such users cost, projected from this run", short(cost::USERS)));
-    out += &format!("  {:14} {:>12} {:>14} {:>14}\n", "", "server cores", "server memory", "GB a month");
-    for cost in costs {
-        let title =
-            COLUMNS.iter().find(|column| column.protocol == cost.protocol).map_or(cost.protocol, |c| c.title);
-        let text = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-        out += &format!(
-            "  {:14} {:>12} {:>14} {:>14}\n",
-            title,
-            text(cost.cores.map(short)),
-            text(cost.memory_bytes.map(bytes)),
-            text(cost.gb_per_month.map(short))
-        );
+    let (costs, drift) = cost::of(run);
+    let Some(first) = costs.first() else { return String::new() };
+    let what =
+        format!("What {} such users cost, projected: {}", short(first.users), projection::workload(&costs));
+    let mut out = heading(&what);
+    let title =
+        |name: &str| COLUMNS.iter().find(|column| column.protocol == name).map_or("", |c| c.title).to_owned();
+    let row =
+        |cost: &Projection| std::iter::once(title(&cost.protocol)).chain(projection::row(cost)).collect();
+    let rows: Vec<Vec<String>> = costs.iter().map(row).collect();
+    let heads: Vec<&str> = std::iter::once("").chain(projection::HEADS).collect();
+    out += &figures(&heads, &rows);
+    for cost in &costs {
+        out += &format!("  {}\n", title(&cost.protocol));
         for line in &cost.arithmetic {
             out += &wrap("      ", line, width).style(faint()).to_string();
         }
+    }
+    out + &wrap("  ", &crate::projection::basis(drift), width)
+}
+
+/// A table whose columns are as wide as what is in them.
+pub(super) fn figures(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |i: usize| {
+        let cells = rows.iter().map(|row| row[i].chars().count());
+        cells.chain([heads[i].chars().count()]).max().unwrap_or(0)
+    };
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let cells = cells.enumerate().map(|(i, cell)| format!("{cell:>width$}", width = width(i)));
+        format!("  {}\n", cells.collect::<Vec<_>>().join("  "))
+    };
+    let mut out = line(&mut heads.iter().copied()).style(faint()).to_string();
+    for row in rows {
+        out += &line(&mut row.iter().map(String::as_str));
     }
     out
 }

@@ -45,11 +45,11 @@ fn a_rate_varies_instead() {
 #[test]
 fn windows_are_as_long_as_percentiles_need() {
     // 20 groups with an event a second each: a thousand events and a margin take 58 s.
-    let p99 = steps("broadcast --budget 1h", &["latency p(99)<1s"]).unwrap();
+    let p99 = steps("broadcast --rate 1/s --budget 1h", &["latency p(99)<1s"]).unwrap();
     let length = |load| p99.spec("sse", load, false).unwrap().duration_s;
     assert_eq!((length(200.0), length(2_000.0), length(20_000.0)), (57.906, 5.791, SHORTEST_S));
     assert_eq!(p99.plan.least, 200.0, "less would take longer than a default may");
-    let given = steps("broadcast -z 90s --budget 1h", &["latency p(99)<1s"]).unwrap();
+    let given = steps("broadcast --rate 1/s -z 90s --budget 1h", &["latency p(99)<1s"]).unwrap();
     assert_eq!(given.spec("sse", 200.0, false).unwrap().duration_s, 90.0);
 }
 
@@ -57,7 +57,7 @@ fn windows_are_as_long_as_percentiles_need() {
 fn the_default_asks_for_what_the_workload_can_tell() {
     let asked = |words: &str| steps(words, &[]).unwrap().slos[0].threshold.to_string();
     assert_eq!(asked("echo"), "latency: p(99)<200ms");
-    assert_eq!(asked("broadcast"), "latency: p(95)<200ms");
+    assert_eq!(asked("broadcast --rate 1/s"), "latency: p(95)<200ms");
     assert_eq!(asked("fanout"), "latency: max<200ms");
     assert_eq!(steps("echo", &[]).unwrap().plan.least, 13.0, "1,158 events in 30 s at 5 a second");
 }

@@ -1,0 +1,76 @@
+//! What one user makes a server do, by the workload's own figures: messages, polls that end with nothing, keep-alives.
+
+use crate::claim::verdict::short;
+use crate::scenario::plan::{CellSpec, Pattern};
+
+/// Bytes of IP packets of one comment on a quiet event stream: 7 B of it (`2 CRLF : LF CRLF`), its TCP/IP headers, its acknowledgement.
+const COMMENT_BYTES: f64 = 7.0 + 52.0 + 52.0;
+
+/// What an average user is due, publishers included, each second.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// Messages delivered.
+    pub messages_per_s: f64,
+    /// Events published.
+    pub events_per_s: f64,
+    /// Topics.
+    pub topics: f64,
+    /// Events of one topic.
+    pub topic_events_per_s: f64,
+    /// Turns of the server: deliveries and keep-alives, or answered polls.
+    pub turns_per_s: f64,
+    /// Bytes of keep-alives.
+    pub aside_bytes_per_s: f64,
+    /// How turns follow from messages, where they are not the same; empty otherwise.
+    pub how: String,
+}
+
+/// The work of one user of such a cell. Holds and keep-alives nobody asked otherwise are those of the reference server.
+pub fn of(spec: &CellSpec) -> Work {
+    let config = reference_server::Config::default();
+    let group = f64::from(spec.group.max(1));
+    let publishers = f64::from(spec.publishers);
+    let (share, topics, topic_events_per_s) = match spec.pattern {
+        Pattern::Echo => (1.0, 1.0, spec.rate_per_s),
+        Pattern::Broadcast => ((group - publishers) / group, 1.0 / group, spec.rate_per_s * publishers),
+    };
+    let messages_per_s = share * topic_events_per_s;
+    let mut work = Work {
+        messages_per_s,
+        events_per_s: topics * topic_events_per_s,
+        topics,
+        topic_events_per_s,
+        turns_per_s: messages_per_s,
+        aside_bytes_per_s: 0.0,
+        how: String::new(),
+    };
+    match spec.protocol.as_str() {
+        "short-poll" => {
+            work.turns_per_s = share / spec.poll_interval_s;
+            work.how = format!("a poll every {} s", short(spec.poll_interval_s));
+        }
+        "long-poll" => {
+            let hold_s = spec.hold_s.unwrap_or(config.hold.as_secs_f64());
+            work.turns_per_s = share * held_polls_per_s(topic_events_per_s, hold_s);
+            let empty = work.turns_per_s - messages_per_s;
+            work.how = format!("of them {} held {} s for nothing", short(empty), short(hold_s));
+        }
+        "sse" => {
+            let quiet_s = config.keep_alive.as_secs_f64();
+            // A comment breaks the silence itself, so that the period after it brings none.
+            let silent = (-topic_events_per_s * quiet_s).exp();
+            let comments = share * silent / (1.0 + silent) / quiet_s;
+            work.turns_per_s += comments;
+            work.aside_bytes_per_s = comments * COMMENT_BYTES;
+            work.how =
+                format!("of them {} keep-alives after {} s of silence", short(comments), short(quiet_s));
+        }
+        _ => {}
+    }
+    work
+}
+
+/// Polls that end in a second, each with the next of events that come at random or with the end of its hold.
+fn held_polls_per_s(events_per_s: f64, hold_s: f64) -> f64 {
+    if events_per_s <= 0.0 { 1.0 / hold_s } else { events_per_s / -(-events_per_s * hold_s).exp_m1() }
+}
