@@ -57,7 +57,7 @@ fn report(criterion: &mut Criterion) {
     let mut recorder = Recorder::new(1, WINDOW_NS, None);
     for sequence in 0..100_000 {
         let event = event(sequence);
-        recorder.sent(&event, &SENDING);
+        recorder.sent(&event, &SENDING, true);
         recorder.hit(&event, event.sent_ns + u64::from(sequence) * 100, BYTES, None);
     }
     criterion.bench_function("recorder/report", |bencher| bencher.iter(|| recorder.report()));
