@@ -41,6 +41,7 @@ impl Case {
         let mut seat = seat(server.address, topics, publish);
         Rc::get_mut(&mut seat.target).unwrap().tls = server.tls.clone();
         seat.options.keep_alive = self.keep_alive;
+        seat.options.publish_keep_alive = self.keep_alive;
         (seat.meter, seat.publish_meter) = (meter.clone(), meter.clone());
         seat
     }

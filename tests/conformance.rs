@@ -23,6 +23,7 @@ impl Case {
     fn seat(&self, topics: &[&str], publish: Option<&str>) -> Seat {
         let mut seat = seat(self.server.address, topics, publish);
         seat.options.keep_alive = self.keep_alive;
+        seat.options.publish_keep_alive = self.keep_alive;
         Rc::get_mut(&mut seat.target).unwrap().tls = self.server.tls.clone();
         seat
     }

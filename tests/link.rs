@@ -80,6 +80,7 @@ fn a_fresh_poll_takes_two_round_trips_and_a_kept_one_takes_one() {
         for (keep_alive, round_trips) in [(false, 2), (true, 1)] {
             let mut seat = behind("rtt=20ms", seat(server.address, &["t"], None));
             seat.options.keep_alive = keep_alive;
+            seat.options.publish_keep_alive = keep_alive;
             let mut client = Driver::ready(protocol("short-poll"), seat).await;
             poll_once(&mut client).await;
             assert!(poll_once(&mut client).await >= round_trips * RTT);

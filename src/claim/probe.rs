@@ -129,6 +129,7 @@ impl Stage<'_> {
     fn options(&self, peer_to_peer: bool) -> Options {
         Options {
             keep_alive: false,
+            publish_keep_alive: false,
             hold: Some(Duration::from_secs(10)),
             ordered: true,
             max_retransmits: None,

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::host::facts::HostFacts;
 use crate::host::process;
 use crate::protocol;
-use crate::scenario::plan::{CellSpec, Pattern};
+use crate::scenario::plan::{CellSpec, Pattern, Publishing};
 
 /// Share of its descriptors that a process fills with connections: it needs some for itself, and a connection that
 /// ends overlaps with the next.
@@ -210,12 +210,11 @@ fn check_totals(spec: &CellSpec, site: Site, room: &Room) -> Result<(), Shortage
 fn sources(spec: &CellSpec, site: Site, servers: u32, room: &Room) -> Result<u32, Shortage> {
     let connections = u64::from(spec.clients) * connections_per_client(spec);
     let rest_s = PORT_REST_S[usize::from(room.ports_reused)];
-    let fresh_per_s = match protocol::find(&spec.protocol) {
-        Some(protocol) if protocol.traits.polls && !spec.keep_alive => {
-            f64::from(spec.clients) / spec.poll_interval_s
-        }
-        _ => 0.0,
-    };
+    let traits = protocol::find(&spec.protocol).map(|protocol| protocol.traits);
+    let polls = traits.is_some_and(|traits| traits.polls) && !spec.keep_alive;
+    let polled_per_s = if polls { f64::from(spec.clients) / spec.poll_interval_s } else { 0.0 };
+    let posted_per_s = if spec.publishing() == Publishing::Fresh { spec.events_per_s() } else { 0.0 };
+    let fresh_per_s = polled_per_s + posted_per_s;
     // However fast they poll, no more than the machine answers.
     let resting = (fresh_per_s.min(50_000.0) * rest_s) as u64;
     let needed = (connections + resting).div_ceil(u64::from(servers));

@@ -87,6 +87,7 @@ fn spec(name: &str, protocol: &str) -> CellSpec {
         poll_mode: PollMode::FixedRate,
         hold_s: None,
         keep_alive: false,
+        publish_keep_alive: true,
         headers: "browser".into(),
         ordered: true,
         max_retransmits: None,

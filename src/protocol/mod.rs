@@ -168,8 +168,10 @@ pub struct Mesh {
 /// Options of single protocols.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Polls and publishes reuse their connection.
+    /// Short polls keep their connection from one to the next.
     pub keep_alive: bool,
+    /// Publishes by POST keep their connection.
+    pub publish_keep_alive: bool,
     /// How long a long poll asks to be held; `None` leaves it to the server.
     pub hold: Option<Duration>,
     /// Data channel: messages arrive in order.

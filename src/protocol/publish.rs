@@ -56,7 +56,7 @@ impl Publisher {
     /// `None` if the seat publishes nothing.
     pub(super) fn new(seat: &Seat) -> Option<Publisher> {
         let topic = seat.publish.as_ref()?;
-        let keep_alive = seat.options.keep_alive;
+        let keep_alive = seat.options.publish_keep_alive;
         let dialer = Dialer::publishing(seat);
         let head = format!(
             "POST {}{}{}",

@@ -52,6 +52,7 @@ pub(super) fn cell_columns<'a>() -> Vec<Column<CellRow<'a>>> {
         Column::whole("payload_bytes", "B", "Size of an event", |r| Some(r.cell.spec.payload_bytes.into())),
         Column::number("poll_interval_s", "s", "Time from one short poll to the next", |r| Some(r.cell.spec.poll_interval_s)),
         Column::text("headers", "Headers of HTTP requests: minimal, browser or custom", |r| r.cell.spec.headers.clone()),
+        Column::text("publish_connections", "Connections that publish: kept, fresh (a new one for each event) or in-band (those that receive)", |r| r.cell.spec.publishing().name().to_owned()),
         Column::text("link", "Emulated network; loopback is none", |r| r.cell.spec.link.clone()),
         Column::text("tls", "Encryption: plain or tls", |r| r.cell.spec.tls.clone()),
         Column::number("duration_s", "s", "Length of the window that was really measured", |r| Some(r.cell.measured_s)),

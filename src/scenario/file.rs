@@ -81,13 +81,21 @@ pub struct Load {
 }
 
 /// HTTP requests of all protocols.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// What clients say of themselves with every request.
     pub headers: Headers,
     /// The lines of `headers = "custom"`, e.g. `["Cookie: a=b"]`.
     pub custom: Vec<String>,
+    /// Publish by POST on a connection that is kept, as browsers do, instead of a new one for each event.
+    pub publish_keep_alive: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http { headers: Headers::default(), custom: Vec::new(), publish_keep_alive: true }
+    }
 }
 
 /// A set of request headers.

@@ -170,7 +170,7 @@ fn workload(user: &Workload, window_s: f64, headers: Headers) -> Scenario {
             duration: Seconds(window_s),
             drain: Seconds(POLL_INTERVAL_S + 1.0),
         },
-        http: Http { headers, custom: Vec::new() },
+        http: Http { headers, ..Http::default() },
         short_poll: ShortPoll { interval: Seconds(POLL_INTERVAL_S), ..ShortPoll::default() },
         long_poll: LongPoll::default(),
         webrtc: Webrtc::default(),

@@ -42,8 +42,11 @@ pub struct CellSpec {
     pub poll_mode: PollMode,
     /// How long long polls ask to be held, in seconds; `None` leaves it to the server.
     pub hold_s: Option<f64>,
-    /// Polls and publishes reuse their connection.
+    /// Short polls keep their connection from one to the next.
     pub keep_alive: bool,
+    /// Publishes by POST keep their connection; in older records they did where polls did.
+    #[serde(default)]
+    pub publish_keep_alive: bool,
     /// Name of the set of request headers: `minimal`, `browser` or `custom`.
     pub headers: String,
     /// Data channels keep the order.
@@ -123,7 +126,48 @@ pub enum PollMode {
     AfterResponse,
 }
 
+/// Over which connections events are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publishing {
+    /// Those that receive.
+    InBand,
+    /// By POST, on connections that are kept.
+    Kept,
+    /// By POST, on a new connection for each event.
+    Fresh,
+}
+
+impl Publishing {
+    /// The name that results carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Publishing::InBand => "in-band",
+            Publishing::Kept => "kept",
+            Publishing::Fresh => "fresh",
+        }
+    }
+}
+
 impl CellSpec {
+    /// Over which connections its events are published.
+    pub fn publishing(&self) -> Publishing {
+        let in_band = protocol::find(&self.protocol).is_some_and(|protocol| protocol.traits.in_band);
+        match self.publish_keep_alive {
+            _ if in_band => Publishing::InBand,
+            true => Publishing::Kept,
+            false => Publishing::Fresh,
+        }
+    }
+
+    /// Events of all publishers per second, as the schedule has them.
+    pub fn events_per_s(&self) -> f64 {
+        let publishers = match self.pattern {
+            Pattern::Echo => self.clients,
+            Pattern::Broadcast => self.groups() * self.publishers,
+        };
+        f64::from(publishers) * self.rate_per_s
+    }
+
     /// A small valid cell, for tests and documentation.
     pub fn example() -> CellSpec {
         CellSpec {
@@ -141,6 +185,7 @@ impl CellSpec {
             poll_mode: PollMode::FixedRate,
             hold_s: None,
             keep_alive: false,
+            publish_keep_alive: true,
             headers: "minimal".to_owned(),
             ordered: true,
             max_retransmits: None,
@@ -359,6 +404,7 @@ fn cell(
         poll_mode: scenario.short_poll.mode,
         hold_s: scenario.long_poll.hold.map(|hold| hold.0),
         keep_alive: scenario.short_poll.keep_alive,
+        publish_keep_alive: scenario.http.publish_keep_alive,
         headers: scenario.http.headers.name().to_owned(),
         ordered: scenario.webrtc.ordered,
         max_retransmits: scenario.webrtc.max_retransmits,

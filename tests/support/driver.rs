@@ -35,6 +35,7 @@ pub fn seat(address: SocketAddr, topics: &[&str], publish: Option<&str>) -> Seat
         echo: false,
         options: Options {
             keep_alive: false,
+            publish_keep_alive: false,
             hold: Some(Duration::from_secs(10)),
             ordered: true,
             max_retransmits: None,

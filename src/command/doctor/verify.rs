@@ -49,6 +49,7 @@ pub(super) fn spec(protocol: &str, clients: u32, rate_per_s: f64, duration_s: f6
         group: 1,
         rate_per_s,
         keep_alive: true,
+        publish_keep_alive: true,
         hold_s: Some(20.0),
         duration_s,
         warmup_s: 0.5,

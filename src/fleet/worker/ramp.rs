@@ -124,6 +124,7 @@ impl Worker {
 fn options(spec: &CellSpec) -> Options {
     Options {
         keep_alive: spec.keep_alive,
+        publish_keep_alive: spec.publish_keep_alive,
         hold: spec.hold_s.map(Duration::from_secs_f64),
         ordered: spec.ordered,
         max_retransmits: spec.max_retransmits,

@@ -76,6 +76,7 @@ fn seat(target: &Rc<Target>) -> Seat {
         echo: false,
         options: Options {
             keep_alive: true,
+            publish_keep_alive: true,
             hold: None,
             ordered: true,
             max_retransmits: None,
