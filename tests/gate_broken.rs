@@ -140,6 +140,10 @@ fn a_side_that_turns_clients_away_fails() {
     let gate = Gate::run("echo", [&sound(), &broken("refuse")], &[]);
     assert_exit(&gate.output, 1);
     assert!(gate.said().contains("new: only 2 of 4 clients connected"), "{}", gate.said());
+    // One that lets nobody in for good is told before its time is over, and is as much its side's fault.
+    let gate = Gate::run("echo", [&sound(), &broken("foreign")], &[]);
+    assert_exit(&gate.output, 1);
+    assert!(gate.said().contains("answered 404: this server does not speak the contract"), "{}", gate.said());
 }
 
 #[test]

@@ -249,13 +249,9 @@ fn a_connection_that_is_cut_has_delivered_so_many_messages() {
             assert_deliveries(&cell, owed(&cell));
             continue;
         }
-        // Who sends on a connection that was cut a moment ago gets another.
-        if cell.spec.pattern == Pattern::Echo {
-            assert!(counts.delivered_all >= MESSAGES * CLIENTS, "{}", name(&cell));
-            continue;
-        }
-        let receiving = CLIENTS / GROUP * (GROUP - 1);
-        assert!(owed(&cell) > MESSAGES * receiving, "too few to be cut: {}", name(&cell));
+        let receiving =
+            if cell.spec.pattern == Pattern::Echo { CLIENTS } else { CLIENTS / GROUP * (GROUP - 1) };
+        assert!(owed(&cell) + counts.held_back > MESSAGES * receiving, "too few to be cut: {}", name(&cell));
         assert_eq!(counts.delivered_all, MESSAGES * receiving, "{}", name(&cell));
     }
 }

@@ -78,8 +78,10 @@ impl Fleet {
             Ok(()) if gathered.interrupted => Status::Interrupted,
             Ok(()) => Status::Finished,
             Err(error) => {
-                gathered.server_failure = error.downcast_ref::<OfServer>().map(|of| of.failure);
-                let why = if error.is::<Stranger>() { String::new() } else { gathered.why_none_connected() };
+                let is_stranger = error.is::<Stranger>();
+                let told = error.downcast_ref::<OfServer>().map(|of| of.failure);
+                gathered.server_failure = told.or(is_stranger.then_some(ServerFailure::NoClient));
+                let why = if is_stranger { String::new() } else { gathered.why_none_connected() };
                 let reason = format!("{error:#}{why}");
                 Status::Failed(quote::within(&reason, quote::MAX_REASON_CHARS))
             }

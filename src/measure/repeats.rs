@@ -55,10 +55,12 @@ impl<'a> Repeats<'a> {
         &self.cells
     }
 
-    /// Those that figures are taken from: all that can be believed, or where there is none, all that did not fail.
+    /// Those that figures are taken from: all that were measured to their end and can be believed, or where there is none, all
+    /// that did not fail.
     pub fn believed(&self) -> Vec<&'a Cell> {
         let measured = |cell: &&&Cell| !matches!(cell.status, Status::Failed(_));
-        let sound = |cell: &&&Cell| measured(cell) && cell.trust.level != TrustLevel::Invalid;
+        let sound =
+            |cell: &&&Cell| cell.status == Status::Finished && cell.trust.level != TrustLevel::Invalid;
         let believed: Vec<&Cell> = self.cells.iter().filter(sound).copied().collect();
         match believed.is_empty() {
             true => self.cells.iter().filter(measured).copied().collect(),
@@ -154,6 +156,9 @@ mod tests {
         let mut cells = cells("workload/sse", &[10, 90, 12]);
         cells[1].trust.level = TrustLevel::Invalid;
         assert_eq!(Repeats::of(&cells)[0].median_range(CPU).unwrap().high, 12.0);
+        // A part of a window is no repetition of it.
+        cells[2].status = Status::Interrupted;
+        assert_eq!(Repeats::of(&cells)[0].median_range(CPU).unwrap().high, 10.0);
         cells[0].status = Status::Failed("gone".into());
         cells[2].status = Status::Failed("gone".into());
         assert_eq!(Repeats::of(&cells)[0].median_range(CPU).unwrap().median, 90.0);

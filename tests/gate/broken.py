@@ -4,7 +4,7 @@ usage: broken.py HOW PROGRAM ARGUMENT...
 
 PROGRAM prints a Ready line; so does this. HOW is what becomes of it: 'corrupt' changes the checksum of every 20th
 payload, 'die' ends with exit code 1 behind the 200th, 'kill' is killed there, 'refuse' turns the third connection of a
-WebSocket and all later ones away.
+WebSocket and all later ones away, 'foreign' knows of no WebSocket.
 """
 
 import asyncio
@@ -50,6 +50,9 @@ async def serve(client, to_client):
         if counted["sockets"] > 2:
             to_client.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             return to_client.close()
+    if HOW == "foreign" and b"upgrade: websocket" in first.lower():
+        to_client.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\nConnection: close\r\n\r\nno such page")
+        return to_client.close()
     server, to_server = await asyncio.open_connection(*behind)
     to_server.write(first)
     await asyncio.gather(
