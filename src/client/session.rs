@@ -265,8 +265,7 @@ impl Session {
                 self.rest_until_next_poll();
                 true
             }
-            Poll::Ready(Ok(Step::Pause(Pause::Reconnect(wait, kind)))) => {
-                let failure = Failure::new(protocol::Phase::Receive, kind, "the stream was cut");
+            Poll::Ready(Ok(Step::Pause(Pause::Reconnect(wait, failure)))) => {
                 self.run.recorder.borrow_mut().failure(&failure);
                 self.set_online(false);
                 self.rest(monotonic_ns() + wait.as_nanos() as u64);

@@ -52,7 +52,7 @@ pub enum Kind {
 }
 
 /// One failure of one client.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{phase:?}: {kind}: {detail}")]
 pub struct Failure {
     /// What the client was doing.

@@ -93,7 +93,7 @@ pub trait Inbox {
 }
 
 /// What one `poll_recv` came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Connected, and the subscription acknowledged: what is published from here on is owed. Said once per connection;
     /// by clients that poll once in their life, and again when a poll was answered behind one that failed.
@@ -105,12 +105,13 @@ pub enum Step {
 }
 
 /// How long to wait, in the protocol's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pause {
     /// Until the next poll is due.
     PollInterval,
-    /// As long as the server told (`retry:`), before the protocol itself reconnects. The connection was cut by the failure's kind.
-    Reconnect(Duration, Kind),
+    /// As long as the server told (`retry:`), before the protocol itself connects again, after this failure of the connection or of
+    /// an attempt to make one.
+    Reconnect(Duration, Box<Failure>),
 }
 
 /// A payload to send.

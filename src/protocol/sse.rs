@@ -167,7 +167,7 @@ impl SseClient {
             return Err(failure);
         }
         let wait = if was_ready { self.retry } else { self.retry.max(LEAST_RETRY) };
-        Ok(Step::Pause(Pause::Reconnect(wait, failure.kind)))
+        Ok(Step::Pause(Pause::Reconnect(wait, Box::new(failure))))
     }
 }
 

@@ -112,7 +112,7 @@ impl Driver {
         soon(async {
             loop {
                 let step = self.step().await?;
-                if enough(&self.received, step) {
+                if enough(&self.received, step.clone()) {
                     return Ok(());
                 }
                 match step {

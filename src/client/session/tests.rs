@@ -159,11 +159,15 @@ fn a_client_that_is_cut_off_for_good_is_cut_short_and_the_rest_of_its_schedule_h
     });
 }
 
+fn cut() -> Box<Failure> {
+    Box::new(Failure::new(protocol::Phase::Receive, Kind::Eof, "the event stream ended"))
+}
+
 #[test]
 fn what_is_away_for_a_while_is_cut_short_only_where_its_protocol_does_not_resume() {
     for (protocol, cut_short) in [("websocket", 1), ("sse", 0)] {
         live(CellSpec { protocol: protocol.into(), ..spec(1000.0) }, async |run, script| {
-            let cut = Pause::Reconnect(Duration::from_millis(1), Kind::Eof);
+            let cut = Pause::Reconnect(Duration::from_millis(1), cut());
             script.borrow_mut().steps.extend([Ok(Step::Pause(cut)), Ok(Step::Ready)]);
             until(|| run.connected.get() == 0).await;
             until(|| run.connected.get() == 1).await;
@@ -196,7 +200,7 @@ fn a_poll_that_fails_is_asked_again_and_an_answer_brings_it_back() {
 #[test]
 fn who_is_not_back_when_the_window_ends_is_cut_short_whatever_its_protocol_does() {
     live(CellSpec { protocol: "sse".into(), ..spec(1000.0) }, async |run, script| {
-        let cut = Pause::Reconnect(Duration::from_secs(1000), Kind::Eof);
+        let cut = Pause::Reconnect(Duration::from_secs(1000), cut());
         script.borrow_mut().steps.push_back(Ok(Step::Pause(cut)));
         until(|| run.connected.get() == 0).await;
         run.advance(Phase::End);
@@ -316,7 +320,7 @@ fn a_publish_that_was_refused_or_never_went_out_is_lost_and_its_payload_crossed_
 fn who_is_cut_off_is_not_counted_as_connected_until_it_is_back() {
     live(spec(1000.0), async |run, script| {
         assert_eq!(run.connected.get(), 1);
-        let cut = Pause::Reconnect(Duration::from_millis(1), Kind::Eof);
+        let cut = Pause::Reconnect(Duration::from_millis(1), cut());
         script.borrow_mut().steps.push_back(Ok(Step::Pause(cut)));
         until(|| run.connected.get() == 0).await;
         script.borrow_mut().steps.push_back(Ok(Step::Ready));
@@ -329,7 +333,7 @@ fn who_is_cut_off_is_not_counted_as_connected_until_it_is_back() {
 fn what_falls_due_without_a_subscription_is_owed_to_nobody() {
     for (protocol, resumes) in [("websocket", false), ("sse", true)] {
         live(CellSpec { protocol: protocol.into(), ..spec(1000.0) }, async |run, script| {
-            let cut = Pause::Reconnect(Duration::from_millis(1), Kind::Eof);
+            let cut = Pause::Reconnect(Duration::from_millis(1), cut());
             script.borrow_mut().steps.push_back(Ok(Step::Pause(cut)));
             until(|| run.connected.get() == 0).await;
             until(|| run.now_ns() > 5_000_000).await;
