@@ -27,7 +27,7 @@ fn sent(criterion: &mut Criterion) {
     group.bench_function("sent", |bencher| {
         let (mut recorder, mut sequence) = (Recorder::new(1, WINDOW_NS, None), 0);
         bencher.iter(|| {
-            recorder.sent(black_box(&event(sequence)), &SENDING);
+            recorder.sent(black_box(&event(sequence)), &SENDING, true);
             sequence = sequence.wrapping_add(1);
         });
     });
@@ -57,7 +57,7 @@ fn report(criterion: &mut Criterion) {
     let mut recorder = Recorder::new(1, WINDOW_NS, None);
     for sequence in 0..100_000 {
         let event = event(sequence);
-        recorder.sent(&event, &SENDING);
+        recorder.sent(&event, &SENDING, true);
         recorder.hit(&event, event.sent_ns + u64::from(sequence) * 100, BYTES, None);
     }
     criterion.bench_function("recorder/report", |bencher| bencher.iter(|| recorder.report()));

@@ -142,12 +142,11 @@ impl Recorder {
         envelope.run == self.run
     }
 
-    /// An event was handed to its protocol; says whether it is measured.
+    /// An event, which may belong to the window, was handed to its protocol.
     #[inline]
-    pub fn sent(&mut self, envelope: &Envelope, sending: &Sending) -> bool {
+    pub fn sent(&mut self, envelope: &Envelope, sending: &Sending, measured: bool) {
         self.counts.published_all += u64::from(sending.bytes > 0);
         self.counts.published_all_bytes += sending.bytes;
-        let measured = self.measures(envelope.due_ns);
         if measured {
             self.counts.published += 1;
             self.second_published += 1;
@@ -157,7 +156,6 @@ impl Recorder {
             }
             self.schedule_digest = self.schedule_digest.wrapping_add(event_digest(envelope));
         }
-        measured
     }
 
     /// An event that was handed over never went out: its payload of so many bytes crossed no wire.

@@ -37,14 +37,18 @@ pub(in crate::client) struct Sender {
     /// Sends of which something is still to be heard.
     open_sends: u8,
     /// Measured events that were given up and keep nobody waiting; nearly all clients have none.
-    overdue: Vec<Overdue>,
+    given_up: Option<Box<GivenUp>>,
 }
+
+#[derive(Default)]
+struct GivenUp(Vec<Overdue>);
 
 /// An event that is due.
 #[derive(Clone, Copy)]
 struct Due {
     sequence: u32,
     due_ns: u64,
+    measured: bool,
 }
 
 /// An event that the protocol has taken.
@@ -79,7 +83,7 @@ impl Sender {
             held: false,
             stopped: false,
             open_sends: 0,
-            overdue: Vec::new(),
+            given_up: None,
         })
     }
 
@@ -107,9 +111,18 @@ impl Sender {
     pub(in crate::client) fn came_back(&mut self, sequence: u32, measured: bool) -> bool {
         // One that came twice, or was given up, is not there.
         let is_it = |event: &UnderWay| event.sequence == sequence && event.measured == measured;
-        let Some(at) = self.under_way.iter().position(is_it) else { return false };
-        self.under_way[at].back = true;
-        self.settle(at)
+        match self.under_way.as_mut_slice() {
+            // Nearly always there is one, and nothing more to come of it.
+            [only] if is_it(only) && only.ticket.is_none() => {
+                self.under_way.clear();
+                true
+            }
+            events => {
+                let Some(at) = events.iter().position(is_it) else { return false };
+                events[at].back = true;
+                self.settle(at)
+            }
+        }
     }
 
     /// Forgets an event of which nothing more is to come; says whether it was one.
@@ -127,7 +140,7 @@ impl Sender {
         let event = &mut self.under_way[at];
         if !event.back && event.measured {
             let overdue = Overdue { sequence: event.sequence, due_ns: event.due_ns };
-            self.overdue.push(overdue);
+            self.given_up.get_or_insert_default().0.push(overdue);
         }
         event.back = true;
         self.settle(at);
@@ -153,7 +166,7 @@ impl Sender {
         let unanswered =
             self.under_way.iter().filter(|event| event.measured && event.ticket.is_some()).count();
         let away = self.under_way.iter().filter(|event| event.measured && !event.back);
-        let mut overdue = self.overdue;
+        let mut overdue = self.given_up.map_or(Vec::new(), |given_up| given_up.0);
         overdue.extend(away.map(|event| Overdue { sequence: event.sequence, due_ns: event.due_ns }));
         (unanswered as u64, overdue)
     }
@@ -171,9 +184,7 @@ impl Session {
             self.stop_sending();
             return false;
         }
-        self.give_up_overdue();
-        let Some(sender) = self.sender.as_mut() else { return false };
-        let Some(Due { sequence, due_ns }) = sender.outgoing else { return false };
+        let Some(Due { sequence, due_ns, measured }) = sender.outgoing else { return self.give_up_overdue() };
         // Others may have had their turns since it was due.
         let sent_ns = self.run.now_ns();
         let envelope = Envelope { run: self.run.id, stream: self.id, sequence, due_ns, sent_ns };
@@ -200,7 +211,7 @@ impl Session {
         drop(payload);
         // Taken or not, it was due and tried: if it does not arrive, it is lost.
         let mut recorder = self.run.recorder.borrow_mut();
-        let measured = recorder.sent(&envelope, &sending);
+        recorder.sent(&envelope, &sending, measured);
         sender.outgoing = None;
         let failed = taken.is_err();
         let ticket = match taken {
@@ -240,6 +251,10 @@ impl Session {
     /// Hears what the server answered to what was sent.
     #[inline]
     pub(super) fn hear_answers(&mut self, cx: &mut Context<'_>) -> bool {
+        self.sender.as_ref().is_some_and(|sender| sender.open_sends > 0) && self.hear_all(cx)
+    }
+
+    fn hear_all(&mut self, cx: &mut Context<'_>) -> bool {
         let mut heard = false;
         while self.sender.as_ref().is_some_and(|sender| sender.open_sends > 0) {
             let Poll::Ready(answer) = self.client.poll_answer(cx) else { break };
@@ -305,13 +320,13 @@ impl Session {
         self.start_event(now_ns);
     }
 
-    /// Own events that are not back within the cell's patience no longer keep others from going.
+    /// Own events that are not back within the cell's patience no longer keep others from going; says whether there were any.
     #[inline]
-    fn give_up_overdue(&mut self) {
+    fn give_up_overdue(&mut self) -> bool {
         let before_ns = self.run.give_up_before_ns.get();
-        let Some(sender) = self.sender.as_mut() else { return };
+        let Some(sender) = self.sender.as_mut() else { return false };
         if before_ns == 0 || sender.under_way.iter().all(|event| event.back || event.sent_ns >= before_ns) {
-            return;
+            return false;
         }
         for at in (0..sender.under_way.len()).rev() {
             if !sender.under_way[at].back && sender.under_way[at].sent_ns < before_ns {
@@ -323,6 +338,7 @@ impl Session {
             sender.freed(self.run.own_turn_ns(now_ns), now_ns);
             self.start_event(now_ns);
         }
+        true
     }
 
     /// Puts out the next event if it is due at `now_ns` and may go.
@@ -337,12 +353,9 @@ impl Session {
             return;
         }
         let due_ns = sender.next_due_ns;
-        let counter = if self.run.recorder.borrow().measures(due_ns) {
-            &mut sender.sequence
-        } else {
-            &mut sender.warmup_sequence
-        };
-        sender.outgoing = Some(Due { sequence: *counter, due_ns });
+        let measured = self.run.recorder.borrow().measures(due_ns);
+        let counter = if measured { &mut sender.sequence } else { &mut sender.warmup_sequence };
+        sender.outgoing = Some(Due { sequence: *counter, due_ns, measured });
         *counter += 1;
         sender.next_due_ns = sender.pacer.as_mut().and_then(|pacer| pacer.next()).unwrap_or(u64::MAX);
     }
@@ -358,7 +371,7 @@ impl Session {
         let due_until_ns = if stopped { self.run.now_ns() } else { u64::MAX };
         let end_ns = self.run.window_end_ns().min(due_until_ns);
         let recorder = &mut *self.run.recorder.borrow_mut();
-        let outgoing = sender.outgoing.take().filter(|unsent| recorder.measures(unsent.due_ns));
+        let outgoing = sender.outgoing.take().filter(|unsent| unsent.measured);
         sender.sequence -= u32::from(outgoing.is_some());
         self.run.publishing.set(self.run.publishing.get() - 1);
         self.run.published.borrow_mut().insert(self.id, sender.sequence);
