@@ -27,7 +27,7 @@ fn sent(criterion: &mut Criterion) {
     group.bench_function("sent", |bencher| {
         let (mut recorder, mut sequence) = (Recorder::new(1, WINDOW_NS, None), 0);
         bencher.iter(|| {
-            recorder.sent(black_box(&event(sequence)), &SENDING);
+            recorder.sent(black_box(&event(sequence)), &SENDING, true);
             sequence = sequence.wrapping_add(1);
         });
     });

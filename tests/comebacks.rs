@@ -16,8 +16,12 @@ fn stream(events: &str) -> Act {
     write(format!("{STREAM}{events}"))
 }
 
-fn cut(ms: u64, kind: Kind) -> Step {
-    Step::Pause(Pause::Reconnect(Duration::from_millis(ms), kind))
+/// The pause in ms before the protocol connects again, and what it does so for.
+fn cut(step: &Step) -> (u128, Kind) {
+    match step {
+        Step::Pause(Pause::Reconnect(wait, failure)) => (wait.as_millis(), failure.kind),
+        step => panic!("{step:?}"),
+    }
 }
 
 /// The id that a request goes on behind.
@@ -33,10 +37,10 @@ fn an_event_stream_comes_back_however_often_nobody_is_there() {
         let address = script.address;
         let mut driver = Driver::ready(named("sse"), seat(address, &["t"], None)).await;
         assert_eq!(driver.receive(1).await.unwrap(), [b"x"]);
-        assert_eq!(driver.step().await.unwrap(), cut(700, Kind::Eof));
+        assert_eq!(cut(&driver.step().await.unwrap()), (700, Kind::Eof));
         script.requests().await;
         for _ in 0..3 {
-            assert_eq!(driver.step().await.unwrap(), cut(700, Kind::Refused), "its listener is closed");
+            assert_eq!(cut(&driver.step().await.unwrap()), (700, Kind::Refused), "its listener is closed");
         }
         let script = Script::at(
             address,
@@ -47,8 +51,8 @@ fn an_event_stream_comes_back_however_often_nobody_is_there() {
             ],
         )
         .await;
-        assert_eq!(driver.step().await.unwrap(), cut(700, Kind::Reset), "broken before it was answered");
-        assert_eq!(driver.step().await.unwrap(), cut(700, Kind::Eof));
+        assert_eq!(cut(&driver.step().await.unwrap()), (700, Kind::Reset), "broken before it was answered");
+        assert_eq!(cut(&driver.step().await.unwrap()), (700, Kind::Eof));
         assert_eq!(driver.step().await.unwrap(), Step::Ready);
         assert_eq!(driver.receive(2).await.unwrap()[1], b"y");
         driver.close().await.unwrap();
@@ -72,7 +76,7 @@ fn an_event_stream_ends_for_good_where_the_server_says_so() {
             ])
             .await;
             let mut driver = Driver::ready(named("sse"), seat(script.address, &["t"], None)).await;
-            assert_eq!(driver.step().await.unwrap(), cut(9, Kind::Eof));
+            assert_eq!(cut(&driver.step().await.unwrap()), (9, Kind::Eof));
             let ended = driver.step().await.unwrap_err();
             assert_eq!((ended.phase, ended.kind), (Phase::Subscribe, kind), "{ended}");
             // An application may begin again, and goes on where it was.

@@ -43,8 +43,8 @@ fn polls_ask_as_the_contract_says() {
         .await;
         let mut driver = Driver::new(named("short-poll"), seat(script.address, &["t", "u"], None));
         let pause = Step::Pause(Pause::PollInterval);
-        for expected in [Step::Ready, pause, Step::Received, pause, pause] {
-            assert_eq!(driver.step().await.unwrap(), expected);
+        for expected in [&Step::Ready, &pause, &Step::Received, &pause, &pause] {
+            assert_eq!(&driver.step().await.unwrap(), expected);
         }
         assert_eq!(driver.received.payloads, [b"x,y".as_slice(), b""]);
         assert_eq!(driver.received.missed, 3);
@@ -151,11 +151,11 @@ fn an_event_stream_is_followed_byte_by_byte_and_resumed() {
         ])
         .await;
         let mut driver = Driver::new(named("sse"), seat(script.address, &["t"], None));
-        let cut = |ms, kind| Step::Pause(Pause::Reconnect(Duration::from_millis(ms), kind));
-        for expected in
-            [Step::Ready, Step::Received, cut(7, Kind::Reset), Step::Ready, Step::Received, cut(9, Kind::Eof)]
-        {
-            assert_eq!(driver.step().await.unwrap(), expected);
+        for (ms, kind) in [(7, Kind::Reset), (9, Kind::Eof)] {
+            assert_eq!(driver.step().await.unwrap(), Step::Ready);
+            assert_eq!(driver.step().await.unwrap(), Step::Received);
+            let Step::Pause(Pause::Reconnect(wait, cut)) = driver.step().await.unwrap() else { panic!() };
+            assert_eq!((wait, cut.kind), (Duration::from_millis(ms), kind));
         }
         assert_eq!(driver.received.payloads, [b"x\ny".as_slice(), &[0, 1, 2, 255]]);
         let requests = script.requests().await;

@@ -18,7 +18,8 @@ thread_local! {
 pub(crate) fn with<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; BYTES].into_boxed_slice());
     let result = f(&mut buffer);
-    BUFFER.set(Some(buffer));
+    // Not `set`, which looks again for whether there is one.
+    BUFFER.with(|place| place.set(Some(buffer)));
     result
 }
 

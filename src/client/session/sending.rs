@@ -111,9 +111,18 @@ impl Sender {
     pub(in crate::client) fn came_back(&mut self, sequence: u32, measured: bool) -> bool {
         // One that came twice, or was given up, is not there.
         let is_it = |event: &UnderWay| event.sequence == sequence && event.measured == measured;
-        let Some(at) = self.under_way.iter().position(is_it) else { return false };
-        self.under_way[at].back = true;
-        self.settle(at)
+        match self.under_way.as_mut_slice() {
+            // Nearly always there is one, and nothing more to come of it.
+            [only] if is_it(only) && only.ticket.is_none() => {
+                self.under_way.clear();
+                true
+            }
+            events => {
+                let Some(at) = events.iter().position(is_it) else { return false };
+                events[at].back = true;
+                self.settle(at)
+            }
+        }
     }
 
     /// Forgets an event of which nothing more is to come; says whether it was one.
@@ -242,6 +251,10 @@ impl Session {
     /// Hears what the server answered to what was sent.
     #[inline]
     pub(super) fn hear_answers(&mut self, cx: &mut Context<'_>) -> bool {
+        self.sender.as_ref().is_some_and(|sender| sender.open_sends > 0) && self.hear_all(cx)
+    }
+
+    fn hear_all(&mut self, cx: &mut Context<'_>) -> bool {
         let mut heard = false;
         while self.sender.as_ref().is_some_and(|sender| sender.open_sends > 0) {
             let Poll::Ready(answer) = self.client.poll_answer(cx) else { break };

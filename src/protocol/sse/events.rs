@@ -253,6 +253,62 @@ mod tests {
         );
     }
 
+    /// Streams that the standard's own tests ask about: each as it is, and what must come of it, as `type|data|id`.
+    #[test]
+    fn streams_mean_what_the_standard_says() {
+        let long = "x".repeat(2048);
+        let comments = format!("data:1\r:\0\n:\r\ndata:2\n:{long}\rdata:3\n:data:fail\r:{long}\ndata:4\n\n");
+        let cases: &[(&str, &str, &[&str])] = &[
+            (
+                "a mark at the start, and one that is text",
+                "\u{feff}data:1\n\n\u{feff}data:2\n\ndata:3\n\n",
+                &["message|1|", "message|3|"],
+            ),
+            ("two marks", "\u{feff}\u{feff}data:1\n\ndata:2\n\ndata:3", &["message|2|"]),
+            ("comments", &comments, &["message|1\n2\n3\n4|"]),
+            ("a block without end", "data:1\n\nid:x\ndata:2", &["message|1|"]),
+            (
+                "data that is empty",
+                "data:\n\ndata\ndata\n\ndata:test\n\n",
+                &["message||", "message|\n|", "message|test|"],
+            ),
+            ("a type that is empty", "event: \ndata:data\n\n", &["message|data|"]),
+            ("a type is of one event", "event:test\ndata:x\n\ndata:y\n\n", &["test|x|", "message|y|"]),
+            ("an event without data is none, and its type goes", "event:test\n\ndata:x\n\n", &["message|x|"]),
+            ("an id stays", "id:1\ndata:a\n\ndata:b\n\n", &["message|a|1", "message|b|1"]),
+            ("an id that is empty is one", "id:1\ndata:a\n\nid\ndata:b\n\n", &["message|a|1", "message|b|"]),
+            (
+                "an id with a NUL is none",
+                "id:1\ndata:a\n\nid:x\0y\ndata:b\n\n",
+                &["message|a|1", "message|b|1"],
+            ),
+            (
+                "names are exact",
+                "data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n",
+                &["message|\0\n 2\n1\n3\n\n4|"],
+            ),
+            (
+                "fields that nobody knows",
+                "data:test\n data\ndata\nfoobar:xxx\njustsometext\n:thisisacomment\n\n",
+                &["message|test\n|"],
+            ),
+            ("one space and no more", "data:\ttest\rdata: \ndata:test\n\n", &["message|\ttest\n\ntest|"]),
+            ("all ends of lines", "data:test\r\ndata\ndata:test\r\n\r", &["message|test\n\ntest|"]),
+            ("a NUL is text", "data:\0\n\n\n\n", &["message|\0|"]),
+            ("text beyond ASCII", "data:ok\u{2026}\n\n", &["message|ok\u{2026}|"]),
+            ("a colon in a value", "data:a:b\n\ndata: :\n\n", &["message|a:b|", "message|:|"]),
+        ];
+        for (about, stream, expected) in cases {
+            for size in [1, 3, usize::MAX] {
+                let seen = parse(stream.as_bytes().chunks(size.min(stream.len())));
+                let seen: Vec<String> = (seen.into_iter().filter(|(.., has_data)| *has_data))
+                    .map(|(kind, data, id, _)| format!("{kind}|{data}|{id}"))
+                    .collect();
+                assert_eq!(seen, *expected, "{about}");
+            }
+        }
+    }
+
     #[test]
     fn an_event_without_end_is_refused() {
         let mut events = Events::new();

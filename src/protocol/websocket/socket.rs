@@ -302,9 +302,10 @@ fn mask_into(out: &mut [u8], payload: &[u8], mask: [u8; 4]) {
     for (out, eight) in out_eights.iter_mut().zip(eights) {
         *out = (u64::from_ne_bytes(*eight) ^ wide).to_ne_bytes();
     }
-    for ((out, byte), mask) in out_rest.iter_mut().zip(rest).zip(mask.iter().cycle()) {
-        *out = byte ^ mask;
-    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    last = (u64::from_ne_bytes(last) ^ wide).to_ne_bytes();
+    out_rest.copy_from_slice(&last[..rest.len()]);
 }
 
 fn said_close(frame: Option<CloseFrame>) -> Failure {
