@@ -30,10 +30,13 @@ impl Content {
     pub(super) fn of(head: &Head<'_>, to_head_request: bool, phase: Phase) -> Result<Content, Failure> {
         let framing = head.framing(to_head_request);
         let framing = framing.map_err(|error| Failure::protocol(phase, error.to_string()))?;
+        if matches!(framing, Framing::None | Framing::Sized(0)) {
+            return Ok(Content { decoder: Decoder::new(framing), gunzip: None });
+        }
         let mut codings = head.codings();
-        let gunzip = match (framing, codings.next(), codings.next()) {
-            (Framing::None | Framing::Sized(0), ..) | (_, None, _) => None,
-            (_, Some(coding), None) if is_readable(coding) => Some(Box::default()),
+        let gunzip = match (codings.next(), codings.next()) {
+            (None, _) => None,
+            (Some(coding), None) if is_readable(coding) => Some(Box::default()),
             _ => {
                 let codings = head.codings().collect::<Vec<_>>().join(", ");
                 let error = format!("compressed by {codings}, which was not asked for");

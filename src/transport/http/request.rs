@@ -38,9 +38,16 @@ impl Request<'_> {
 /// `target`, and hands it to `then`. No client needs to hold one: what is most of it is the same for all.
 pub fn with_get<R>(target: &Target, path: &[&str], fields: &[&str], then: impl FnOnce(&[u8]) -> R) -> R {
     scratch::with_text(|head| {
-        let common = ["GET ", " HTTP/1.1\r\nHost: ", &target.host, "\r\n", &target.headers];
-        let parts = common[..1].iter().chain(path).chain(&common[1..]).chain(fields).chain(&["\r\n"]);
-        parts.for_each(|part| head.extend_from_slice(part.as_bytes()));
+        let mut put = |parts: &[&str]| {
+            for part in parts {
+                head.extend_from_slice(part.as_bytes());
+            }
+        };
+        put(&["GET "]);
+        put(path);
+        put(&[" HTTP/1.1\r\nHost: ", &target.host, "\r\n", &target.headers]);
+        put(fields);
+        put(&["\r\n"]);
         then(head)
     })
 }
