@@ -64,7 +64,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
             // Probes wait for reconnects, and the load never sees one.
             server: campaign::reference_server(&["--retry", "200ms"], spec.tls == "tls", &args.server_fault)?,
             workers: None,
-            headers: headers::lines(&Http { headers: set, custom: Vec::new() }),
+            headers: headers::lines(&Http { headers: set, ..Http::default() }),
             rendezvous: None,
             stop,
         })

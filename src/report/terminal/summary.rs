@@ -12,6 +12,7 @@ use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
 use crate::report::thresholds::{self, Line};
 use crate::report::{join, median_with_range};
+use crate::scenario::plan::Publishing;
 
 /// The cells of a run, its thresholds and its doubts, at most `width` characters wide.
 pub fn summary(run: &Run, width: usize) -> String {
@@ -162,10 +163,15 @@ fn time_unit(ms: f64) -> (f64, &'static str) {
 }
 
 fn overhead(block: &Block<'_>) -> String {
+    let over = match block.repeats.first().spec.publishing() {
+        Publishing::InBand => "",
+        Publishing::Kept => " on a kept connection",
+        Publishing::Fresh => " on a new connection",
+    };
     let parts = [
         block.value("framing_in_bytes_per_delivery", |b| format!("{b} B framing per delivery")),
         block.value("overhead_bytes_per_delivery", |b| format!("{b} B beyond payload both ways")),
-        block.value("publish_overhead_bytes_per_event", |b| format!("{b} B per event published")),
+        block.value("publish_overhead_bytes_per_event", |b| format!("{b} B per event published{over}")),
         block.value("ip_bytes_per_delivery", |b| format!("{b} B per delivery in IP packets")),
     ];
     join(parts.iter().map(String::as_str), ", ")
