@@ -45,3 +45,7 @@ pub mod report;
 pub mod scenario;
 pub mod stats;
 pub mod transport;
+
+#[cfg(test)]
+#[path = "../tests/support/fuzz.rs"]
+mod fuzz;

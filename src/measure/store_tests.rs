@@ -162,3 +162,23 @@ fn what_servers_said_in_older_records_is_quoted() {
     // What nobody else wrote is as it was.
     assert_eq!(run.cells[0].response, cell.response);
 }
+
+/// Whatever lies in a run's directory, it is read or refused in words, and what is read may be printed.
+#[test]
+fn fuzz_run_files() {
+    let mut cell = sample::cell("workload/sse").stream(62.0, 0.0).build();
+    cell.trust.reasons.push("a \u{1b}[1m reason".into());
+    let line = serde_json::to_vec(&cell).unwrap();
+    let two = [&line[..], b"\n", &line, b"\n"].concat();
+    let file = serde_json::to_vec_pretty(&begin("2026-11-24T08:15:00Z")).unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    crate::fuzz::fuzz(&[&two, &file, &line], |input, _| {
+        let path = parent.path().join(CELLS_FILE);
+        fs::write(&path, input).unwrap();
+        if let Ok((cells, _)) = read_cells(&path) {
+            let text = serde_json::to_string(&cells).unwrap();
+            assert!(!text.contains("\\u001b") && !text.contains("\\u009b"), "{text}");
+        }
+        let _ = parse::<RunFile>(&path, 1, &String::from_utf8_lossy(input));
+    });
+}
