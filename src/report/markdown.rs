@@ -24,6 +24,9 @@ impl Format for Page {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(words) = run.unfinished() {
+            writeln!(out, "> **Unfinished.** {}: {}\n", escape(&run.name), escape(&words))?;
+        }
         match run.file.kind {
             RunKind::Matrix => matrix::page(run, out),
             RunKind::Scenario => summary::page(run, out),

@@ -95,9 +95,8 @@ impl Format for Steps {
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let curves = curve::of(run);
-        let rows =
-            curves.iter().flat_map(|curve| curve.steps.iter().enumerate().map(|(i, step)| (i + 1, step)));
-        sheet::write(&step_columns(), rows, out)
+        let rows = curves.iter().flat_map(|curve| curve.steps.iter().enumerate());
+        sheet::write_of(&step_columns(), rows.map(|(i, step)| (run.ending(), (i + 1, step))), out)
     }
 }
 
@@ -123,8 +122,8 @@ impl Format for Projected {
         let projected: Vec<_> =
             curves.iter().filter_map(|curve| Some((curve.protocol, projection::of(curve)?))).collect();
         let rows = projected.iter().flat_map(|(protocol, projection)| {
-            projection.figures.iter().map(move |figure| Line { protocol, projection, figure })
+            projection.figures.iter().map(move |figure| (run.ending(), Line { protocol, projection, figure }))
         });
-        sheet::write(&projected_columns(), rows, out)
+        sheet::write_of(&projected_columns(), rows, out)
     }
 }
