@@ -294,6 +294,7 @@ fn a_command_is_whatever_a_shell_takes() {
         let server = &cell["server"];
         assert!(server["cpu_ns"].as_u64().is_some_and(|ns| ns > 0), "its cost is read: {server}");
         assert!(server["unread"].is_null(), "{server}");
+        assert_eq!(server["process_count"], 1, "the shell has given way: {server}");
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::shell;
 use crate::host;
 use crate::host::cores::Mask;
 use crate::host::image::Image;
@@ -103,8 +104,8 @@ impl Process {
         Ok(process)
     }
 
-    /// The same for a command as a shell reads it. Shells give way to the last program of a line, whose process this then is; one
-    /// that stays leads the group in which its program is.
+    /// The same for a command as a shell reads it; the shell gives way to the program, whose process this then is, unless it has
+    /// something else to do, and then it leads the group in which its program is.
     ///
     /// # Errors
     /// There is no shell.
@@ -114,7 +115,7 @@ impl Process {
         cores: &[usize],
     ) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(line);
+        command.arg("-c").arg(shell::giving_way(line));
         Process::spawn_attached(name, command, cores)
     }
 

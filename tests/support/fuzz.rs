@@ -14,7 +14,7 @@ const SECONDS: &str = "RTBENCH_FUZZ_S";
 const FEW: u64 = 2_000;
 
 /// Most bytes of an input.
-const MOST_BYTES: usize = 4096;
+const MOST_BYTES: usize = 32 << 10;
 
 /// Most changes to one input.
 const MOST_CHANGES: u64 = 6;
