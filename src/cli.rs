@@ -1,5 +1,6 @@
 //! The command line, and nothing else.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -32,6 +33,13 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line; where it is wrong, or help was asked for, the program ends here.
+    pub fn of(words: impl Iterator<Item = OsString>) -> Cli {
+        Cli::parse_from(reading::comparison_words(words.collect()))
+    }
 }
 
 /// Examples and exit codes.

@@ -89,5 +89,5 @@ refused: other cells, other values of the scenario, another seed, another host.
 Exit codes:
     0  compared, whatever came out: comparing does not judge, a gate does
     2  the command line is wrong, or the runs are not the same experiment
-    3  some cells are not compared, because a repeat of them cannot be believed
+    3  some cells are not compared, because a repeat of them cannot be believed; or a run did not come to its end
     4  the tool or its surroundings failed";

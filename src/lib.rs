@@ -22,11 +22,14 @@
 //! # The modules
 //!
 //! [`cli`] is the command line and [`command`] its verbs, which end in an [`exit`] code. A [`scenario`] becomes a plan
-//! of cells. [`stats`] is the arithmetic, and [`host`] what only Linux has.
+//! of cells. [`stats`] is the arithmetic, [`host`] what only Linux has, and [`say`] the one way to people.
 //!
 //! Adding a protocol takes a client file in `src/protocol/` and a server file in `reference-server/src/protocol/`, each
 //! with its lines in the tables of the `mod.rs` beside it, and a scenario with its name in [`scenario::BUILTINS`]. The
 //! matrix keeps to the guide's five: a column more is a line in [`claim::matrix::COLUMNS`] and in `MODULES` of `build.rs`.
+
+// Both panic where the output is closed or full: `say` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod capacity;
 pub mod claim;
@@ -43,6 +46,11 @@ pub mod projection;
 pub mod protocol;
 pub mod quote;
 pub mod report;
+pub mod say;
 pub mod scenario;
 pub mod stats;
 pub mod transport;
+
+#[cfg(test)]
+#[path = "../tests/support/fuzz.rs"]
+mod fuzz;

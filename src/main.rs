@@ -1,20 +1,27 @@
 //! The program: parse, dispatch, turn errors into a message and an exit code.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use rtbench::cli::{Cli, Command};
 use rtbench::command;
 use rtbench::exit::Exit;
+use rtbench::host::process;
+use rtbench::say;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // A process that was started through a descriptor is called by that.
+    std::env::args_os().next().iter().for_each(|path| process::be_called(path.as_ref()));
+    let cli = Cli::of(std::env::args_os());
     let exit = run(&cli.command).unwrap_or_else(|error| {
-        eprintln!("rtbench: {error:#}");
+        say::line(format!("rtbench: {error:#}"));
         command::exit_of_error(&error)
     });
+    say::wait();
     exit.into()
 }
 

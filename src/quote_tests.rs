@@ -113,3 +113,34 @@ proptest! {
         let _ = has_first_words(&bytes);
     }
 }
+
+#[test]
+fn fuzz_quotations() {
+    let right: [&[u8]; 6] = [
+        b"\x1b]0;a title\x07<!DOCTYPE html>\n<html><head><title>No such page</title></head>",
+        b"v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:Secret+/123\r\na=setup:actpass\r\n",
+        "\u{9b}31mC1\u{9b}m left \u{202e}right\u{2066} hidden\u{200b} caf\u{e9} \u{1f44d}".as_bytes(),
+        br#"{"op":"error","reason":"\u001b[2Ja=ice-pwd:Secret+/123"}"#,
+        b"\x1b[1;31mred\x1b[0m \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ \x1b(B \x1bPq\x9c",
+        b"{\"a\":[\"x\\ny\",1e9,null,{\"\\u0007\":\"\\u009b1m\"}]}",
+    ];
+    crate::fuzz::fuzz(&right, |input, numbers| {
+        let text = String::from_utf8_lossy(input);
+        let max_chars = 1 + numbers.below(300);
+        for quoted in [line(&text), within(&text, max_chars), first_words(input)] {
+            assert!(!quoted.chars().any(|c| c.is_control() || is_unseen(c)), "{quoted:?}");
+            assert!(quoted.chars().count() <= MAX_CHARS.max(max_chars), "{quoted:?}");
+            assert_eq!(line(&quoted), within(&quoted, MAX_CHARS), "what is clean stays as it is");
+        }
+        let cleaned = lines(&text);
+        assert!(is_clean(&cleaned.replace(PASSWORD, "")), "{cleaned:?}");
+        assert_eq!(lines(&cleaned), cleaned);
+        if let Ok(mut record) = serde_json::from_slice(input) {
+            super::record(&mut record);
+            assert!(
+                is_clean(&record.to_string().replace(PASSWORD, "").replace("\\n", "").replace("\\t", "")),
+                "{record}"
+            );
+        }
+    });
+}

@@ -1,6 +1,8 @@
 //! A real browser runs all five protocols against the reference server.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/program.rs"]
 mod program;
 
@@ -8,9 +10,6 @@ use rtbench::claim::probe;
 use rtbench::fleet::server::ServerChoice;
 use rtbench::measure::cell::{Cell, Status};
 use rtbench::scenario::matrix::{Effort, Workload, plan};
-
-/// Whether a missing program is a failure; `.ci/run` sets it.
-const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
 
 /// The reference server with the faults of `args`.
 fn server(args: &[&str]) -> ServerChoice {
@@ -35,13 +34,8 @@ async fn measured(protocols: &[&str], server: &ServerChoice) -> Vec<Cell> {
 
 /// Says so, or fails, if nothing was found because no browser is there.
 fn skipped(cells: &[Cell]) -> bool {
-    let missing = cells.iter().all(|cell| cell.probes.is_empty() && cell.status == Status::Finished);
-    if missing {
-        let reason = "there is no chromium (apt-get install chromium)";
-        assert!(std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "{reason}");
-        eprintln!("SKIPPED: {reason}");
-    }
-    missing
+    let found = cells.iter().any(|cell| !cell.probes.is_empty() || cell.status != Status::Finished);
+    missing::lacks(!found, "a browser", "apt-get install chromium")
 }
 
 #[tokio::test]

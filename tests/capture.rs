@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/missing.rs"]
+mod missing;
 mod support;
 
 use std::rc::Rc;
@@ -185,10 +187,7 @@ async fn measure(case: Case) -> std::io::Result<()> {
 #[test]
 fn every_layer_agrees_with_captured_packets() {
     let probe = Capture::start(Filter { tcp: true, server_port: 1 });
-    if let Err(error) = probe {
-        let forbidden = std::env::var_os("RTBENCH_FORBID_SKIP").is_some_and(|value| value == "1");
-        assert!(!forbidden, "packets cannot be captured: {error}");
-        eprintln!("SKIPPED: packets cannot be captured ({error}); run it with CAP_NET_RAW");
+    if missing::lacks(probe.is_err(), "the right to capture packets", "run as root, or with CAP_NET_RAW") {
         return;
     }
     println!("each pair: counted by rtbench, captured");

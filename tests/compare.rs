@@ -316,7 +316,7 @@ fn degraded_cells_are_compared_and_flagged() {
         |_| {},
     );
     let csv = refused(&["--format", "comparison.csv"], 0, &[], degrade, |_| {});
-    assert!(csv.lines().skip(1).all(|line| line.ends_with(",ok,degraded,same")), "{csv}");
+    assert!(csv.lines().skip(1).all(|line| line.ends_with(",ok,degraded,same,finished")), "{csv}");
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn another_host_is_labelled_in_every_output() {
         let shown = refused(&["--across-hosts", "--format", format], 0, &[], |_| {}, other);
         let label = match format {
             "json" => "\"other_value\": \"0.0.1\"",
-            "comparison.csv" => ",different\n",
+            "comparison.csv" => ",different,finished\n",
             _ => "ACROSS HOSTS",
         };
         assert!(shown.contains(label), "{format}: {shown}");

@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/program.rs"]
 mod program;
 
@@ -18,9 +20,6 @@ use rtbench::host::family::{Family, Root};
 use serde_json::Value;
 
 const RTBENCH: &str = env!("CARGO_BIN_EXE_rtbench");
-
-/// Whether a missing program is a failure; `.ci/run` sets it.
-const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
 
 /// How far a cost may be from the truth, as a share.
 const TOLERANCE: f64 = 0.02;
@@ -49,9 +48,7 @@ impl Standing {
 
     /// One of the servers in Python; `None` where there is no Python, which is said.
     fn python(script: &str, args: &[&str]) -> Option<Standing> {
-        if let Err(error) = Command::new("python3").arg("-V").output() {
-            assert!(std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "no python3: {error}");
-            eprintln!("SKIPPED: python3 cannot be started: {error}");
+        if missing::python() {
             return None;
         }
         let script = format!("{}/tests/servers/{script}", env!("CARGO_MANIFEST_DIR"));
@@ -159,15 +156,10 @@ fn a_master_and_its_workers_are_counted_and_what_they_share_once() {
     assert_close("CPU, ns", number(&cost["cpu_ns"]), own_account_ns(&account, number(&cell["measured_s"])));
     assert_eq!((&cost["process_count"], &cost["cpu_ticked_ns"]), (&4.into(), &0.into()));
     assert!(!doubts(&cell).contains("port") && !doubts(&cell).contains("CPU"), "{}", doubts(&cell));
-    match pages(&server.family()) {
-        Some(pages) => {
-            assert_close("memory, bytes", number(&cost["memory_after_bytes"]), pages as f64 * 4096.0)
-        }
-        None => {
-            let reason = "only root may see which pages are shared";
-            assert!(std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "{reason}");
-            eprintln!("SKIPPED: {reason}");
-        }
+    let pages = pages(&server.family());
+    missing::lacks(pages.is_none(), "the right to see which pages are shared", "run as root");
+    if let Some(pages) = pages {
+        assert_close("memory, bytes", number(&cost["memory_after_bytes"]), pages as f64 * 4096.0);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every CSV file loads as it is in pandas and DuckDB, with the types that are documented.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/program.rs"]
 mod program;
 
@@ -12,9 +14,6 @@ use std::process::{Command, Stdio};
 use program::{assert_exit, run, run_dir};
 use rtbench::report::sheet;
 use serde_json::json;
-
-/// Whether a missing program is a failure; `.ci/run` sets it.
-const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
 
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
 
@@ -58,9 +57,7 @@ fn everything(out: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn pandas_and_duckdb_take_every_column_for_what_is_documented() {
-    if let Some(missing) = missing() {
-        assert!(std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "{missing}");
-        eprintln!("SKIPPED: {missing}");
+    if missing::modules(&["pandas", "duckdb"]) {
         return;
     }
     let out = tempfile::tempdir().unwrap();
@@ -83,15 +80,4 @@ fn pandas_and_duckdb_take_every_column_for_what_is_documented() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.starts_with(&format!("looked at {} files", paths.len())), "{said}");
-}
-
-/// What is not there, if anything.
-fn missing() -> Option<String> {
-    match Command::new("python3").args(["-c", "import pandas, duckdb"]).stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => None,
-        Ok(_) => {
-            Some("the Python packages pandas and duckdb are missing (pip install pandas duckdb)".to_owned())
-        }
-        Err(error) => Some(format!("python3 cannot be started: {error}")),
-    }
 }

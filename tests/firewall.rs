@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/missing.rs"]
+mod missing;
+
 use rtbench::claim::probe;
 use rtbench::fleet::server::ServerChoice;
 use rtbench::measure::cell::{Cell, Probe, Status};
@@ -10,9 +13,6 @@ use rtbench::scenario::matrix::{self, Effort, Workload};
 
 /// Times are compared by one test, while another has many servers run.
 static QUIET: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-/// Whether a missing program is a failure; `.ci/run` sets it.
-const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
 
 /// The cell `firewall/PROTOCOL` of a full matrix, of a server with these faults.
 async fn measured(protocol: &str, faults: &[&str]) -> Cell {
@@ -36,22 +36,9 @@ async fn found(protocol: &str) -> Vec<Probe> {
     cell.probes
 }
 
-/// Whether a program is there; if not, that is said aloud.
-fn has(program: &str, answers_to: &str) -> bool {
-    let output = std::process::Command::new(program).arg(answers_to).output();
-    let output = output
-        .or_else(|_| std::process::Command::new(format!("/usr/sbin/{program}")).arg(answers_to).output());
-    if output.is_ok() {
-        return true;
-    }
-    assert!(std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "{program} is missing");
-    eprintln!("SKIPPED: {program} is missing");
-    false
-}
-
 /// The firewall probe of a protocol, after a check of its word and of how each box's result begins.
 async fn firewall(protocol: &str, word: &str, boxes: &[(&str, &str)]) -> Option<Vec<Probe>> {
-    if !has("nginx", "-v") {
+    if missing::program("nginx", "nginx") {
         return None;
     }
     let probes = found(protocol).await;
@@ -103,7 +90,7 @@ async fn data_channels_need_nothing_of_a_proxy_but_udp_or_a_relay() {
         ("idle-timeout", "works"),
         ("udp-blocked", "fails"),
     ];
-    let relay = has("turnserver", "--version");
+    let relay = !missing::program("turnserver", "coturn");
     let _quiet = QUIET.lock().await;
     let Some(probes) = firewall("webrtc", "yes", &boxes).await.filter(|_| relay) else { return };
     let turn = probes.iter().find(|probe| probe.name == "turn").unwrap();
@@ -120,7 +107,7 @@ async fn data_channels_need_nothing_of_a_proxy_but_udp_or_a_relay() {
 /// What a server loses, or refuses, is no box's doing.
 #[tokio::test]
 async fn no_box_is_blamed_for_a_broken_server() {
-    if !has("nginx", "-v") {
+    if missing::program("nginx", "nginx") {
         return;
     }
     let _quiet = QUIET.lock().await;

@@ -1,6 +1,8 @@
 //! What other programs read: CI systems a run's JUnit file and summary, Prometheus a run under way, everybody old runs.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/program.rs"]
 mod program;
 
@@ -14,9 +16,6 @@ use std::process::{Command, Stdio};
 use program::{Background, assert_exit, rtbench, run, run_dir, text, wait_for};
 
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/reference-matrix");
-
-/// Whether a missing program is a failure; `.ci/run` sets it.
-const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
 
 fn printed(dir: &str, format: &str) -> String {
     let output = run(&["report", dir, "--format", format, "--out", "-"]);
@@ -123,17 +122,12 @@ fn claims_are_no_tests_but_cells_are() {
 
 /// Runs a script on a text; nothing where there is no Python.
 fn python(script: &str, input: &str) -> Option<serde_json::Value> {
+    if missing::python() {
+        return None;
+    }
     let python =
         Command::new("python3").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut python = match python {
-        Ok(python) => python,
-        Err(error) => {
-            let reason = format!("python3 cannot be started: {error}");
-            assert!(std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "{reason}");
-            eprintln!("SKIPPED: {reason}");
-            return None;
-        }
-    };
+    let mut python = python.unwrap();
     python.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = python.wait_with_output().unwrap();
     assert!(output.status.success(), "{input}");

@@ -2,18 +2,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/program.rs"]
 mod program;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use program::{assert_exit, cells, rtbench, run_dir, text};
 
 const RTBENCH: &str = env!("CARGO_BIN_EXE_rtbench");
-
-/// Whether a missing program is a failure; `.ci/run` sets it.
-const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
 
 /// A few clients that echo, or one that publishes to three.
 fn scenario(dir: &Path, pattern: &str) -> String {
@@ -95,19 +94,9 @@ fn losing(one_in: u32) -> String {
     format!("{} --fault drop={one_in}", sound())
 }
 
-fn python_is_missing() -> bool {
-    let python = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
-    let missing = python.is_err();
-    assert!(!missing || std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "python3 is missing");
-    if missing {
-        eprintln!("SKIPPED: python3 is missing");
-    }
-    missing
-}
-
 #[test]
 fn a_side_that_corrupts_payloads_fails_also_where_nobody_minds_inconclusive_ones() {
-    if python_is_missing() {
+    if missing::python() {
         return;
     }
     let gate = Gate::run("echo", [&sound(), &broken("corrupt")], &["--inconclusive", "warn"]);
@@ -119,7 +108,7 @@ fn a_side_that_corrupts_payloads_fails_also_where_nobody_minds_inconclusive_ones
 
 #[test]
 fn nobody_calls_it_green_where_both_sides_corrupt_payloads() {
-    if python_is_missing() {
+    if missing::python() {
         return;
     }
     let gate = Gate::run("echo", [&broken("corrupt"), &broken("corrupt")], &["--inconclusive", "warn"]);
@@ -134,7 +123,7 @@ fn nobody_calls_it_green_where_both_sides_corrupt_payloads() {
 
 #[test]
 fn a_side_that_turns_clients_away_fails() {
-    if python_is_missing() {
+    if missing::python() {
         return;
     }
     let gate = Gate::run("echo", [&sound(), &broken("refuse")], &[]);
@@ -148,7 +137,7 @@ fn a_side_that_turns_clients_away_fails() {
 
 #[test]
 fn a_side_that_dies_under_load_fails_and_the_base_is_measured_to_its_end() {
-    if python_is_missing() {
+    if missing::python() {
         return;
     }
     let gate = Gate::run("echo", [&sound(), &broken("die")], &["--inconclusive", "warn"]);
@@ -214,7 +203,7 @@ fn a_server_whose_port_was_taken_is_started_on_another() {
 /// The server does not notice, or does not mind, that its port is another's: what answers there is not what was started.
 #[test]
 fn a_server_whose_port_a_stranger_took_is_started_on_another() {
-    if python_is_missing() {
+    if missing::python() {
         return;
     }
     let memory = tempfile::tempdir().unwrap();
@@ -283,7 +272,7 @@ fn annotations_go_to_the_error_stream() {
 /// A base that is broken is no baseline; without `--quiet` or with, that is said.
 #[test]
 fn a_broken_base_is_not_saved() {
-    if python_is_missing() {
+    if missing::python() {
         return;
     }
     let out = tempfile::tempdir().unwrap();

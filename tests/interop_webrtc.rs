@@ -1,20 +1,18 @@
 //! Data channels of the reference server against aiortc, an implementation that shares no code with ours.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/missing.rs"]
+mod missing;
+
 use std::process::Stdio;
 
 use reference_server::{Config, Listeners};
 use tokio::process::Command;
 use tokio::sync::oneshot;
 
-/// Whether a missing program is a failure; `.ci/run` sets it.
-const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
-
 #[tokio::test]
 async fn aiortc_gets_echo_and_subscription_as_the_contract_says() {
-    if let Some(missing) = missing().await {
-        assert!(std::env::var_os(FORBID_SKIP).is_none_or(|value| value != "1"), "{missing}");
-        eprintln!("SKIPPED: {missing}");
+    if missing::modules(&["aiortc"]) {
         return;
     }
     let listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), 2).unwrap();
@@ -30,14 +28,4 @@ async fn aiortc_gets_echo_and_subscription_as_the_contract_says() {
     assert!(output.status.success() && out.trim() == "OK", "{out}{err}");
     stop.send(()).unwrap();
     server.await.unwrap().unwrap();
-}
-
-/// What is not there, if anything.
-async fn missing() -> Option<String> {
-    let mut python = Command::new("python3");
-    match python.args(["-c", "import aiortc"]).stdin(Stdio::null()).output().await {
-        Ok(output) if output.status.success() => None,
-        Ok(_) => Some("the Python package aiortc is missing (pip install aiortc)".to_owned()),
-        Err(error) => Some(format!("python3 cannot be started: {error}")),
-    }
 }

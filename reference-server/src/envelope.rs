@@ -392,6 +392,27 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_envelopes() {
+        let e = Envelope { run: 0xabcd, stream: 7, sequence: 42, due_ns: 1_234_567_890, sent_ns: MAX_NS };
+        let right = [(Form::Text, 0), (Form::Text, 200), (Form::Binary, 0), (Form::Binary, 100)].map(
+            |(form, size)| {
+                let mut out = Vec::new();
+                e.encode(form, size, &mut out);
+                out
+            },
+        );
+        let right = right.each_ref().map(Vec::as_slice);
+        crate::fuzz::fuzz(&right, |input, _| {
+            if let Ok(found) = Envelope::decode(input) {
+                let form = if input[0] == b'[' { Form::Text } else { Form::Binary };
+                let mut again = Vec::new();
+                found.encode(form, input.len(), &mut again);
+                assert_eq!(Envelope::decode(&again), Ok(found));
+            }
+        });
+    }
+
+    #[test]
     fn the_longest_text_header_fits_the_stated_minimum() {
         let e =
             Envelope { run: u32::MAX, stream: u32::MAX, sequence: u32::MAX, due_ns: MAX_NS, sent_ns: MAX_NS };

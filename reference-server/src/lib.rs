@@ -27,6 +27,10 @@ pub mod stats;
 pub mod tls;
 mod wire;
 
+#[cfg(test)]
+#[path = "../../tests/support/fuzz.rs"]
+mod fuzz;
+
 pub use app::run;
 
 /// How a server behaves. `Default` is what the contract states.

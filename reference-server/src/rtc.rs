@@ -182,6 +182,23 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_routes() {
+        let right = [
+            binding_request(&[(0x8022, b"odd"), (6, b"one:theirs"), (8, &[0; 20])]),
+            binding_request(&[(6, b"two:x")]),
+            vec![22, 254, 253, 0, 0],
+        ];
+        let right = right.each_ref().map(Vec::as_slice);
+        crate::fuzz::fuzz(&right, |input, _| {
+            let mut routes = Routes::default();
+            routes.add(1, "one");
+            let found = routes.find(address(5), input);
+            assert!(found.is_none() || input.windows(3).any(|part| part == b"one"));
+            assert_eq!(routes.find(address(5), b"\x16"), found, "what was learnt is known");
+        });
+    }
+
+    #[test]
     fn the_receivers_fragment_is_found_behind_other_attributes() {
         let message = binding_request(&[(0x8022, b"odd"), (6, b"mine:theirs"), (8, &[0; 20])]);
         assert_eq!(stun_request_ufrag(&message), Some("mine"));

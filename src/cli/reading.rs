@@ -1,5 +1,6 @@
 //! The verbs that read what was measured, and the lists of what there is.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -77,6 +78,20 @@ pub struct ReportArgs {
     pub results: PathBuf,
 }
 
+/// The option that `--` of a comparison is read as.
+const AGAINST: &str = "against";
+
+/// The words of a command line. In `compare BASE... -- NEW... --format html`, `--` stands between two lists of runs, as people
+/// write it, and options stay options behind it.
+pub(super) fn comparison_words(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_some_and(|verb| verb == "compare")
+        && let Some(between) = words.iter_mut().find(|word| *word == "--")
+    {
+        *between = format!("--{AGAINST}").into();
+    }
+    words
+}
+
 /// `rtbench compare`.
 #[derive(Args)]
 #[command(
@@ -87,8 +102,8 @@ pub struct CompareArgs {
     /// Directories of the base's runs, or `latest`; without `--` exactly two, the base and the new run
     #[arg(required = true, value_name = "BASE")]
     pub base: Vec<String>,
-    /// Directories of the new side's runs
-    #[arg(last = true, value_name = "NEW")]
+    /// Directories of the new side's runs; `--` on the command line
+    #[arg(long = AGAINST, num_args = 1.., hide = true)]
     pub new: Vec<String>,
     /// Show every metric, not only the headline ones and those that differ
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! One client's life, and the schedule it follows.
 
+pub mod doors;
 pub mod executor;
 mod inbox;
 pub mod pace;

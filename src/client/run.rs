@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::task::Waker;
 
+use super::doors::Doors;
 use super::pace::Pacer;
 use super::ready::ReadyQueue;
 use crate::host::clock::monotonic_ns;
@@ -26,41 +26,6 @@ pub enum Phase {
     Late,
     /// Everybody closes.
     End,
-}
-
-/// Lets clients out a few at a time: thousands at once would outwait their own patience.
-pub struct Doors {
-    most: u32,
-    leaving: Cell<u32>,
-    waiting: RefCell<Vec<Waker>>,
-}
-
-impl Doors {
-    /// Lets out `most` at the same time.
-    fn new(most: u32) -> Doors {
-        Doors { most, leaving: Cell::default(), waiting: RefCell::default() }
-    }
-
-    /// Whether one more may leave now; if not, `waker` is woken when it is worth asking again.
-    pub fn enter(&self, waker: &Waker) -> bool {
-        let free = self.leaving.get() < self.most;
-        match free {
-            true => self.leaving.set(self.leaving.get() + 1),
-            false => self.waiting.borrow_mut().push(waker.clone()),
-        }
-        free
-    }
-
-    /// One that was let out is gone.
-    pub fn left(&self) {
-        self.leaving.set(self.leaving.get() - 1);
-        // As many as there are free places: a waker may be that of one who got through in the meantime.
-        let mut waiting = self.waiting.borrow_mut();
-        let stay = waiting.len().saturating_sub((self.most - self.leaving.get()) as usize);
-        let next = waiting.split_off(stay);
-        drop(waiting);
-        next.into_iter().for_each(Waker::wake);
-    }
 }
 
 /// What one subscriber had seen when it ended.

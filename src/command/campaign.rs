@@ -15,12 +15,16 @@ use crate::cli::OutputArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
+use crate::host::farewell::Farewell;
+use crate::host::image::Image;
 use crate::host::process;
 use crate::measure::cell::{Cell, ServerFailure, Status, TrustLevel};
 use crate::measure::floor::Floor;
 use crate::measure::run::{CellOutcome, Run, RunFile, RunStatus};
 use crate::measure::store::{Store, StoreError};
+use crate::quote;
 use crate::report::{self, Format, UnknownFormat};
+use crate::say;
 use crate::scenario::plan::CellSpec;
 
 /// Something that makes one cell.
@@ -56,16 +60,25 @@ pub(super) struct Campaign<'a> {
 /// # Errors
 /// The system does not tell where this program lies.
 pub(super) fn reference_server(args: &[&str], tls: bool, faults: &[Fault]) -> Result<ServerChoice> {
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = own_image()?;
     let faults = faults.iter().flat_map(|fault| ["--fault", &fault.text]);
     let tls = tls.then_some("--tls");
     let args = ["serve", "--stdin-guard"].into_iter().chain(tls).chain(args.iter().copied()).chain(faults);
     Ok(ServerChoice::Start { program, args: args.map(str::to_owned).collect() })
 }
 
+/// This very program, which is also worker and server.
+///
+/// # Errors
+/// The system does not tell where it lies.
+pub(super) fn own_image() -> Result<Image> {
+    Image::own().context("cannot find this program's own file")
+}
+
 /// The command as typed, whatever path the program was started by.
 pub(super) fn command_line() -> Vec<String> {
-    std::iter::once("rtbench".to_owned()).chain(std::env::args().skip(1)).collect()
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("rtbench".to_owned()).chain(words).collect()
 }
 
 /// The formats that are to be printed, looked up before anything is measured.
@@ -76,46 +89,46 @@ pub(super) fn formats(output: &OutputArgs) -> Result<Vec<&'static dyn Format>, U
     output.format.iter().map(|name| report::find(name)).collect()
 }
 
-/// Shows what was measured: a summary, or what was asked for; and in the summary of a CI step, where there is one.
-///
-/// # Errors
-/// Standard output cannot be written.
-pub(super) fn show(run: &Run, output: &OutputArgs, formats: &[&dyn Format]) -> Result<()> {
-    show_at(run, &output.out.join(&run.name), output, formats)
+/// Shows what was measured: a summary, or what was asked for; and in the summary of a CI step, where there is one. Returns how
+/// the command ends, which would be with `exit`: what cannot be printed was measured and is kept all the same.
+pub(super) fn show(run: &Run, output: &OutputArgs, formats: &[&dyn Format], exit: Exit) -> Exit {
+    show_at(run, &output.out.join(&run.name), output, formats, exit)
 }
 
 /// The same of a run that lies elsewhere than `output` says.
-///
-/// # Errors
-/// As [`show`].
-pub(super) fn show_at(run: &Run, dir: &Path, output: &OutputArgs, formats: &[&dyn Format]) -> Result<()> {
+pub(super) fn show_at(
+    run: &Run,
+    dir: &Path,
+    output: &OutputArgs,
+    formats: &[&dyn Format],
+    exit: Exit,
+) -> Exit {
     report::step_summary(&report::markdown(run));
-    match (formats.is_empty(), output.quiet) {
-        (false, _) => report::print_as(run, formats)?,
-        (true, false) => report::print(run)?,
-        (true, true) => {}
-    }
+    let printed = match (formats.is_empty(), output.quiet) {
+        (false, _) => report::print_as(run, formats),
+        (true, false) => report::print(run),
+        (true, true) => Ok(()),
+    };
     match output.quiet {
-        true => report::complaints(run).iter().for_each(|complaint| eprintln!("rtbench: {complaint}")),
-        false => eprintln!("\nresults: {}", dir.display()),
+        true => {
+            report::complaints(run).iter().for_each(|complaint| say::line(format!("rtbench: {complaint}")))
+        }
+        false => say::line(format!("\nresults: {}", dir.display())),
     }
-    Ok(())
+    let Err(error) = printed else { return exit };
+    say::line(format!("rtbench: cannot write to standard output: {error}"));
+    exit.max(Exit::Broken)
 }
 
-/// Turns true at Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.
+/// Turns true when the program is told to end; after that a Ctrl-C ends it at once.
 fn stop_signal() -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return sender.closed().await;
-        };
-        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
-        eprintln!("stopping; what was measured is kept (once more to quit at once)");
+        let Ok(mut farewell) = Farewell::listen() else { return sender.closed().await };
+        farewell.asked().await;
+        say::line("stopping; what was measured is kept (once more to quit at once)");
         let _ = sender.send(true);
-        interrupt.recv().await;
+        farewell.interrupted().await;
         std::process::exit(Exit::Interrupted.code().into());
     });
     receiver
@@ -132,8 +145,10 @@ impl Campaign<'_> {
     ) -> Result<Run> {
         process::descriptor_limit();
         self.check_room(&fleet)?;
-        let total = self.lanes.iter().map(Vec::len).sum();
-        conduct(self.file, self.name, self.output, Some(total), async |bench| {
+        let planned: Vec<String> = self.lanes.iter().flatten().map(|job| job.spec().label()).collect();
+        let total = planned.len();
+        let file = RunFile { planned, ..self.file };
+        conduct(file, self.name, self.output, Some(total), async |bench| {
             let lanes = self.lanes.iter().map(|lane| measure_lane(lane, &fleet, bench));
             futures_util::future::try_join_all(lanes).await.map(drop)
         })
@@ -185,25 +200,32 @@ pub(super) fn conduct_in(
     let store = RefCell::new(open()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let display = Display::new(output, total);
-    let bench = runtime.block_on(async {
+    let (store, worked) = runtime.block_on(async {
         let feed = endpoint.map(Endpoint::serve).transpose()?.map(|(feed, url)| {
             match output.quiet {
                 // Without it nobody could know where a free port was found.
-                true => eprintln!("metrics: {url}"),
+                true => say::line(format!("metrics: {url}")),
                 false => display.say(&format!("metrics: {url}")),
             }
             feed
         });
         let bench = Bench { store, display, feed, number: std::cell::Cell::new(0), stop: stop_signal() };
-        work(&bench).await?;
-        anyhow::Ok(bench)
+        let worked = work(&bench).await.map(|()| bench.is_stopped());
+        anyhow::Ok((bench.store.into_inner(), worked))
     })?;
-    let status = if bench.is_stopped() { RunStatus::Interrupted } else { RunStatus::Finished };
-    let store = bench.store.into_inner();
+    let status = match &worked {
+        Ok(true) => RunStatus::Interrupted,
+        Ok(false) => RunStatus::Finished,
+        Err(error) => RunStatus::Failed(quote::within(&format!("{error:#}"), quote::MAX_REASON_CHARS)),
+    };
     let dir = store.dir().to_owned();
-    let run = store.finish(status)?;
-    report::save(&run, &dir)?;
-    Ok(run)
+    let finished = store.finish(status).map_err(anyhow::Error::from);
+    let saved = finished.and_then(|run| {
+        report::save(&run, &dir)?;
+        Ok(run)
+    });
+    // What ended it is the reason of whatever failed after that, on a full disk for one.
+    worked.and(saved)
 }
 
 /// Where cells are measured one after the other: each is shown while it is, and saved as it ends.

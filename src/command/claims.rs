@@ -1,15 +1,16 @@
 //! `rtbench claims`: a verdict for every claim, from the runs at hand.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::load;
 use crate::claim::book;
 use crate::cli::ClaimsArgs;
 use crate::exit::Exit;
 use crate::measure::store::{self, StoreError};
 use crate::report;
+use crate::say;
 
 /// How the names of committed runs begin.
 const REFERENCE: &str = "reference-";
@@ -22,7 +23,7 @@ pub fn run(args: &ClaimsArgs) -> Result<Exit> {
     let dirs = directories(args)?;
     let mut runs = Vec::new();
     for dir in &dirs {
-        runs.push(store::load(dir).with_context(|| format!("cannot read the run {}", dir.display()))?);
+        runs.push(load(dir).with_context(|| format!("cannot read the run {}", dir.display()))?);
     }
     let mut entries = book::entries(&runs);
     if let Some(part) = &args.section {
@@ -30,15 +31,15 @@ pub fn run(args: &ClaimsArgs) -> Result<Exit> {
         entries.retain(|entry| entry.answer.claim.guide_section.to_lowercase().contains(&part));
     }
     if args.out.as_deref() == Some(Path::new("-")) {
-        report::claims_csv(&entries, &mut io::stdout().lock())?;
+        say::out(|out| report::claims_csv(&entries, &runs, out))?;
         return Ok(Exit::Ok);
     }
     report::print_text(&report::terminal::claims(&entries, report::terminal::width()))?;
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let path = dir.join("claims.csv");
-        store::replace(&path, |out| report::claims_csv(&entries, out))?;
-        writeln!(io::stderr(), "{}", path.display())?;
+        store::replace(&path, |out| report::claims_csv(&entries, &runs, out))?;
+        say::line(path.display().to_string());
     }
     Ok(Exit::Ok)
 }

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::measure::run::Run;
 use crate::measure::store;
 use crate::report::comparison::{self, Form};
-use crate::report::forgive_closed_pipe;
+use crate::say;
 use crate::scenario::ScenarioError;
 
 /// Compares them.
@@ -23,7 +23,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit> {
     let [base, new] = load([base, new], &args.results)?;
     let comparison = compare::compare(&base, &new, args.across_hosts)?;
     write(&comparison, args)?;
-    Ok(if comparison.refused.is_empty() { Exit::Ok } else { Exit::Inconclusive })
+    Ok(if comparison.is_whole() { Exit::Ok } else { Exit::Inconclusive })
 }
 
 /// The names of the runs of both sides.
@@ -48,14 +48,13 @@ fn load(sides: [&[String]; 2], results: &Path) -> Result<[Vec<Run>; 2]> {
                 "latest" => store::latest(results)?,
                 path => PathBuf::from(path),
             };
-            let run = store::load(&dir)?;
+            let run = super::load(&dir)?;
             let place = dir.canonicalize().unwrap_or(dir);
             if seen.contains(&place) {
                 let message = format!("the run {name} is named twice; it would count as if measured again");
                 return Err(ScenarioError::Invalid(message).into());
             }
             seen.push(place);
-            run.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
             runs.push(run);
         }
     }
@@ -68,8 +67,7 @@ fn write(comparison: &Comparison, args: &CompareArgs) -> Result<()> {
     match (dir, args.format.is_empty()) {
         (None, true) => comparison::print(comparison, args.all)?,
         (None, false) => {
-            let mut out = std::io::stdout().lock();
-            forgive_closed_pipe(args.format.iter().try_for_each(|form| form.render(comparison, &mut out)))?;
+            say::out(|out| args.format.iter().try_for_each(|form| form.render(comparison, out)))?;
         }
         (Some(dir), none_named) => {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;

@@ -209,14 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_sets_something_and_stands_in_help_and_in_the_servers_readme() {
+    fn each_kind_sets_something_and_stands_in_help_in_the_servers_readme_and_in_the_tests() {
         let readme = include_str!("../../reference-server/README.md");
+        let measured = include_str!("../../tests/known_faults.rs");
         let none = format!("{:?}", Faults::default());
         for (text, kind) in examples().iter().zip(KINDS) {
             let fault: Fault = text.parse().unwrap();
             assert_ne!(format!("{:?}", faults(&[fault])), none, "{text}");
             assert!(help().contains(&format!("  {}={} ", kind.name, kind.size)), "{text}");
             assert!(readme.contains(&format!("| `{}={}` |", kind.name, kind.size)), "{text}");
+            assert!(measured.contains(&format!("&[\"{}=", kind.name)), "{text} is on no protocol");
         }
     }
 

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 
 use crate::cli::HolderArgs;
 use crate::exit::Exit;
+use crate::say;
 
 /// How long a poll is held at most.
 const LONGEST_POLL: Duration = Duration::from_secs(30);
@@ -53,7 +54,8 @@ pub fn run(args: &HolderArgs) -> Result<Exit> {
         args.stamps.as_ref().map(File::create).transpose().context("the stamps cannot be written")?;
     let hold = Duration::from_secs_f64(args.hold.0);
     let shelf = Arc::new(Shelf { hold, stamps: stamps.map(Mutex::new), ..Shelf::default() });
-    println!("{}", serde_json::json!({ "ready": { "http": listener.local_addr()? } }));
+    let ready = serde_json::json!({ "ready": { "http": listener.local_addr()? } });
+    say::out(|out| writeln!(out, "{ready}"))?;
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(io::Result::ok) {
             let shelf = Arc::clone(&shelf);

@@ -9,6 +9,7 @@ use crate::cli::MatrixArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::measure::run::{RunFile, RunKind, ScenarioText, with_defaults};
+use crate::say;
 use crate::scenario::file::{Headers, Http};
 use crate::scenario::matrix::{self, Effort, MatrixPlan, Workload};
 use crate::scenario::{ScenarioError, headers, plan};
@@ -41,7 +42,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     let MatrixPlan { waiting, working, probes } = matrix::plan(effort, &user, seed)?;
     // Not refused: of a matrix a fault is meant for some cells, and the others stand beside them.
     for unfelt in fault::unfelt(&args.server_fault, waiting.iter().chain(&working)) {
-        eprintln!("{}", unfelt.note());
+        say::line(unfelt.note());
     }
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
     let mut file = RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text);
@@ -60,7 +61,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     let run = campaign.measure(|spec, stop| {
         let set = if spec.headers == Headers::Minimal.name() { Headers::Minimal } else { Headers::Browser };
         Ok(Fleet {
-            program: std::env::current_exe()?,
+            program: campaign::own_image()?,
             // Probes wait for reconnects, and the load never sees one.
             server: campaign::reference_server(&["--retry", "200ms"], spec.tls == "tls", &args.server_fault)?,
             workers: None,
@@ -69,6 +70,5 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
             stop,
         })
     })?;
-    campaign::show(&run, &args.output, &formats)?;
-    Ok(campaign::exit_of(&run))
+    Ok(campaign::show(&run, &args.output, &formats, campaign::exit_of(&run)))
 }

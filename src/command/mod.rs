@@ -17,7 +17,8 @@ pub mod report;
 pub mod run;
 pub mod serve;
 
-use std::io::{self, Write};
+use std::io;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap_complete::Shell;
@@ -26,8 +27,10 @@ use crate::cli::HostArgs;
 use crate::compare::Refusal;
 use crate::exit::Exit;
 use crate::host::awake::Awake;
-use crate::measure::store::StoreError;
+use crate::measure::run::Run;
+use crate::measure::store::{self, StoreError};
 use crate::report::UnknownFormat;
+use crate::say;
 use crate::scenario::ScenarioError;
 use crate::scenario::plan::PlanError;
 
@@ -63,8 +66,18 @@ pub fn man(command: clap::Command) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// Reads a run, and says what is wrong with it: its files, or that it did not come to its end.
+fn load(dir: &Path) -> Result<Run, StoreError> {
+    let run = store::load(dir)?;
+    let unfinished = run.unfinished().map(|words| format!("{}: {words}", run.name));
+    for warning in run.warnings.iter().chain(&unfinished) {
+        say::line(format!("warning: {warning}"));
+    }
+    Ok(run)
+}
+
 fn print_out(bytes: &[u8]) -> io::Result<()> {
-    crate::report::forgive_closed_pipe(io::stdout().lock().write_all(bytes))
+    say::out(|out| out.write_all(bytes))
 }
 
 /// The exit code of an error that ended a command: what the user wrote, or everything else.

@@ -1,14 +1,19 @@
-//! What people see while cells are measured: a bar on a terminal, plain lines elsewhere, nothing with `--quiet`.
+//! What people see while cells are measured: a bar on a terminal, plain lines elsewhere, nothing with `--quiet`. It is drawn
+//! where standard error is written (`say`), so that a terminal that stands still holds up no measurement.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::OutputArgs;
 use crate::fleet::coordinator::Progress;
 use crate::measure::cell::{Cell, Status};
+use crate::say;
 use crate::scenario::plan::CellSpec;
+
+/// Time from one plain line of a cell to the next: enough for a log.
+const LINES_APART: Duration = Duration::from_secs(5);
 
 /// How progress is shown.
 #[derive(Clone)]
@@ -31,14 +36,15 @@ pub struct Line {
     length_s: f64,
     mode: Mode,
     bar: Option<ProgressBar>,
-    seconds: u32,
+    /// When its last plain line was said.
+    said: Instant,
     failures: u64,
 }
 
 impl Display {
     /// For a run of `total` cells, if their number is known.
     pub fn new(output: &OutputArgs, total: Option<usize>) -> Display {
-        let mode = match (output.quiet, output.no_tui || !std::io::stderr().is_terminal()) {
+        let mode = match (output.quiet, output.no_tui || !draws()) {
             (true, _) => Mode::Silent,
             (false, true) => Mode::Lines,
             (false, false) => Mode::Bars(MultiProgress::new()),
@@ -49,9 +55,8 @@ impl Display {
     /// Something is known that people wait for.
     pub fn say(&self, text: &str) {
         match &self.mode {
-            // A terminal that is gone has nobody who waits.
-            Mode::Bars(all) => drop(all.println(text)),
-            Mode::Lines => eprintln!("{text}"),
+            Mode::Bars(all) => above(all, text.to_owned()),
+            Mode::Lines => say::line(text),
             Mode::Silent => {}
         }
     }
@@ -62,18 +67,18 @@ impl Display {
         let name = format!("[{number}{of}] {}", spec.label());
         let bar = match &self.mode {
             Mode::Bars(all) => {
-                let bar = all.add(ProgressBar::new((spec.duration_s * 1000.0) as u64));
-                let style = "{prefix:.bold} {bar:20} {msg} {elapsed}";
-                bar.set_style(
-                    ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
-                );
+                let length_ms = (spec.duration_s * 1000.0) as u64;
+                let bar = ProgressBar::with_draw_target(Some(length_ms), ProgressDrawTarget::hidden());
+                let style = ProgressStyle::with_template("{prefix:.bold} {bar:20} {msg} {elapsed}");
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar.set_prefix(name.clone());
                 bar.set_message("starting");
-                bar.enable_steady_tick(Duration::from_millis(250));
+                let (all, added) = (all.clone(), bar.clone());
+                say::act(move || all.add(added).enable_steady_tick(Duration::from_millis(250)));
                 Some(bar)
             }
             Mode::Lines => {
-                eprintln!("{name}: {} clients", spec.clients);
+                say::line(format!("{name}: {} clients", spec.clients));
                 None
             }
             Mode::Silent => None,
@@ -84,10 +89,22 @@ impl Display {
             length_s: spec.duration_s,
             mode: self.mode.clone(),
             bar,
-            seconds: 0,
+            said: Instant::now(),
             failures: 0,
         }
     }
+}
+
+/// Whether standard error is a terminal on which something can be drawn.
+fn draws() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    std::io::stderr().is_terminal() && !is_dumb
+}
+
+/// Says a line above the bars.
+fn above(bars: &MultiProgress, text: String) {
+    let bars = bars.clone();
+    say::act(move || drop(bars.println(text)));
 }
 
 impl Line {
@@ -96,12 +113,9 @@ impl Line {
         match progress {
             Progress::Connecting { connected, failures } => {
                 self.failures = failures;
-                if let Some(bar) = &self.bar {
-                    bar.set_message(format!("connected {connected}/{}{}", self.clients, self.errors()));
-                }
+                self.tell(format!("connected {connected}/{}{}", self.clients, self.errors()), None);
             }
             Progress::Second(interval) => {
-                self.seconds += 1;
                 self.failures = interval.failures_so_far;
                 let p99 =
                     interval.p99_ns.map_or(String::new(), |ns| format!(", p99 {:.2} ms", ns as f64 / 1e6));
@@ -112,16 +126,21 @@ impl Line {
                     interval.delivered,
                     self.errors()
                 );
-                match &self.bar {
-                    Some(bar) => {
-                        bar.set_position((interval.at_s * 1000.0) as u64);
-                        bar.set_message(text);
-                    }
-                    // A line every five seconds is enough for a log.
-                    None if self.seconds.is_multiple_of(5) && left_s > 0.0 => self.say(&text),
-                    None => {}
-                }
+                self.tell(text, Some((interval.at_s * 1000.0) as u64));
             }
+        }
+    }
+
+    /// How far it is, on the bar, or in a line if the last was long ago.
+    fn tell(&mut self, text: String, position_ms: Option<u64>) {
+        if let Some(bar) = self.bar.clone() {
+            say::act(move || {
+                position_ms.into_iter().for_each(|position_ms| bar.set_position(position_ms));
+                bar.set_message(text);
+            });
+        } else if self.said.elapsed() >= LINES_APART {
+            self.said = Instant::now();
+            self.say(&text);
         }
     }
 
@@ -131,7 +150,7 @@ impl Line {
 
     fn say(&self, text: &str) {
         if matches!(self.mode, Mode::Lines) {
-            eprintln!("{}: {text}", self.name);
+            say::line(format!("{}: {text}", self.name));
         }
     }
 
@@ -149,14 +168,10 @@ impl Line {
                 self.errors()
             ),
         };
-        match &self.bar {
-            Some(bar) => {
-                bar.finish_and_clear();
-                if let (Mode::Bars(all), Status::Failed(_)) = (&self.mode, &cell.status) {
-                    let _ = all.println(format!("{}: {text}", self.name));
-                }
-            }
-            None => self.say(&text),
+        let Some(bar) = self.bar.clone() else { return self.say(&text) };
+        say::act(move || bar.finish_and_clear());
+        if let (Mode::Bars(all), Status::Failed(_)) = (&self.mode, &cell.status) {
+            above(all, format!("{}: {text}", self.name));
         }
     }
 }

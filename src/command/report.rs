@@ -1,16 +1,16 @@
 //! `rtbench report`: renders runs again from their files, one, or several side by side.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::print_out;
+use super::{load, print_out};
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
 use crate::measure::run::Run;
 use crate::measure::store;
 use crate::report::{self, Format, Several};
+use crate::say;
 use crate::scenario::ScenarioError;
 
 /// Renders them.
@@ -19,10 +19,7 @@ use crate::scenario::ScenarioError;
 /// There is no such run or format, or a file cannot be written.
 pub fn run(args: &ReportArgs) -> Result<Exit> {
     let dirs = directories(args)?;
-    let mut runs = dirs.iter().map(|dir| store::load(dir)).collect::<Result<Vec<_>, _>>()?;
-    for warning in runs.iter().flat_map(|run| &run.warnings) {
-        eprintln!("warning: {warning}");
-    }
+    let mut runs = dirs.iter().map(|dir| load(dir)).collect::<Result<Vec<_>, _>>()?;
     let formats = args.format.iter().map(|name| report::find(name)).collect::<Result<Vec<_>, _>>()?;
     let place = Place::of(args);
     match (&runs[..], &dirs[..]) {
@@ -122,8 +119,7 @@ fn several(runs: &[Run], formats: &[&'static dyn Format], place: &Place<'_>) -> 
             return Err(usage(message.to_owned()));
         }
         Place::StandardOutput => {
-            let mut out = io::stdout().lock();
-            report::forgive_closed_pipe(ways.iter().try_for_each(|(_, write)| write(runs, &mut out)))?;
+            say::out(|out| ways.iter().try_for_each(|(_, write)| write(runs, out)))?;
         }
         Place::Directory(dir) => save_several(runs, &ways, dir)?,
     }

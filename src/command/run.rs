@@ -1,7 +1,6 @@
 //! `rtbench run SCENARIO`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, Result};
@@ -15,6 +14,7 @@ use crate::fleet::server::ServerChoice;
 use crate::host::process;
 use crate::measure::run::{RunFile, RunKind, ScenarioText, Swept, ThresholdText, with_defaults};
 use crate::measure::threshold::{Place, Threshold};
+use crate::say;
 use crate::scenario::file::Encryption;
 use crate::scenario::sweep::{self, Sweep};
 use crate::scenario::unit::OneOrMany;
@@ -58,7 +58,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let run = campaign.measure(|spec, stop| {
         let setting = of_cell.get(&spec.name).with_context(|| format!("{} was not planned", spec.name))?;
         Ok(Fleet {
-            program: std::env::current_exe()?,
+            program: campaign::own_image()?,
             server: setting.server.clone(),
             workers: args.server.workers,
             headers: setting.headers.clone(),
@@ -66,8 +66,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
             stop,
         })
     })?;
-    campaign::show(&run, &args.output, &formats)?;
-    Ok(campaign::exit_of(&run))
+    Ok(campaign::show(&run, &args.output, &formats, campaign::exit_of(&run)))
 }
 
 /// What the cells of one variant of a scenario are measured with.
@@ -222,11 +221,7 @@ fn standing_server(
     let addresses: Vec<SocketAddr> = addresses.collect();
     let address = control::first_to_accept(&addresses).ok_or_else(wrong)?;
     if addresses.first() != Some(&address) {
-        // Whoever closed standard error does not want to know.
-        let _ = writeln!(
-            std::io::stderr(),
-            "{host}: {address} is loaded, the first of its addresses that accepts"
-        );
+        say::line(format!("{host}: {address} is loaded, the first of its addresses that accepts"));
     }
     Ok(ServerChoice::Standing { address, host: host.to_owned(), trust, pid })
 }

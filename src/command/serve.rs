@@ -1,6 +1,5 @@
 //! `rtbench serve`: the reference server in this process.
 
-use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -13,7 +12,9 @@ use tokio::net::unix::pipe::Receiver;
 use super::fault;
 use crate::cli::{ServeArgs, Slow};
 use crate::exit::Exit;
+use crate::host::farewell::Farewell;
 use crate::host::{input, process, runtime};
+use crate::say;
 
 fn config(args: &ServeArgs) -> Config {
     Config {
@@ -81,17 +82,14 @@ fn say_ready(listeners: &Listeners, identity: Option<&Identity>) -> Result<()> {
         ready["ready"]["tls"] = true.into();
         ready["ready"]["certificate"] = identity.certificate_pem.as_str().into();
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{ready}")?;
-    Ok(out.flush()?)
+    Ok(say::out(|out| writeln!(out, "{ready}"))?)
 }
 
-/// SIGTERM, SIGINT, or the end of `guard` if there is one.
+/// A signal to end, or the end of `guard` if there is one.
 async fn shutdown(guard: Option<Receiver>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signalled = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => signal.recv().await.unwrap_or_default(),
+    let signalled = async {
+        match Farewell::listen() {
+            Ok(mut farewell) => farewell.asked().await,
             Err(_) => std::future::pending().await,
         }
     };
@@ -102,8 +100,7 @@ async fn shutdown(guard: Option<Receiver>) {
         }
     };
     tokio::select! {
-        () = signalled(SignalKind::terminate()) => {}
-        () = signalled(SignalKind::interrupt()) => {}
+        () = signalled => {}
         () = ended => {}
     }
 }

@@ -38,6 +38,8 @@ pub struct Comparison {
     pub cells: Vec<CellComparison>,
     /// Cells that both sides have and that cannot be believed.
     pub refused: Vec<RefusedCell>,
+    /// Runs that did not come to their end, a sentence each.
+    pub unfinished: Vec<String>,
     /// Names of cells that only the base has.
     pub only_in_base: Vec<String>,
     /// Names of cells that only the new side has.
@@ -71,6 +73,11 @@ pub struct RunFacts {
 }
 
 impl Comparison {
+    /// Whether everything that both sides have is compared, and nothing is missing because a run was ended.
+    pub fn is_whole(&self) -> bool {
+        self.refused.is_empty() && self.unfinished.is_empty()
+    }
+
     /// Rows of this verdict in all cells.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.cells.iter().flat_map(|cell| &cell.rows).filter(|row| row.verdict == verdict).count()
@@ -275,9 +282,14 @@ pub fn compare(base: &[Run], new: &[Run], across_hosts: bool) -> Result<Comparis
         across_hosts: hosts,
         cells,
         refused,
+        unfinished: base.iter().chain(new).filter_map(unfinished).collect(),
         only_in_base: only(base, new),
         only_in_new: only(new, base),
     })
+}
+
+fn unfinished(run: &Run) -> Option<String> {
+    Some(format!("{}: {}", run.name, run.unfinished()?))
 }
 
 /// The names of the cells of a set, each once, in the order of measurement.

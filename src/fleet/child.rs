@@ -14,8 +14,10 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::shell;
 use crate::host;
 use crate::host::cores::Mask;
+use crate::host::image::Image;
 use crate::host::stat::Stat;
 use crate::quote;
 
@@ -79,12 +81,12 @@ impl Process {
     /// The program cannot be started.
     pub fn start(
         name: String,
-        program: &Path,
+        program: &Image,
         args: &[String],
         cores: &[usize],
     ) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
-        let mut command = Command::new(program);
-        command.args(args);
+        let mut command = Command::new(program.file());
+        command.arg0(program.path()).args(args);
         Process::spawn(name, command, cores)
     }
 
@@ -102,7 +104,8 @@ impl Process {
         Ok(process)
     }
 
-    /// The same for a command as a shell reads it; the shell gives way to the program, whose process this then is.
+    /// The same for a command as a shell reads it; the shell gives way to the program, whose process this then is, unless it has
+    /// something else to do, and then it leads the group in which its program is.
     ///
     /// # Errors
     /// There is no shell.
@@ -112,7 +115,7 @@ impl Process {
         cores: &[usize],
     ) -> Result<(Process, Lines<BufReader<ChildStdout>>)> {
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("exec {line}"));
+        command.arg("-c").arg(shell::giving_way(line));
         Process::spawn_attached(name, command, cores)
     }
 
@@ -282,13 +285,8 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> (Process, Lines<BufReader<ChildStdout>>) {
-        Process::start(
-            "the child".to_owned(),
-            Path::new("/bin/sh"),
-            &["-c".to_owned(), script.to_owned()],
-            &[],
-        )
-        .unwrap()
+        Process::start("the child".to_owned(), &"/bin/sh".into(), &["-c".to_owned(), script.to_owned()], &[])
+            .unwrap()
     }
 
     #[tokio::test]
@@ -328,11 +326,11 @@ mod tests {
         let script = "grep Cpus_allowed_list /proc/self/status";
         let args = ["-c".to_owned(), script.to_owned()];
         let (child, mut lines) =
-            Process::start("the child".to_owned(), Path::new("/bin/sh"), &args, last).unwrap();
+            Process::start("the child".to_owned(), &"/bin/sh".into(), &args, last).unwrap();
         let told = lines.next_line().await.unwrap().unwrap();
         assert_eq!(told.split_whitespace().last(), Some(host::cores::in_words(last).as_str()));
         child.end().await;
-        let none = Process::start("the child".to_owned(), Path::new("/bin/sh"), &args, &[8_191]).unwrap().0;
+        let none = Process::start("the child".to_owned(), &"/bin/sh".into(), &args, &[8_191]).unwrap().0;
         assert_eq!(none.tied, Some(false), "there is no such core");
         none.end().await;
     }

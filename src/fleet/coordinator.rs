@@ -2,7 +2,6 @@
 //! the window, and merges what the workers measured. Whatever dies, what was measured comes back.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +21,7 @@ use super::servers::Servers;
 use super::turns::{CpuReading, Readers, Rendezvous};
 use super::window::{self, Held, Reading, Window};
 use crate::host::clock::monotonic_ns;
+use crate::host::image::Image;
 use crate::host::strain::{Counters, HostStrain};
 use crate::measure::cell::{Cell, Interval, ServerCost, ServerFailure, Status};
 use crate::measure::recorder::Second;
@@ -41,7 +41,7 @@ const FAREWELL_PER_CLIENT: Duration = Duration::from_micros(200);
 #[derive(Clone)]
 pub struct Fleet {
     /// This program, which is also worker and server.
-    pub program: PathBuf,
+    pub program: Image,
     /// What to load.
     pub server: ServerChoice,
     /// Worker processes; `None` decides by cores and descriptors.
@@ -247,10 +247,13 @@ impl Conductor<'_> {
         let ((readings, streams), rests) = tokio::try_join!(load, rests)?;
         self.gathered.rests = rests;
         let held = [self.gathered.empty, idle, Held::read(self.servers)];
+        // The drain begins with that, however long a server takes to tell its counters.
+        self.announce(streams).await?;
+        let announced = Instant::now();
         let untied = if self.fleet.site() == Site::Own { self.servers.untied() } else { 0 };
-        let record = window::record(self.servers, held, &readings);
+        let record = window::record(self.servers, held, readings).await;
         self.gathered.server = Some(ServerCost { untied, ..record });
-        self.drain(streams).await
+        self.drain(announced).await
     }
 
     /// The next message of any worker. That the server ends, or that nothing is heard, is an error.
@@ -325,7 +328,7 @@ impl Conductor<'_> {
             let reading = ends.get(readings.len()).copied();
             let (_, message) = tokio::select! {
                 () = sleep_until(reading.unwrap_or(deadline)), if reading.is_some() => {
-                    readings.push(self.window.read(self.servers).await);
+                    readings.push(self.window.read(self.servers));
                     continue;
                 }
                 message = self.next(deadline, "under load") => message?,
@@ -360,17 +363,22 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    /// Tells each worker what the streams of its share had, and takes its report when everything has come.
-    async fn drain(&mut self, streams: HashMap<u32, u32>) -> Result<()> {
+    /// Tells each worker what the streams of its share had.
+    async fn announce(&mut self, streams: HashMap<u32, u32>) -> Result<()> {
         let workers = self.crew.processes.len();
         for worker in 0..workers {
             let own = streams.iter().map(|(&stream, &count)| (stream, count));
             let own = own.filter(|&(stream, _)| self.spec.role(stream).group as usize % workers == worker);
             self.crew.processes[worker].say(&ToWorker::Announce { streams: own.collect() }).await?;
         }
+        Ok(())
+    }
+
+    /// Takes the report of each worker when everything has come that was `announced`.
+    async fn drain(&mut self, announced: Instant) -> Result<()> {
         let farewell = FAREWELL_PER_CLIENT * self.spec.clients;
-        let deadline = Instant::now() + Duration::from_secs_f64(self.spec.drain_s) + farewell + SLACK;
-        while self.gathered.shares.len() < workers {
+        let deadline = announced + Duration::from_secs_f64(self.spec.drain_s) + farewell + SLACK;
+        while self.gathered.shares.len() < self.crew.processes.len() {
             if let (_, FromWorker::Done(share)) = self.next(deadline, "while draining").await? {
                 self.gathered.shares.push(*share);
             }

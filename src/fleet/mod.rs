@@ -13,6 +13,7 @@ mod port;
 mod reading;
 pub mod server;
 pub mod servers;
+mod shell;
 pub mod turns;
 mod window;
 pub mod worker;

@@ -1,7 +1,6 @@
 //! The server under test: one that rtbench starts for a cell, or one that stands already.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -12,6 +11,7 @@ use tokio::process::ChildStdout;
 use super::child::{Obituary, Process};
 use super::door::Stranger;
 use super::port;
+use crate::host::image::Image;
 use crate::quote;
 use crate::transport::control;
 use crate::transport::reception::Refusal;
@@ -26,7 +26,7 @@ pub enum ServerChoice {
     /// A fresh process for each cell: a program and its arguments, which prints the `Ready` line.
     Start {
         /// The program.
-        program: PathBuf,
+        program: Image,
         /// Its arguments.
         args: Vec<String>,
     },
@@ -58,6 +58,9 @@ fn ignore(lines: Output) {
     tokio::spawn(async move { tokio::io::copy(&mut lines.into_inner(), &mut tokio::io::sink()).await });
 }
 
+/// What to do about a server of others that says nothing of itself.
+const NAME_A_URL: &str = "; a server that prints none is started with --ready and a URL that answers once it is ready, e.g. --ready http://127.0.0.1:{port}/healthz";
+
 /// Times that a server is started, each on another port, as long as its port turns out to be another's.
 const PORTS_TRIED: usize = 4;
 
@@ -81,7 +84,7 @@ impl Command<'_> {
             || Process::start_shell(format!("the server ({})", self.line), &fill(self.line), self.cores);
         let Some(url) = self.ready.map(fill) else {
             let (process, lines) = run()?;
-            return Server::that_says_so(process, lines).await;
+            return Server::that_says_so(process, lines, NAME_A_URL).await;
         };
         let parsed = reqwest::Url::parse(&url).with_context(|| format!("'{url}' is no URL"))?;
         let address = parsed.socket_addrs(|| None)?.first().copied().context("its host has no address")?;
@@ -193,7 +196,7 @@ impl Server {
             }
             ServerChoice::Start { program, args } => {
                 let (process, lines) = Process::start("the server".to_owned(), program, args, cores)?;
-                Server::that_says_so(process, lines).await
+                Server::that_says_so(process, lines, "").await
             }
             ServerChoice::Command { line, ready } => {
                 let command = Command { line, ready: ready.as_deref(), cores };
@@ -213,20 +216,25 @@ impl Server {
         }
     }
 
-    /// One that prints the `Ready` line.
-    async fn that_says_so(mut process: Process, mut lines: Output) -> Result<Server> {
+    /// One that prints the `Ready` line; `advice` is for one that does not.
+    async fn that_says_so(mut process: Process, mut lines: Output, advice: &str) -> Result<Server> {
         let line = tokio::time::timeout(READY_PATIENCE, lines.next_line()).await;
-        let line = line.context("the server did not print its Ready line within 10 s")?;
+        let line =
+            line.with_context(|| format!("the server did not print its Ready line within 10 s{advice}"))?;
         let Some(line) = line.context("the server's output cannot be read")? else {
             let words = process.fell_silent().await;
-            return Err(if process.has_ended() { NotThere::Ended(words).into() } else { anyhow!(words) });
+            return Err(match process.has_ended() {
+                true => NotThere::Ended(words).into(),
+                false => anyhow!("{words}{advice}"),
+            });
         };
-        let ready: ReadyLine = serde_json::from_str(&line)
-            .with_context(|| format!("not a Ready line: {}", quote::line(&line)))?;
+        let ready = serde_json::from_str(&line);
+        let ReadyLine { ready } =
+            ready.map_err(|error| anyhow!("not a Ready line: {} ({error}){advice}", quote::line(&line)))?;
         ignore(lines);
-        let trust = ready.ready.trust();
-        let mut server = Server::new(ready.ready.http, None, Some(process), trust)?;
-        server.named_pid = ready.ready.pid.as_u64().and_then(|pid| pid.try_into().ok());
+        let trust = ready.trust();
+        let mut server = Server::new(ready.http, None, Some(process), trust)?;
+        server.named_pid = ready.pid.as_u64().and_then(|pid| pid.try_into().ok());
         Ok(server)
     }
 
@@ -275,21 +283,17 @@ impl Server {
         control::origin(self.address, self.tls.as_ref()) + path
     }
 
-    async fn ask(&self, path: &str) -> reqwest::Result<reqwest::Response> {
-        let mut request = self.http.get(self.url(path));
-        if let Some(host) = &self.host {
-            request = request.header("Host", host);
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, self.url(path));
+        match &self.host {
+            Some(host) => request.header("Host", host),
+            None => request,
         }
-        request.send().await
-    }
-
-    async fn get(&self, path: &str) -> Result<String> {
-        Ok(self.ask(path).await?.error_for_status()?.text().await?)
     }
 
     /// Whether a standing server answers at `url` as the contract says; in words for people if not.
     async fn healthy(&self, url: &str) -> Result<()> {
-        let answer = self.ask("/healthz").await.map_err(|error| {
+        let answer = self.request(reqwest::Method::GET, "/healthz").send().await.map_err(|error| {
             let why = match tls::is_distrust(&error) {
                 true => format!("the certificate at {url} is not believed; name it, or its issuer's, with --ca, or believe any with --insecure"),
                 false => format!("no server answers at {url}; is it running?"),
@@ -312,18 +316,18 @@ impl Server {
     /// # Errors
     /// It does not answer, or not with success.
     pub async fn post(&self, path: &str, body: Vec<u8>) -> Result<()> {
-        let mut request = self.http.post(self.url(path)).body(body);
-        if let Some(host) = &self.host {
-            request = request.header("Host", host);
-        }
-        request.send().await?.error_for_status()?;
+        self.request(reqwest::Method::POST, path).body(body).send().await?.error_for_status()?;
         Ok(())
     }
 
-    /// The server's own counters; absent where it has none.
-    pub async fn stats(&self) -> ServerStats {
-        let text = self.get("/stats").await.unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
+    /// Asks for the server's own counters; absent where it has none, or does not answer in time. What is to be counted at a
+    /// moment may not be asked for later.
+    pub fn stats(&self, patience: Duration) -> impl Future<Output = ServerStats> + use<> {
+        let asked = self.request(reqwest::Method::GET, "/stats").timeout(patience).send();
+        async {
+            let text = async { asked.await?.error_for_status()?.text().await }.await.unwrap_or_default();
+            serde_json::from_str(&text).unwrap_or_default()
+        }
     }
 
     /// Waits until the server's process has ended; for ever if it is not ours.

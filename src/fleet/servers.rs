@@ -1,5 +1,7 @@
 //! The servers of a cell as one: groups are spread over them, and what they cost is added up.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use futures_util::future::{join_all, select_all, try_join_all};
 
@@ -97,14 +99,17 @@ impl Servers {
         ServerCost { servers: self.count() as u32, ..self.cost.record(spent) }
     }
 
-    /// The sums of their own counters; absent where one of them has none.
-    pub async fn stats(&self) -> ServerStats {
-        let all = join_all(self.each.iter().map(Server::stats)).await;
-        let sum = |of: fn(&ServerStats) -> Option<u64>| all.iter().map(of).sum();
-        ServerStats {
-            lookups: sum(|stats| stats.lookups),
-            published_bytes: sum(|stats| stats.published_bytes),
-            connections: sum(|stats| stats.connections),
+    /// Asks for the sums of their own counters, of each for no longer than `patience`; absent where one of them has none.
+    pub(super) fn stats(&self, patience: Duration) -> impl Future<Output = ServerStats> + use<> {
+        let all = join_all(self.each.iter().map(|server| server.stats(patience)));
+        async {
+            let all = all.await;
+            let sum = |of: fn(&ServerStats) -> Option<u64>| all.iter().map(of).sum();
+            ServerStats {
+                lookups: sum(|stats| stats.lookups),
+                published_bytes: sum(|stats| stats.published_bytes),
+                connections: sum(|stats| stats.connections),
+            }
         }
     }
 

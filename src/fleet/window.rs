@@ -1,6 +1,10 @@
 //! What is read of the servers and of their host: memory where nothing is measured, as it holds a server up, and CPU at
 //! both ends of the window and of each second.
 
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
 use super::server::ServerStats;
 use super::servers::Servers;
 use crate::host::family::{Mark, Spent};
@@ -21,13 +25,17 @@ impl Held {
     }
 }
 
+/// How long a server may take to tell its counters at an end of the window. It works meanwhile, and what it tells later is no
+/// longer what it had counted then.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The servers' figures at one end of the window.
-#[derive(Default)]
 pub(super) struct Reading {
     /// CPU since the window opened.
     spent: Option<Spent>,
     host_busy_ns: Option<u64>,
-    stats: ServerStats,
+    /// The answer that is on its way: a server that hangs must not hold up what is read of it, nor of anything else.
+    stats: JoinHandle<ServerStats>,
 }
 
 /// How far the window has been read.
@@ -40,15 +48,15 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Reads one of its ends; the first reading opens it.
-    pub(super) async fn read(&mut self, servers: &mut Servers) -> Reading {
+    /// Reads one of its ends, and waits for nobody; the first reading opens it.
+    pub(super) fn read(&mut self, servers: &mut Servers) -> Reading {
         let mark = servers.mark();
         if self.opened.is_none() {
             (self.opened, self.second) = (mark, mark);
         }
         let spent = mark.and(servers.since(self.opened.as_ref()));
         let host_busy_ns = process::host_busy_ns();
-        Reading { spent, host_busy_ns, stats: servers.stats().await }
+        Reading { spent, host_busy_ns, stats: tokio::spawn(servers.stats(PATIENCE)) }
     }
 
     /// CPU time of the servers since the last second ended, in ns.
@@ -61,7 +69,8 @@ impl Window {
 }
 
 /// The record of what servers cost: from what they held when empty, idle and after the traffic, and both ends of the window.
-pub(super) fn record(servers: &Servers, held: [Held; 3], [opened, closed]: &[Reading; 2]) -> ServerCost {
+pub(super) async fn record(servers: &Servers, held: [Held; 3], [opened, closed]: [Reading; 2]) -> ServerCost {
+    let [before, behind] = [opened.stats.await.unwrap_or_default(), closed.stats.await.unwrap_or_default()];
     // A counter that goes back is another server's, and tells nothing.
     let grown = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
     let [empty, idle, after] = held;
@@ -73,10 +82,10 @@ pub(super) fn record(servers: &Servers, held: [Held; 3], [opened, closed]: &[Rea
         kernel_idle_bytes: idle.kernel_bytes,
         kernel_after_bytes: after.kernel_bytes,
         host_busy_ns: grown(opened.host_busy_ns, closed.host_busy_ns),
-        lookups: grown(opened.stats.lookups, closed.stats.lookups),
-        published_bytes: grown(opened.stats.published_bytes, closed.stats.published_bytes),
+        lookups: grown(before.lookups, behind.lookups),
+        published_bytes: grown(before.published_bytes, behind.published_bytes),
         // Less those over which it was asked.
-        connections: closed.stats.connections.and_then(|open| open.checked_sub(servers.count())),
+        connections: behind.connections.and_then(|open| open.checked_sub(servers.count())),
         ..servers.record(closed.spent)
     }
 }

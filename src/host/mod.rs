@@ -7,6 +7,8 @@ pub mod clock;
 pub mod cores;
 pub mod facts;
 pub mod family;
+pub mod farewell;
+pub mod image;
 pub mod input;
 pub mod listener;
 pub mod memory;

@@ -14,6 +14,17 @@ pub fn cpu_ns(pid: u32) -> Option<u64> {
     told.then_some(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }
 
+/// Calls this process by the name of its file, where others see it (`ps`, `/proc`). Before it has other threads.
+#[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
+pub fn be_called(path: &std::path::Path) {
+    #[cfg(target_os = "linux")]
+    if let Some(name) = path.file_name().and_then(|name| std::ffi::CString::new(name.as_encoded_bytes()).ok())
+    {
+        // SAFETY: the pointer is to a string that outlives the call, of which the kernel takes the first 15 bytes.
+        unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    }
+}
+
 /// Time that this process, which has one thread, was runnable and had no core, in ns.
 #[cfg(target_os = "linux")]
 pub fn own_run_queue_delay_ns() -> Option<u64> {

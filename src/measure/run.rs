@@ -1,15 +1,20 @@
 //! What a run says about itself, beside its cells.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{Cell, SCHEMA_VERSION};
+use super::cell::{Cell, SCHEMA_VERSION, Status};
 use super::floor::Floor;
 use super::source::{self, SourceCount};
 use super::threshold::{BY_DEFAULT, Outcome, Threshold, ThresholdError};
 use crate::capacity::search::SearchPlan;
 use crate::gate::GateFile;
 use crate::host::facts::HostFacts;
+
+/// Cells named in a sentence, before the rest are only counted.
+const MOST_NAMED: usize = 5;
 
 /// A run and its cells, as reports get them.
 #[derive(Clone, Debug)]
@@ -48,6 +53,39 @@ impl Run {
         self.file.floor.as_ref().map_or(Vec::new(), |floor| floor.generator_bound(cell))
     }
 
+    /// How it ended, in a word.
+    pub fn ending(&self) -> &'static str {
+        self.file.status.word()
+    }
+
+    /// Planned cells of which nothing was kept, by their labels.
+    pub fn unmeasured(&self) -> Vec<&str> {
+        let measured: BTreeSet<String> = self.cells.iter().map(|cell| cell.spec.label()).collect();
+        self.file.planned.iter().map(String::as_str).filter(|label| !measured.contains(*label)).collect()
+    }
+
+    /// What is to be said of a run that did not come to its end; nothing of one that did.
+    pub fn unfinished(&self) -> Option<String> {
+        let how = match &self.file.status {
+            RunStatus::Finished => return None,
+            RunStatus::Running => "it still runs, or was killed".to_owned(),
+            RunStatus::Interrupted => "it was interrupted".to_owned(),
+            RunStatus::Failed(why) => format!("it failed: {why}"),
+        };
+        let of = match self.file.planned.len() {
+            0 => String::new(),
+            planned => format!(" of {planned}"),
+        };
+        let measured = self.cells.iter().filter(|cell| cell.status != Status::Interrupted).count();
+        let missing = self.unmeasured();
+        let left_out = match missing.len().saturating_sub(MOST_NAMED) {
+            _ if missing.is_empty() => String::new(),
+            0 => format!("; not measured: {}", missing.join(", ")),
+            more => format!("; not measured: {} and {more} more", missing[..MOST_NAMED].join(", ")),
+        };
+        Some(format!("this run is unfinished: {how}; {measured}{of} cells were measured{left_out}"))
+    }
+
     /// The cell of this name; of several repetitions the first.
     pub fn cell(&self, name: &str) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.spec.name == name)
@@ -78,6 +116,9 @@ pub struct RunFile {
     /// What was measured with several values instead of the scenario's own.
     #[serde(default)]
     pub swept: Vec<Swept>,
+    /// Labels of the cells that were to be measured, in their order; empty where that depends on what is measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planned: Vec<String>,
     /// What must hold in each cell.
     pub thresholds: Vec<ThresholdText>,
     /// The size of each protocol's modules in the program that measured it.
@@ -218,6 +259,18 @@ pub enum RunStatus {
     Failed(String),
 }
 
+impl RunStatus {
+    /// The word for it in files.
+    pub fn word(&self) -> &'static str {
+        match self {
+            RunStatus::Running => "unfinished",
+            RunStatus::Finished => "finished",
+            RunStatus::Interrupted => "interrupted",
+            RunStatus::Failed(_) => "failed",
+        }
+    }
+}
+
 impl RunFile {
     /// A run that begins now, on this machine, by this program.
     pub fn begin(kind: RunKind, command: Vec<String>, seed: u64, scenario: ScenarioText) -> RunFile {
@@ -232,6 +285,7 @@ impl RunFile {
             host: HostFacts::read(),
             scenario,
             swept: Vec::new(),
+            planned: Vec::new(),
             thresholds: Vec::new(),
             source: source::counts(),
             floor: None,

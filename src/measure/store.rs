@@ -91,6 +91,8 @@ impl Store {
         let cells = cells.map_err(|source| StoreError::Write { path, source })?;
         let store = Store { dir, file, cells };
         store.write_run_file()?;
+        // Its own entry; those of the files in it are there with `run.json`.
+        sync(parent).map_err(|source| StoreError::Write { path: parent.into(), source })?;
         Ok(store)
     }
 
@@ -159,7 +161,8 @@ impl Store {
     }
 }
 
-/// Writes a file as a whole or not at all: beside its place first, then renamed into it.
+/// Writes a file as a whole or not at all, whatever the machine dies of: beside its place first, then renamed into it. Every file of
+/// a run comes about in this way, but for `cells.jsonl`, which grows.
 ///
 /// # Errors
 /// `Write`.
@@ -171,12 +174,75 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         let mut out = io::BufWriter::new(file);
         write(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        sync(parent_of(path))
     });
     written.map_err(|source| {
         let _ = fs::remove_file(&beside);
         StoreError::Write { path: path.into(), source }
     })
+}
+
+/// Moves a directory to where another may be, which is gone afterwards. At every moment there is one or the other, as a whole; on
+/// a file system that cannot exchange two, for a moment the other lies beside its place (`.old`).
+///
+/// # Errors
+/// `Write`.
+pub fn replace_directory(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let moved = match to.symlink_metadata() {
+        Err(_) => fs::rename(from, to),
+        // What lay there lies at `from` then.
+        Ok(_) => exchange(from, to).and_then(|()| fs::remove_dir_all(from)),
+    };
+    let synced = moved.and_then(|()| {
+        sync(parent_of(to))?;
+        sync(parent_of(from))
+    });
+    synced.map_err(|source| StoreError::Write { path: to.into(), source })
+}
+
+/// Two directories change places.
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let path = |path: &Path| std::ffi::CString::new(path.as_os_str().as_encoded_bytes());
+        let (from, to) = (path(one)?, path(other)?);
+        let (here, exchange) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
+        // SAFETY: the pointers are to strings that outlive the call.
+        let moved = unsafe {
+            libc::syscall(libc::SYS_renameat2, here, from.as_ptr(), here, to.as_ptr(), exchange) == 0
+        };
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            _ if moved => return Ok(()),
+            // A file system, or a kernel, that cannot.
+            Some(libc::EINVAL | libc::ENOSYS) => {}
+            _ => return Err(error),
+        }
+    }
+    let mut aside = other.as_os_str().to_owned();
+    aside.push(".old");
+    // What was left there of another time.
+    let _ = fs::remove_dir_all(&aside);
+    fs::rename(other, &aside)?;
+    fs::rename(one, other)?;
+    fs::rename(aside, one)
+}
+
+/// Where a file or directory lies.
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes what was put into a directory, and what was taken from it, last.
+fn sync(directory: &Path) -> io::Result<()> {
+    match File::open(directory)?.sync_all() {
+        // Not every file system can, and then there is nothing to wait for.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 fn new_directory(parent: &Path, name: &str) -> Result<PathBuf, StoreError> {

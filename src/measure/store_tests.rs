@@ -162,3 +162,53 @@ fn what_servers_said_in_older_records_is_quoted() {
     // What nobody else wrote is as it was.
     assert_eq!(run.cells[0].response, cell.response);
 }
+
+/// Whatever lies in a run's directory, it is read or refused in words, and what is read may be printed.
+#[test]
+fn fuzz_run_files() {
+    let mut cell = sample::cell("workload/sse").stream(62.0, 0.0).build();
+    cell.trust.reasons.push("a \u{1b}[1m reason".into());
+    let line = serde_json::to_vec(&cell).unwrap();
+    let two = [&line[..], b"\n", &line, b"\n"].concat();
+    let file = serde_json::to_vec_pretty(&begin("2026-11-24T08:15:00Z")).unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    crate::fuzz::fuzz(&[&two, &file, &line], |input, _| {
+        let path = parent.path().join(CELLS_FILE);
+        fs::write(&path, input).unwrap();
+        if let Ok((cells, _)) = read_cells(&path) {
+            let text = serde_json::to_string(&cells).unwrap();
+            assert!(!text.contains("\\u001b") && !text.contains("\\u009b"), "{text}");
+        }
+        let _ = parse::<RunFile>(&path, 1, &String::from_utf8_lossy(input));
+    });
+}
+
+#[test]
+fn a_run_that_was_killed_says_so_and_what_is_missing() {
+    let parent = tempfile::tempdir().unwrap();
+    let planned = ["workload/sse", "workload/websocket", "workload/websocket r1"].map(str::to_owned).to_vec();
+    let file = RunFile { planned, ..begin("2026-11-24T08:15:00Z") };
+    let mut killed = Store::create(parent.path(), "matrix", file).unwrap();
+    killed.append(&sample::cell("workload/sse").build()).unwrap();
+    let run = load(killed.dir()).unwrap();
+    let words = "this run is unfinished: it still runs, or was killed; 1 of 3 cells were measured; not measured: \
+                 workload/websocket, workload/websocket r1";
+    assert_eq!((run.ending(), run.unfinished().as_deref()), ("unfinished", Some(words)));
+    let run = killed.finish(RunStatus::Failed("no disk".into())).unwrap();
+    assert!(run.unfinished().unwrap().contains("it failed: no disk"));
+}
+
+#[test]
+fn a_directory_takes_the_place_of_another() {
+    let parent = tempfile::tempdir().unwrap();
+    let [baseline, first, second] = ["baseline", "first", "second"].map(|name| parent.path().join(name));
+    for (from, text) in [(&first, "old"), (&second, "new")] {
+        fs::create_dir(from).unwrap();
+        fs::write(from.join("file"), text).unwrap();
+        replace_directory(from, &baseline).unwrap();
+        assert_eq!(fs::read_to_string(baseline.join("file")).unwrap(), text);
+    }
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1, "nothing else is left");
+    assert!(replace_directory(&first, &baseline).is_err());
+    assert_eq!(fs::read_to_string(baseline.join("file")).unwrap(), "new", "what was there is there");
+}

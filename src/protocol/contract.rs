@@ -180,6 +180,26 @@ mod tests {
         assert_eq!(inbox.missed, 7);
     }
 
+    #[test]
+    fn fuzz_netstrings_and_notices() {
+        let right: [&[u8]; 4] = [
+            b"3:abc,0:,10:0123456789,",
+            b"{\"op\":\"missed\",\"count\":7}",
+            b"{\"op\":\"error\",\"reason\":\"what?\"}",
+            b"[1,2]",
+        ];
+        crate::fuzz::fuzz(&right, |input, _| {
+            if let Some(payloads) = netstrings(input) {
+                let length = payloads.iter().map(|payload| payload.len() + 3).sum::<usize>();
+                assert!(length <= input.len() && payloads.is_empty() == input.is_empty());
+            }
+            let mut inbox = Mail::default();
+            let taken = take_text(input, &mut inbox);
+            assert!(taken.is_ok() || inbox.payloads.is_empty());
+            let _ = is_cursor(&String::from_utf8_lossy(input));
+        });
+    }
+
     proptest! {
         #[test]
         fn netstrings_come_back(payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..5)) {

@@ -6,7 +6,7 @@ use super::sheet::{self, Column};
 use super::{Format, is_matrix};
 use crate::claim::Op;
 use crate::claim::book::{self, Entry};
-use crate::measure::run::Run;
+use crate::measure::run::{Run, RunStatus};
 
 /// The verdicts that a run alone gives.
 pub(super) struct Claims;
@@ -35,12 +35,18 @@ pub(super) fn columns<'a>() -> Vec<Column<&'a Entry>> {
     ]
 }
 
-/// Writes the entries.
+/// Writes the verdicts of `runs`.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn csv(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
-    sheet::write(&columns(), entries, out)
+pub fn csv(entries: &[Entry], runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
+    // Of several runs the one that did not come to its end; a claim that rests on none has no run to speak of.
+    let ending = |entry: &Entry| {
+        let of = |run: &&Run| entry.run.split(' ').any(|name| name == run.name);
+        let endings = || runs.iter().filter(of).map(Run::ending);
+        endings().find(|&ending| ending != RunStatus::Finished.word()).or(endings().next()).unwrap_or("")
+    };
+    sheet::write_of(&columns(), entries.iter().map(|entry| (ending(entry), entry)), out)
 }
 
 impl Format for Claims {
@@ -61,7 +67,8 @@ impl Format for Claims {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        csv(&book::entries(std::slice::from_ref(run)), out)
+        let runs = std::slice::from_ref(run);
+        csv(&book::entries(runs), runs, out)
     }
 }
 
@@ -89,7 +96,7 @@ mod tests {
     fn a_row_for_each_claim_whose_numbers_are_the_claims_own() {
         let entries = crate::claim::book::entries(&[]);
         let mut text = Vec::new();
-        csv(&entries, &mut text).unwrap();
+        csv(&entries, &[], &mut text).unwrap();
         let mut rows = ::csv::Reader::from_reader(text.as_slice());
         let rows: Vec<crate::claim::Claim> = rows
             .records()

@@ -156,8 +156,8 @@ impl Format for Cells {
 }
 
 fn cells(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
-    let rows = each_cell(runs).map(|(run, cell)| CellRow { run, cell });
-    sheet::write(&cell_columns(), rows, out)
+    let rows = each_cell(runs).map(|(run, cell)| (run.ending(), CellRow { run, cell }));
+    sheet::write_of(&cell_columns(), rows, out)
 }
 
 fn each_cell(runs: &[Run]) -> impl Iterator<Item = (&Run, &Cell)> {
@@ -195,9 +195,10 @@ impl Format for Intervals {
 }
 
 fn intervals(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
-    let rows = each_cell(runs)
-        .flat_map(|(run, cell)| cell.intervals.iter().map(move |second| SecondRow { run, cell, second }));
-    sheet::write(&interval_columns(), rows, out)
+    let rows = each_cell(runs).flat_map(|(run, cell)| {
+        cell.intervals.iter().map(move |second| (run.ending(), SecondRow { run, cell, second }))
+    });
+    sheet::write_of(&interval_columns(), rows, out)
 }
 
 impl Format for Matrix {
@@ -219,7 +220,8 @@ impl Format for Matrix {
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let matrix = matrix::Matrix::of(run);
-        let rows = matrix.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
-        sheet::write(&matrix_columns(), rows, out)
+        let rows =
+            matrix.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (run.ending(), (row, cell))));
+        sheet::write_of(&matrix_columns(), rows, out)
     }
 }

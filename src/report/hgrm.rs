@@ -36,6 +36,7 @@ impl Format for Hgrm {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+        unfinished(run, out)?;
         for (name, samples) in histograms(run) {
             writeln!(out, "# {name}")?;
             distribution(&samples, out)?;
@@ -47,11 +48,19 @@ impl Format for Hgrm {
         let mut written = Vec::new();
         for (name, samples) in histograms(run) {
             let path = dir.join(format!("{}.hgrm", safe_name(&name)));
-            store::replace(&path, |out| distribution(&samples, out))?;
+            store::replace(&path, |out| {
+                unfinished(run, out)?;
+                distribution(&samples, out)
+            })?;
             written.push(path);
         }
         Ok(written)
     }
+}
+
+/// A comment, as readers of the format skip it, where the run did not come to its end.
+fn unfinished(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    run.unfinished().map_or(Ok(()), |words| writeln!(out, "# {words}"))
 }
 
 /// The label of each cell with its samples.

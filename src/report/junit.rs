@@ -2,7 +2,8 @@
 //!
 //! A threshold that did not hold is a failure, one that nobody can tell is skipped, and a cell that was not measured is an error. Where
 //! nothing was asked of a cell, it is one test: that it was measured and can be believed. Claims of the guide are no tests, and a step
-//! of a search for a capacity is expected to break: there each protocol is one.
+//! of a search for a capacity is expected to break: there each protocol is one. A run that did not come to its end has a test for each cell that is missing, and
+//! one for itself.
 
 use std::io::{self, Write};
 
@@ -12,7 +13,7 @@ use crate::capacity::search::Ending;
 use crate::claim::verdict::with_unit;
 use crate::gate::judge::{self, Judgement, Outcome};
 use crate::measure::cell::{Cell, Status, TrustLevel};
-use crate::measure::run::{Run, RunKind};
+use crate::measure::run::{Run, RunKind, RunStatus};
 use crate::measure::{threshold, trust};
 
 /// A suite for the run.
@@ -139,6 +140,30 @@ fn properties(run: &Run) -> Vec<(&'static str, String)> {
 }
 
 fn tests(run: &Run) -> Vec<Test> {
+    let mut tests = of_kind(run);
+    if let Some(words) = run.unfinished() {
+        // Whoever interrupts a run knows; of one that was killed nobody else would tell.
+        let element = match run.file.status {
+            RunStatus::Interrupted => Element::Skipped,
+            _ => Element::Error,
+        };
+        let test = |class: &str, name: &str, why: String| Test {
+            class: class.to_owned(),
+            name: name.to_owned(),
+            time_s: 0.0,
+            result: trouble(element, run.ending(), why),
+        };
+        tests.extend(
+            run.unmeasured()
+                .iter()
+                .map(|label| test(label, "measured", "not measured: the run ended before".to_owned())),
+        );
+        tests.push(test("run", "came to its end", words));
+    }
+    tests
+}
+
+fn of_kind(run: &Run) -> Vec<Test> {
     if run.file.kind == RunKind::Capacity {
         return curve::of(run).iter().map(of_curve).collect();
     }

@@ -24,6 +24,9 @@ impl Format for Page {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(words) = run.unfinished() {
+            writeln!(out, "> **Unfinished.** {}: {}\n", escape(&run.name), escape(&words))?;
+        }
         match run.file.kind {
             RunKind::Matrix => matrix::page(run, out),
             RunKind::Scenario => summary::page(run, out),
@@ -48,9 +51,10 @@ impl Format for Page {
     }
 }
 
-/// Text that stays one cell of a table, and says what it says.
+/// Text that stays one cell of a table, and says what it says: no element, no link, no picture from elsewhere.
 pub(super) fn escape(text: &str) -> String {
-    text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
+    let escaped = text.replace('\\', "\\\\").replace('|', "\\|").replace("](", "]\\(");
+    escaped.replace('<', "&lt;").replace('\n', " ")
 }
 
 /// A table; what stands in its cells is escaped.
@@ -95,4 +99,22 @@ pub(super) fn ending(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let file = &run.file;
     let (command, host) = (command_line(run), file.host.summary());
     writeln!(out, "\nMeasured by `{command}` with seed {} on {}, {host}.", file.seed, file.started)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_text_in_a_page_as_well() {
+        for (said, written) in [
+            ("a|b", "a\\|b"),
+            ("out of \\| the cell", "out of \\\\\\| the cell"),
+            ("![](http://x/y.png)", "![]\\(http://x/y.png)"),
+            ("<img src=x>\nmore", "&lt;img src=x> more"),
+            ("95% [1.2, 3.4]", "95% [1.2, 3.4]"),
+        ] {
+            assert_eq!(escape(said), written);
+        }
+    }
 }

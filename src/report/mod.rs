@@ -7,6 +7,7 @@ use crate::claim::verdict::short;
 use crate::measure::repeats::{MedianRange, Repeats};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
+use crate::say;
 use crate::transport::link::LinkSpec;
 
 mod capacity;
@@ -148,7 +149,7 @@ pub fn print(run: &Run) -> io::Result<()> {
         RunKind::Capacity => terminal::capacity(run, width),
         RunKind::Gate => terminal::gate(run, width),
     };
-    print_text(&text)
+    print_text(&(terminal::unfinished(run, width) + &text))
 }
 
 /// What speaks against a run, a line each; of gates and searches, which say it by themselves, nothing.
@@ -172,7 +173,9 @@ pub fn markdown(run: &Run) -> String {
 /// # Errors
 /// As [`print()`].
 pub fn print_side_by_side(runs: &[Run]) -> io::Result<()> {
-    print_text(&terminal::side_by_side(runs, terminal::width()))
+    let width = terminal::width();
+    let unfinished: String = runs.iter().map(|run| terminal::unfinished(run, width)).collect();
+    print_text(&(unfinished + &terminal::side_by_side(runs, width)))
 }
 
 /// Shows a text with colours on standard output.
@@ -180,7 +183,8 @@ pub fn print_side_by_side(runs: &[Run]) -> io::Result<()> {
 /// # Errors
 /// As [`print()`].
 pub fn print_text(text: &str) -> io::Result<()> {
-    forgive_closed_pipe(anstream::stdout().lock().write_all(text.as_bytes()))
+    // Through the handle that knows whether there are colours; this thread holds its lock already, and may take it again.
+    say::out(|_| anstream::stdout().lock().write_all(text.as_bytes()))
 }
 
 /// Writes a run to standard output in these formats, one after the other.
@@ -188,19 +192,7 @@ pub fn print_text(text: &str) -> io::Result<()> {
 /// # Errors
 /// As [`print()`].
 pub fn print_as(run: &Run, formats: &[&dyn Format]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    forgive_closed_pipe(formats.iter().try_for_each(|format| format.render(run, &mut out)))
-}
-
-/// A reader that has seen enough (`| head`) is no error.
-///
-/// # Errors
-/// Every other one.
-pub fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error),
-    })
+    say::out(|out| formats.iter().try_for_each(|format| format.render(run, out)))
 }
 
 fn is_matrix(run: &Run) -> bool {

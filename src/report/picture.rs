@@ -66,7 +66,9 @@ impl Format for Picture {
                 self::cell(out, column_x(j), y, cell)?;
             }
         }
-        let source = format!("{} · {} · {}", command_line(run), run.file.started, run.file.host.summary());
+        let unfinished = if run.unfinished().is_some() { "UNFINISHED · " } else { "" };
+        let (command, started) = (command_line(run), &run.file.started);
+        let source = format!("{unfinished}{command} · {started} · {}", run.file.host.summary());
         text(out, 12, height - 16, "faint", &source)?;
         writeln!(out, "</svg>")
     }

@@ -111,6 +111,6 @@ impl Format for Projections {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        sheet::write(&columns(), all(run), out)
+        sheet::write_of(&columns(), all(run).into_iter().map(|one| (run.ending(), one)), out)
     }
 }

@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use super::{capacity, claims, comparison, csv, gate, projection};
 use crate::measure::cell::Cell;
 use crate::measure::metric::Metric;
+#[cfg(doc)]
+use crate::measure::run::Run;
 
 /// A CSV file that rtbench writes.
 pub struct Sheet {
@@ -28,61 +30,61 @@ pub static ALL: &[Sheet] = &[
         file: "cells.csv",
         version: 3,
         about: "A row for each cell",
-        heads: || heads(&csv::cell_columns()),
+        heads: || of_run(&csv::cell_columns()),
     },
     Sheet {
         file: "intervals.csv",
-        version: 1,
+        version: 2,
         about: "A row for each second of each cell",
-        heads: || heads(&csv::interval_columns()),
+        heads: || of_run(&csv::interval_columns()),
     },
     Sheet {
         file: "matrix.csv",
-        version: 1,
+        version: 2,
         about: "Of `rtbench matrix`: a row for each field of the comparison matrix",
-        heads: || heads(&csv::matrix_columns()),
+        heads: || of_run(&csv::matrix_columns()),
     },
     Sheet {
         file: "claims.csv",
-        version: 1,
+        version: 2,
         about: "Of `rtbench matrix` and `rtbench claims`: a row for each claim of the guide",
-        heads: || heads(&claims::columns()),
+        heads: || of_run(&claims::columns()),
     },
     Sheet {
         file: "capacity.csv",
-        version: 1,
+        version: 2,
         about: "Of `rtbench capacity`: a row for each step of the search",
-        heads: || heads(&capacity::step_columns()),
+        heads: || of_run(&capacity::step_columns()),
     },
     Sheet {
         file: "projection.csv",
         version: 2,
         about: "Of `rtbench matrix` and `rtbench capacity`: a row for each protocol and number of users",
-        heads: || heads(&projection::columns()),
+        heads: || of_run(&projection::columns()),
     },
     Sheet {
         file: "comparison.csv",
-        version: 1,
+        version: 2,
         about: "Of `rtbench compare`: a row for each cell and metric",
         heads: || heads(&comparison::columns()),
     },
     Sheet {
         file: "gate.csv",
-        version: 2,
+        version: 3,
         about: "Of `rtbench gate`: a row for each cell and metric",
-        heads: || heads(&gate::metric_columns()),
+        heads: || of_run(&gate::metric_columns()),
     },
     Sheet {
         file: "slices.csv",
-        version: 1,
+        version: 2,
         about: "Of `rtbench gate`: a row for each slice of each replicate and side",
-        heads: || heads(&gate::slice_columns()),
+        heads: || of_run(&gate::slice_columns()),
     },
     Sheet {
         file: "selftest.csv",
-        version: 1,
+        version: 2,
         about: "Of `rtbench gate --selftest`: a row for each known change",
-        heads: || heads(&gate::tally_columns()),
+        heads: || of_run(&gate::tally_columns()),
     },
 ];
 
@@ -198,6 +200,30 @@ fn decimal(value: f64) -> String {
     if text.contains('.') { text } else { text + ".0" }
 }
 
+/// What each file of runs ends with: a row may not look like one of a run that came to its end.
+const RUN_STATUS: Head = Head {
+    name: "run_status",
+    kind: Kind::Text,
+    unit: "",
+    about: "How the run ended: finished, interrupted, failed, or unfinished where it was killed or still goes on",
+};
+
+/// Writes a file of runs: each row with how the run ended that it is from ([`Run::ending`]).
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_of<R>(
+    columns: &[Column<R>],
+    rows: impl IntoIterator<Item = (&'static str, R)>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let fields = |(ending, row): (&str, R)| {
+        let own = columns.iter().map(|column| column.field(&row));
+        own.chain([ending.to_owned()]).collect()
+    };
+    records(&of_run(columns), rows.into_iter().map(fields), out)
+}
+
 /// Writes a file: a line of names, and a line for each row.
 ///
 /// # Errors
@@ -207,16 +233,30 @@ pub fn write<R>(
     rows: impl IntoIterator<Item = R>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let fields = |row: R| columns.iter().map(|column| column.field(&row)).collect();
+    records(&heads(columns), rows.into_iter().map(fields), out)
+}
+
+fn records(heads: &[Head], rows: impl Iterator<Item = Vec<String>>, out: &mut dyn Write) -> io::Result<()> {
+    // What the stream says is kept: the library would hide that its reader has seen enough.
+    let of_stream = |error: ::csv::Error| match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    };
     let mut file = ::csv::Writer::from_writer(out);
-    file.write_record(columns.iter().map(|column| column.head.name))?;
+    file.write_record(heads.iter().map(|head| head.name)).map_err(of_stream)?;
     for row in rows {
-        file.write_record(columns.iter().map(|column| column.field(&row)))?;
+        file.write_record(row).map_err(of_stream)?;
     }
     file.flush()
 }
 
 fn heads<R>(columns: &[Column<R>]) -> Vec<Head> {
     columns.iter().map(|column| column.head).collect()
+}
+
+fn of_run<R>(columns: &[Column<R>]) -> Vec<Head> {
+    heads(columns).into_iter().chain([RUN_STATUS]).collect()
 }
 
 /// All files and their columns as Markdown, as `results/README.md` has it.

@@ -97,6 +97,7 @@ pub(super) fn run(kind: RunKind, command: &[&str], cells: Vec<Cell>) -> Run {
         },
         scenario: ScenarioText { name: "matrix".into(), text: "[load]\nclients = 1000\n".into() },
         swept: Vec::new(),
+        planned: Vec::new(),
         thresholds: Vec::new(),
         floor: None,
         gate: None,
@@ -315,7 +316,10 @@ fn csv_columns_have_the_published_names() {
         "run,cell,repeat,protocol,clients,connected,delivered,lost,duplicates,reordered,trust,"
     ));
     let matrix = of("matrix.csv", &matrix_run());
-    assert_eq!(matrix.lines().next(), Some("feature,protocol,claimed,measured,unit,found,verdict,condition"));
+    assert_eq!(
+        matrix.lines().next(),
+        Some("feature,protocol,claimed,measured,unit,found,verdict,condition,run_status")
+    );
     assert_eq!(rows(&matrix).len(), 55);
 }
 

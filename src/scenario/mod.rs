@@ -131,6 +131,39 @@ mod tests {
         }
     }
 
+    /// Whatever a file says, it is planned or refused in words.
+    #[test]
+    fn fuzz_scenarios() {
+        let right: Vec<&[u8]> = BUILTINS.iter().map(|builtin| builtin.text.as_bytes()).collect();
+        crate::fuzz::fuzz(&right, |input, _| {
+            let source = Source::kept("fuzz", &String::from_utf8_lossy(input));
+            match source.parse() {
+                Ok(scenario) => drop(plan::cells(&scenario, 1)),
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+        });
+    }
+
+    #[test]
+    fn fuzz_thresholds_and_links() {
+        let right: [&[u8]; 5] = [
+            b"latency p(95)<200ms",
+            b"lost rate<=0.1%",
+            b"server_cpu_percent value < 80%",
+            b"rtt=50ms,jitter=5ms,loss=1%,rate=10mbit",
+            b"poll=1s,5s,30s",
+        ];
+        crate::fuzz::fuzz(&right, |input, _| {
+            let text = String::from_utf8_lossy(input);
+            let (subject, expression) = text.split_once(' ').unwrap_or((&text, ""));
+            let _ = crate::measure::threshold::Threshold::parse(subject, expression);
+            let _ = text.parse::<sweep::Sweep>();
+            if let Ok(link) = text.parse::<crate::transport::link::LinkSpec>() {
+                assert!(!link.label().is_empty());
+            }
+        });
+    }
+
     #[test]
     fn a_list_of_links_makes_a_cell_for_each_and_names_it() {
         let named = |link: &str| -> Vec<(String, String)> {

@@ -303,6 +303,24 @@ mod tests {
     use super::*;
     use std::future::poll_fn;
 
+    /// Whatever comes, each byte of it is counted once and its kind at most once.
+    #[test]
+    fn fuzz_datagrams() {
+        let stun = [b"\0\x01\0\x08\x21\x12\xa4\x42".as_slice(), &[7; 12], b"\0\x06\0\x03a:b\0"].concat();
+        let record = [b"\x17\xfe\xfd\0\x01\0\0\0\0\0\x01\0\x40".as_slice(), &[9; 64]].concat();
+        let right: [&[u8]; 4] = [&stun, &record, b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\0", b""];
+        crate::fuzz::fuzz(&right, |input, _| {
+            let meter = Meter::default();
+            count_in(&meter, SocketAddr::from(([127, 0, 0, 1], 9)), input);
+            let length = input.len() as u64;
+            assert_eq!((meter.datagrams_in.get(), meter.wire_in_bytes.get()), (1, length));
+            let apart = [&meter.stun_ip_bytes, &meter.dtls_ip_bytes, &meter.sctp_control_ip_bytes];
+            let apart: u64 = apart.iter().map(|tally| tally.get()).sum();
+            assert!(apart == 0 || apart == length + 28, "{apart} of {length}");
+            assert_eq!(meter.packets().ip_in_bytes, length + 28);
+        });
+    }
+
     #[tokio::test]
     async fn datagrams_are_counted_at_both_ends() {
         let meters = [Rc::<Meter>::default(), Rc::<Meter>::default()];

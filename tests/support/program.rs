@@ -53,16 +53,16 @@ pub struct Background {
 impl Background {
     /// Starts `rtbench` with these arguments and `--out`.
     pub fn start(args: &[&str]) -> Background {
+        let mut command = rtbench();
+        command.args(args);
+        Background::of(command)
+    }
+
+    /// Starts a command with `--out`.
+    pub fn of(mut command: Command) -> Background {
         let out = tempfile::tempdir().unwrap();
-        let child = rtbench()
-            .args(args)
-            .arg("--out")
-            .arg(out.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Background { child, out }
+        command.arg("--out").arg(out.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Background { child: command.spawn().unwrap(), out }
     }
 
     /// Children whose command line begins with this verb.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use anyhow::{Context as _, Result, ensure};
 
 use super::puppet::{Arrival, Puppet, because, drive, drive_for, failure, pass};
-use super::{MESSAGES, Probe, RECOVERY, Stage, Way, found, open};
+use super::{MESSAGES, PATIENCE, Probe, RECOVERY, Stage, Way, found, open};
 use crate::protocol;
 
 /// A text message that no protocol has trouble with.
@@ -18,7 +18,7 @@ impl Stage<'_> {
     /// Ten messages, one after the other: what was opened, asked and passed on for each?
     pub(super) async fn connection_and_direction(&self) -> Result<[Probe; 2]> {
         let mut pair = self.pair("probe-connection", true).await?;
-        let before = self.server.stats().await.published_bytes;
+        let before = self.server.stats(PATIENCE).await.published_bytes;
         let (opened, exchanges) = (pair[1].meter.connections.get(), pair[1].meter.exchanges.get());
         let published_before = pair[0].publish_meter.exchanges.get();
         for number in 0..MESSAGES {
@@ -36,7 +36,7 @@ impl Stage<'_> {
             requests: per_message(pair[1].meter.exchanges.get() - exchanges),
             publish_requests: per_message(pair[0].publish_meter.exchanges.get() - published_before),
             through_server: {
-                let after = self.server.stats().await.published_bytes;
+                let after = self.server.stats(PATIENCE).await.published_bytes;
                 before.zip(after).and_then(|(before, after)| after.checked_sub(before))
             },
         };

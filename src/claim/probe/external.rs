@@ -75,6 +75,10 @@ async fn listens(address: SocketAddr) {
 }
 
 #[cfg(test)]
+#[path = "../../../tests/support/missing.rs"]
+mod missing;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
@@ -97,9 +101,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn nothing_is_left_of_a_program_that_is_dropped() {
-        if programs::find("nginx").is_none() {
-            assert!(std::env::var_os("RTBENCH_FORBID_SKIP").is_none_or(|value| value != "1"), "no nginx");
-            eprintln!("SKIPPED: nginx is missing");
+        if missing::program("nginx", "nginx") {
             return;
         }
         let configure = |dir: &Path, address: SocketAddr| {

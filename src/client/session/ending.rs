@@ -21,7 +21,7 @@ impl Session {
     }
 
     pub(super) fn begin_close(&mut self, cx: &Context<'_>) -> bool {
-        if !self.run.doors.enter(cx.waker()) {
+        if !self.run.doors.enter(self.id, cx.waker()) {
             return false;
         }
         self.stage = Stage::Closing { deadline_ns: monotonic_ns() + CLOSE_PATIENCE.as_nanos() as u64 };

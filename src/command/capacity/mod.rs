@@ -59,8 +59,7 @@ pub fn run(args: &CapacityArgs) -> Result<Exit> {
         };
         hunt.all().await
     })?;
-    campaign::show(&run, &args.output, &formats)?;
-    Ok(exit_of(&run))
+    Ok(campaign::show(&run, &args.output, &formats, exit_of(&run)))
 }
 
 /// A search with everything that it measures with.
@@ -115,7 +114,7 @@ impl Hunt<'_> {
 
     fn fleet(&self) -> Result<Fleet> {
         Ok(Fleet {
-            program: std::env::current_exe()?,
+            program: campaign::own_image()?,
             server: self.server.clone(),
             workers: self.workers,
             headers: self.headers.to_owned(),

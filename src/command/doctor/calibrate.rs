@@ -18,7 +18,7 @@ fn null_server(protocol: &str) -> Result<ServerChoice> {
         return campaign::reference_server(&[], false, &[]);
     }
     let args = ["holder", "--hold", "0ms"].map(str::to_owned).into();
-    Ok(ServerChoice::Start { program: std::env::current_exe()?, args })
+    Ok(ServerChoice::Start { program: campaign::own_image()?, args })
 }
 
 /// Measures the floor of every protocol, and says each.

@@ -3,7 +3,7 @@
 mod calibrate;
 mod verify;
 
-use std::io::Write;
+use std::io;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::host::timer::Timer;
 use crate::measure::floor::{DOCTOR_FILE, Floor};
 use crate::measure::run::Tool;
 use crate::measure::store;
+use crate::say;
 
 /// What `doctor.json` holds.
 #[derive(Serialize)]
@@ -29,6 +30,11 @@ struct DoctorFile {
     host: HostFacts,
     findings: Vec<Finding>,
     floor: Floor,
+}
+
+/// A reader that is gone, or cannot take it, is no reason to stop measuring.
+fn print(text: &str) {
+    let _: io::Result<()> = say::out(|out| out.write_all(text.as_bytes()));
 }
 
 fn now() -> String {
@@ -45,7 +51,7 @@ const WAKE_UPS_APART_NS: u64 = 25_000_000;
 /// Looks at everything and says it. A check of `--verify` that does not hold fails the command.
 ///
 /// # Errors
-/// The processes cannot be started, or the output not be written.
+/// The processes cannot be started, or the file not be written.
 pub fn run(args: &DoctorArgs) -> Result<Exit> {
     process::descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -56,14 +62,10 @@ pub fn run(args: &DoctorArgs) -> Result<Exit> {
         ..Further::read()
     };
     let findings = checkup::judge(&facts, &further);
-    print(&format!("{}\n", facts.summary()))?;
-    for finding in &findings {
-        print(&line(finding))?;
-    }
-    print("\nThe instrument's own times, against servers that do nothing\n")?;
-    let floor = runtime.block_on(calibrate::floor(&mut |text| {
-        let _ = print(text);
-    }))?;
+    print(&format!("{}\n", facts.summary()));
+    findings.iter().for_each(|finding| print(&line(finding)));
+    print("\nThe instrument's own times, against servers that do nothing\n");
+    let floor = runtime.block_on(calibrate::floor(&mut print))?;
     let file = DoctorFile { tool: Tool::this(), measured: now(), host: facts, findings, floor };
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let path = args.out.join(DOCTOR_FILE);
@@ -71,20 +73,16 @@ pub fn run(args: &DoctorArgs) -> Result<Exit> {
     print(&format!(
         "  kept in {}; runs there flag what lies within twice these times, on this machine in this state\n",
         path.display()
-    ))?;
+    ));
     let mut exit = Exit::Ok;
     if args.verify {
-        print("\nTimes, measured against expected\n")?;
+        print("\nTimes, measured against expected\n");
         let mut say = |check: verify::Check| {
             if !check.holds {
                 exit = Exit::Failed;
             }
             let mark = if check.holds { '✓' } else { '✗' };
-            // A terminal that is gone is no reason to stop checking.
-            let _ = print(&format!(
-                "  {mark} {}: {} (expected {})\n",
-                check.name, check.measured, check.expected
-            ));
+            print(&format!("  {mark} {}: {} (expected {})\n", check.name, check.measured, check.expected));
         };
         runtime.block_on(async {
             verify::holds(&mut say).await?;
@@ -98,12 +96,6 @@ fn line(finding: &Finding) -> String {
     let Finding { state, what, found, advice } = finding;
     let advice = if advice.is_empty() { String::new() } else { format!(" → {advice}") };
     format!("  {} {what}: {found}{advice}\n", state.mark())
-}
-
-fn print(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }
 
 /// How late waits of 1 ms end, in the median and at most.

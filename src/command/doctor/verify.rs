@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::sync::watch;
 
+use crate::command::campaign;
 use crate::fleet::coordinator::{Fleet, Progress};
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Distribution, Status};
@@ -64,7 +65,7 @@ pub(super) async fn measure(
     on_second: &mut dyn FnMut(),
 ) -> Result<Cell> {
     let (_sender, stop) = watch::channel(false);
-    let program = std::env::current_exe()?;
+    let program = campaign::own_image()?;
     let fleet = Fleet { program, server, workers: Some(1), headers: String::new(), rendezvous: None, stop };
     let cell = fleet
         .measure(spec, &mut |progress| {
@@ -117,7 +118,7 @@ impl Held {
     async fn measure(&mut self, protocol: &str, hold_ms: u64, stamps: &Path) -> Result<()> {
         let words = ["holder", "--hold", &format!("{hold_ms}ms"), "--stamps", &stamps.to_string_lossy()];
         let server = ServerChoice::Start {
-            program: std::env::current_exe()?,
+            program: campaign::own_image()?,
             args: words.iter().map(|word| (*word).to_owned()).collect(),
         };
         let cell = measure(server, &spec(protocol, 40, 5.0, 4.0), &mut || {}).await?;
@@ -196,7 +197,7 @@ pub(super) async fn stall(say: &mut dyn FnMut(Check)) -> Result<()> {
 
 /// A run in whose second second the server is stopped.
 async fn stalled(spec: &CellSpec) -> Result<Cell> {
-    let choice = crate::command::campaign::reference_server(&[], false, &[])?;
+    let choice = campaign::reference_server(&[], false, &[])?;
     let mut server = Server::ready(&choice).await?;
     let process = server.process.take().context("the server is not ours")?;
     let pid = process.pid as libc::pid_t;

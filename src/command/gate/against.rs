@@ -1,7 +1,5 @@
 //! Against a baseline that was measured earlier: for runners that cannot build two versions.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use super::{Order, baseline_dir, conclude, contestant};
@@ -13,7 +11,8 @@ use crate::gate::{GateFile, Side, judge};
 use crate::host::facts::HostFacts;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::{Run, RunFile, RunStatus};
-use crate::measure::store::{self, StoreError};
+use crate::measure::store;
+use crate::say;
 use crate::scenario::ScenarioError;
 use crate::scenario::plan::CellSpec;
 
@@ -29,13 +28,13 @@ pub(super) fn save(order: &Order<'_>, name: &str) -> Result<Exit> {
         alone(order, bench, &base, Side::Base, None).await
     })?;
     if let Some((exit, why)) = unfit(&run) {
-        campaign::show(&run, &order.args.output, &[])?;
-        eprintln!("rtbench: error: the baseline '{name}' was not saved: {why}");
+        let exit = campaign::show(&run, &order.args.output, &[], exit);
+        say::line(format!("rtbench: error: the baseline '{name}' was not saved: {why}"));
         return Ok(exit);
     }
-    replace(&order.args.output.out.join(&run.name), &dir)?;
+    store::replace_directory(&order.args.output.out.join(&run.name), &dir)?;
     if !order.args.output.quiet {
-        eprintln!("baseline '{name}': {} cells in {}", run.cells.len(), dir.display());
+        say::line(format!("baseline '{name}': {} cells in {}", run.cells.len(), dir.display()));
     }
     Ok(Exit::Ok)
 }
@@ -56,15 +55,6 @@ fn unfit(run: &Run) -> Option<(Exit, String)> {
     let interrupted = run.file.status == RunStatus::Interrupted;
     let interrupted = interrupted.then(|| (Exit::Interrupted, "interrupted".to_owned()));
     interrupted.or_else(|| run.cells.iter().find_map(of))
-}
-
-/// Moves a directory to where another may be.
-fn replace(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let moved = match std::fs::remove_dir_all(to) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => std::fs::rename(from, to),
-    };
-    moved.map_err(|source| StoreError::Write { path: to.into(), source })
 }
 
 /// Measures the new one alone, beside what the baseline holds.
@@ -92,7 +82,7 @@ pub(super) fn compare(order: &Order<'_>, name: &str) -> Result<Exit> {
         baseline.cells.iter().try_for_each(|cell| bench.keep(cell))?;
         alone(&order, bench, &new, Side::New, gate.zip(Some(baseline.cells.clone()))).await
     })?;
-    conclude(&order, &run, &formats)
+    Ok(conclude(&order, &run, &formats))
 }
 
 /// Every cell often enough, one after the other; `baseline` is what they will be held against.

@@ -2,6 +2,7 @@
 
 use super::{Inconclusive, is_open};
 use crate::gate::judge::{Judgement, Outcome};
+use crate::say;
 
 /// How grave a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +25,9 @@ pub(super) fn tell(judgements: &[Judgement], inconclusive: Inconclusive, quiet: 
     let on_github = std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true");
     for (level, text) in judgements.iter().flat_map(|judgement| remarks(judgement, inconclusive)) {
         if on_github {
-            eprintln!("{}", command(level, &text));
+            say::line(command(level, &text));
         } else if quiet || level == Level::Warning {
-            eprintln!("rtbench: {}: {text}", level.word());
+            say::line(format!("rtbench: {}: {text}", level.word()));
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The two that are compared: what the command line says of each.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cli::{SideArgs, TargetArgs};
-use crate::command::run;
+use crate::command::{campaign, run};
 use crate::fleet::server::ServerChoice;
 use crate::gate::Side;
+use crate::host::image::Image;
 use crate::scenario::ScenarioError;
 use crate::scenario::file::Encryption;
 
@@ -19,7 +18,7 @@ pub(super) struct Contestant {
     /// The server.
     pub(super) server: ServerChoice,
     /// The rtbench whose workers load it.
-    pub(super) program: PathBuf,
+    pub(super) program: Image,
 }
 
 /// Both, of the same kind.
@@ -40,7 +39,7 @@ pub(super) fn one(args: &SideArgs, side: Side, tls: bool) -> Result<Contestant> 
         Side::Base => (&args.base_server, &args.base_rtbench, &args.base_target, args.base_pid),
         Side::New => (&args.new_server, &args.new_rtbench, &args.new_target, args.new_pid),
     };
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = campaign::own_image()?;
     match (command, rtbench, target) {
         (Some(line), None, None) => Ok(Contestant {
             words: line.clone(),
@@ -50,8 +49,11 @@ pub(super) fn one(args: &SideArgs, side: Side, tls: bool) -> Result<Contestant> 
         (None, Some(path), None) => {
             let flags = ["serve", "--stdin-guard"].into_iter().chain(tls.then_some("--tls"));
             let args = flags.map(str::to_owned).collect();
-            let server = ServerChoice::Start { program: path.clone(), args };
-            Ok(Contestant { words: path.display().to_string(), server, program: path.clone() })
+            let program = Image::at(path).map_err(|error| {
+                ScenarioError::Invalid(format!("cannot start {}: {error}", path.display()))
+            })?;
+            let server = ServerChoice::Start { program: program.clone(), args };
+            Ok(Contestant { words: path.display().to_string(), server, program })
         }
         (None, None, Some(url)) => {
             let target = TargetArgs { target: Some(url.clone()), server_pid: pid, ..TargetArgs::default() };

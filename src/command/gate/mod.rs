@@ -16,6 +16,7 @@ use crate::measure::metric::{self, Better};
 use crate::measure::run::{Run, RunFile, RunKind, RunStatus, ScenarioText};
 use crate::measure::store::{self, Store};
 use crate::report;
+use crate::say;
 use crate::scenario::plan::CellSpec;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers};
 
@@ -132,7 +133,7 @@ impl<'a> Order<'a> {
         let plans = plan::fit(&self.cells, self.args.budget.0);
         let rule = Rule { min_effect: self.min_effect() };
         let text = report::gate_plan(&plans, self.args.budget.0, self.args.tier, &self.args.metric, rule);
-        report::forgive_closed_pipe(std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()))?;
+        say::out(|out| out.write_all(text.as_bytes()))?;
         let fits = plans.iter().all(|plan| match self.args.tier {
             Tiers::Exact => !plan.is_too_short(),
             Tiers::All => !plan.looks.is_empty(),
@@ -198,19 +199,20 @@ fn duet(order: &Order<'_>) -> Result<Exit> {
             })?
         }
     };
-    conclude(order, &run, &formats)
+    Ok(conclude(order, &run, &formats))
 }
 
 /// Shows the run; its verdict as an exit code.
-fn conclude(order: &Order<'_>, run: &Run, formats: &[&dyn report::Format]) -> Result<Exit> {
+fn conclude(order: &Order<'_>, run: &Run, formats: &[&dyn report::Format]) -> Exit {
     let args = order.args;
-    match &order.resumed {
-        Some((dir, _)) => campaign::show_at(run, dir, &args.output, formats)?,
-        None => campaign::show(run, &args.output, formats)?,
-    }
     let judgements = judge::of(run);
+    let exit = exit_of(run, &judgements, args.inconclusive);
+    let exit = match &order.resumed {
+        Some((dir, _)) => campaign::show_at(run, dir, &args.output, formats, exit),
+        None => campaign::show(run, &args.output, formats, exit),
+    };
     annotate::tell(&judgements, args.inconclusive, args.output.quiet);
-    Ok(exit_of(run, &judgements, args.inconclusive))
+    exit
 }
 
 /// How a gate ends: what is proven outweighs what failed, and that what nobody can tell; the user outweighs them all.

@@ -1,7 +1,6 @@
 //! `rtbench gate --selftest`: gates of the reference server against itself, and against itself made slower.
 
 use std::hint::black_box;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -15,7 +14,9 @@ use crate::fleet::child::Process;
 use crate::fleet::server::ServerChoice;
 use crate::gate::selftest::{ARMS, Arm, Change};
 use crate::gate::{GateFile, judge};
+use crate::host::image::Image;
 use crate::measure::run::RunStatus;
+use crate::say;
 use crate::scenario::plan::CellSpec;
 
 /// Longest time for one gate.
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// As the other verbs.
 pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
     let formats = campaign::formats(&order.args.output)?;
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = campaign::own_image()?;
     let sides = ["the reference server", "the same, with the change in the cell's name"].map(str::to_owned);
     let mut file = order.run_file(sides);
     let gate = file.gate.as_mut().map(|gate| {
@@ -49,23 +50,24 @@ pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
         }
         done
     })?;
-    campaign::show(&run, &order.args.output, &formats)?;
     // Whatever its gates found, a selftest has done its work if it came to its end.
-    if run.file.status == RunStatus::Interrupted {
-        return Ok(Exit::Interrupted);
-    }
-    let Some((cell, why)) = judge::of(&run).into_iter().find_map(|gate| Some((gate.cell, gate.broken?)))
-    else {
-        return Ok(Exit::Ok);
+    let broken = judge::of(&run).into_iter().find_map(|gate| Some((gate.cell, gate.broken?)));
+    let exit = match (&run.file.status, &broken) {
+        (RunStatus::Interrupted, _) => Exit::Interrupted,
+        (_, Some(_)) => Exit::Broken,
+        (_, None) => Exit::Ok,
     };
-    eprintln!("rtbench: {cell}: {why}");
-    Ok(Exit::Broken)
+    let exit = campaign::show(&run, &order.args.output, &formats, exit);
+    if let Some((cell, why)) = broken.filter(|_| run.file.status != RunStatus::Interrupted) {
+        say::line(format!("rtbench: {cell}: {why}"));
+    }
+    Ok(exit)
 }
 
 struct Selftest<'a> {
     order: &'a Order<'a>,
     bench: &'a Bench,
-    program: &'a Path,
+    program: &'a Image,
     gate: Option<GateFile>,
 }
 
@@ -120,8 +122,8 @@ impl Selftest<'_> {
         let args = ["serve", "--stdin-guard"].map(str::to_owned).into_iter().chain(faults.iter().cloned());
         Contestant {
             words: faults.join(" "),
-            server: ServerChoice::Start { program: self.program.to_owned(), args: args.collect() },
-            program: self.program.to_owned(),
+            server: ServerChoice::Start { program: self.program.clone(), args: args.collect() },
+            program: self.program.clone(),
         }
     }
 }

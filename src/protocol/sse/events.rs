@@ -317,6 +317,17 @@ mod tests {
         assert_eq!(fed, Some(EventError::TooLong));
     }
 
+    #[test]
+    fn fuzz_event_streams() {
+        let right: [&[u8]; 4] = [
+            b"\xef\xbb\xbfid: 7\nevent: message\ndata: one\ndata: two\nretry: 1500\n\n",
+            b"data: a\rdata:b\r\rid\r\n\r\ndata\r\n\r\n: a comment\n\nevent: missed\ndata: 3\n\n",
+            "data: \u{1f44d} caf\u{e9}\n\nid: a\0b\ndata: x\n\n".as_bytes(),
+            b"retry: 99999999999999999999999\n\nretry: +5\ndata: x\n\n",
+        ];
+        crate::fuzz::fuzz(&right, |input, numbers| assert_eq!(parse(numbers.cut(input)), parse([input])));
+    }
+
     proptest! {
         #[test]
         fn any_split_gives_the_same(

@@ -130,3 +130,22 @@ fn a_message_beyond_the_limit_is_refused_before_it_has_come() {
     let rest = [header(0x80, 9 << 20), vec![0; 9 << 20]].concat();
     assert_eq!(ours([part.as_slice(), &rest].into_iter()), (vec![], true));
 }
+
+#[test]
+fn fuzz_frames() {
+    let right: [&[u8]; 5] = [
+        b"\x81\x05hello\x82\x03\0\x01\x02\x89\x04ping\x8a\0",
+        b"\x01\x03abc\x89\x01x\0\x02\xc3\xa9\x80\x01z",
+        b"\x88\x05\x03\xe8bye\x81\x01x",
+        b"\x82\x7e\0\x80................................................................................................................................",
+        b"\x82\x7f\0\0\0\0\0\0\0\x02ab\x81\x82\x01\x02\x03\x04ab",
+    ];
+    crate::fuzz::fuzz(&right, |input, numbers| {
+        let (taken, failed) = ours(std::iter::once(input));
+        assert_eq!(ours(numbers.cut(input).into_iter()), (taken.clone(), failed));
+        let (expected, fails) = the_crates(input);
+        assert_eq!(taken, expected);
+        // Ours does not wait for the rest of a frame whose header is wrong, nor for anything behind a close.
+        assert!(failed || !fails, "{taken:?}");
+    });
+}

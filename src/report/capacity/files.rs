@@ -61,8 +61,7 @@ impl Format for Steps {
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let curves = curve::of(run);
-        let rows =
-            curves.iter().flat_map(|curve| curve.steps.iter().enumerate().map(|(i, step)| (i + 1, step)));
-        sheet::write(&step_columns(), rows, out)
+        let rows = curves.iter().flat_map(|curve| curve.steps.iter().enumerate());
+        sheet::write_of(&step_columns(), rows.map(|(i, step)| (run.ending(), (i + 1, step))), out)
     }
 }

@@ -40,6 +40,7 @@ pub(in crate::report) fn columns<'a>() -> Vec<Column<Line<'a>>> {
         Column::text("base_trust", "ok or degraded, the worst of the base's repeats", |l| trust(&l.cell.base)),
         Column::text("new_trust", "ok or degraded, the worst of the new side's repeats", |l| trust(&l.cell.new)),
         Column::text("hosts", "same, or different where the two sides come from different machines", |l| if l.all.across_hosts.is_empty() { "same" } else { "different" }.to_owned()),
+        Column::text("runs", "finished, or unfinished where a run of either side did not come to its end", |l| if l.all.unfinished.is_empty() { "finished" } else { "unfinished" }.to_owned()),
     ]
 }
 

@@ -139,10 +139,10 @@ pub(in crate::report) fn outcome(comparison: &Comparison) -> String {
     }
 }
 
-/// What limits the comparison, a sentence each: other hosts, too few repeats, degraded and refused cells, cells without
+/// What limits the comparison, a sentence each: runs that did not come to their end, other hosts, too few repeats, degraded and refused cells, cells without
 /// a counterpart.
 pub(in crate::report) fn warnings(comparison: &Comparison) -> Vec<String> {
-    let mut out = Vec::new();
+    let mut out = comparison.unfinished.clone();
     if !comparison.across_hosts.is_empty() {
         let facts: Vec<String> = comparison.across_hosts.iter().map(ToString::to_string).collect();
         out.push(format!(

@@ -131,7 +131,8 @@ impl Format for Metrics {
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let judgements = judge::of(run);
-        sheet::write(&metric_columns(), judgements.iter().flat_map(Line::all), out)
+        let lines = judgements.iter().flat_map(Line::all).map(|line| (run.ending(), line));
+        sheet::write_of(&metric_columns(), lines, out)
     }
 }
 
@@ -183,7 +184,7 @@ impl Format for Slices {
             let cut = move |(index, slice)| Cut { cell: name, replicate, side, number: index + 1, slice };
             cell.slices.iter().enumerate().map(cut)
         });
-        sheet::write(&slice_columns(), cuts, out)
+        sheet::write_of(&slice_columns(), cuts.map(|cut| (run.ending(), cut)), out)
     }
 }
 
@@ -222,6 +223,7 @@ impl Format for Selftest {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        sheet::write(&tally_columns(), selftest::of(run), out)
+        let tallies = selftest::of(run).into_iter().map(|tally| (run.ending(), tally));
+        sheet::write_of(&tally_columns(), tallies, out)
     }
 }

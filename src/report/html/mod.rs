@@ -75,8 +75,15 @@ fn page(run: &Run) -> String {
     let curves = curve::of(run);
     let sections = sections(run, matrix.as_ref(), &curves);
     let origin = format!("{} · {}", run.file.started, run.file.host.summary());
-    let header = header(&origin, &summary::summary(run, matrix.as_ref(), &curves), &sections);
+    let summary = unfinished(run) + &summary::summary(run, matrix.as_ref(), &curves);
+    let header = header(&origin, &summary, &sections);
     document(&format!("rtbench: {}", run.file.scenario.name), &header, &sections)
+}
+
+/// Above everything else, where a run did not come to its end.
+fn unfinished(run: &Run) -> String {
+    let words = run.unfinished().map(|words| markup::paragraph("", &format!("! {}: {words}", run.name)));
+    words.unwrap_or_default()
 }
 
 /// What stands above the sections: where it comes from, as text, a summary, as HTML, and links.

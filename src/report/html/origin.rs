@@ -1,7 +1,7 @@
 //! Where the run came from: the command, the host, the scenario; enough to do it again.
 
 use super::markup::{Content, details, escape, section, table};
-use crate::measure::run::{Run, RunStatus, Swept};
+use crate::measure::run::{Run, Swept};
 use crate::report::command_line;
 use crate::report::terminal::bytes;
 
@@ -42,18 +42,12 @@ fn facts(facts: &[(&str, String)]) -> String {
 
 fn about(run: &Run) -> Vec<(&'static str, String)> {
     let file = &run.file;
-    let status = match &file.status {
-        RunStatus::Running => "not finished".to_owned(),
-        RunStatus::Finished => "finished".to_owned(),
-        RunStatus::Interrupted => "interrupted".to_owned(),
-        RunStatus::Failed(reason) => format!("failed: {reason}"),
-    };
     let revision = file.tool.revision.as_ref().map_or(String::new(), |revision| format!(" ({revision})"));
     vec![
         ("name", run.name.clone()),
         ("started", file.started.clone()),
         ("finished", file.finished.clone().unwrap_or_default()),
-        ("status", status),
+        ("status", run.ending().to_owned()),
         ("seed", file.seed.to_string()),
         ("rtbench", format!("{}{revision}", file.tool.version)),
     ]

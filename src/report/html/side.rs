@@ -4,7 +4,7 @@ use super::chart::STYLES;
 use super::family::{Shown, grid};
 use super::latency::by_percentile;
 use super::markup::{Content, details, escape, paragraph, section, table};
-use super::{document, header};
+use super::{document, header, unfinished};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
 use crate::report::side::{self, Side, differences, letter};
@@ -15,7 +15,7 @@ const FEW: usize = 6;
 /// The page.
 pub(super) fn page(runs: &[Run]) -> String {
     let title = format!("rtbench: {} runs side by side", runs.len());
-    let mut summary = paragraph("faint", side::NOTE);
+    let mut summary = runs.iter().map(unfinished).collect::<String>() + &paragraph("faint", side::NOTE);
     if let Some(text) = differences(runs) {
         summary += &paragraph("", &text);
     }

@@ -6,7 +6,7 @@ use super::{ending, escape, table, trust};
 use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric;
-use crate::measure::run::{Run, RunStatus};
+use crate::measure::run::Run;
 use crate::report::terminal::{bytes, trust_word};
 use crate::report::thresholds::{self, Line};
 
@@ -32,12 +32,6 @@ const HEADLINE: &[(&str, &str, Say)] = &[
 /// Those of `out`.
 pub(super) fn page(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# {}\n", escape(&run.file.scenario.name))?;
-    match &run.file.status {
-        RunStatus::Finished => {}
-        RunStatus::Running => writeln!(out, "The run did not end; these are the cells that did.\n")?,
-        RunStatus::Interrupted => writeln!(out, "The run was interrupted.\n")?,
-        RunStatus::Failed(reason) => writeln!(out, "The run failed: {}.\n", escape(reason))?,
-    }
     headline(run, out)?;
     thresholds(run, out)?;
     failures(run, out)?;

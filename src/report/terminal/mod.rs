@@ -150,6 +150,12 @@ fn conditions(run: &Run, width: usize) -> String {
     each.map(|(text, style)| format!("\n{}", wrap("", &text, width)).style(style).to_string()).collect()
 }
 
+/// Above everything else, where a run did not come to its end.
+pub(super) fn unfinished(run: &Run, width: usize) -> String {
+    let words = run.unfinished().map(|words| wrap("! ", &format!("{}: {words}", run.name), width));
+    words.map_or(String::new(), |text| text.style(unsure()).to_string())
+}
+
 /// What stands against the run's cells, and against the run.
 fn doubts(run: &Run, width: usize) -> String {
     let mut out = String::new();

@@ -285,6 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_bodies() {
+        let right: [&[u8]; 3] = [
+            b"3\r\nabc\r\na;x=\"y\"\r\n0123456789\r\n0\r\nT: v\r\n\r\nrest",
+            b"00000000000003\nabc\nffffffffffffffff\n",
+            b"0\r\n\r\n",
+        ];
+        crate::fuzz::fuzz(&right, |input, numbers| {
+            for framing in
+                [Framing::None, Framing::Sized(input.len() as u64 / 2), Framing::Chunked, Framing::UntilEof]
+            {
+                assert_eq!(decode(framing, numbers.cut(input)), whole(framing, input), "{framing:?}");
+            }
+        });
+    }
+
+    #[test]
     fn broken_framing_is_told_apart() {
         let broken = |input: &[u8]| whole(Framing::Chunked, input).unwrap_err();
         assert_eq!(broken(b"\r\n"), BodyError::ChunkSize);

@@ -127,3 +127,51 @@ impl Gunzip {
         ended.map_err(|_| Failure::new(phase, Kind::Eof, "the compressed answer does not end as gzip does"))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::transport::http::head;
+
+    /// What an answer says as it comes in pieces; whether it is complete; `None` if it breaks the rules.
+    fn read(pieces: &[&[u8]]) -> Option<(Vec<u8>, bool)> {
+        let (mut head, mut content, mut said) = (Vec::new(), None, Vec::new());
+        for piece in pieces {
+            let mut piece = *piece;
+            let mut rest = Vec::new();
+            if content.is_none() {
+                head.extend_from_slice(piece);
+                let parsed =
+                    head::parse(&head, |head, length| (length, Content::of(head, false, Phase::Receive)));
+                let Some((length, of)) = parsed.ok()? else { continue };
+                rest.extend_from_slice(&head[length..]);
+                (piece, content) = (&rest, Some(of.ok()?));
+            }
+            let hand_on = |part: &[u8]| {
+                said.extend_from_slice(part);
+                Ok(())
+            };
+            content.as_mut()?.take(piece, Phase::Receive, hand_on).ok()?;
+        }
+        let done = content.is_some_and(|content| content.is_done());
+        Some((said, done))
+    }
+
+    #[test]
+    fn fuzz_answers() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&b"3:abc,".repeat(40)).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", gzip.len());
+        let compressed = [head.as_bytes(), &gzip].concat();
+        let right: [&[u8]; 4] = [
+            &compressed,
+            b"HTTP/1.1 200 OK\r\nrtbench-cursor: 7\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n3:abc,\r\n0\r\n\r\n",
+            b"HTTP/1.1 204 No Content\r\nrtbench-cursor: 7\r\nConnection: close\r\n\r\n",
+            b"HTTP/1.0 200 OK\nContent-Length: 3\nContent-Length: 3\n\nabc",
+        ];
+        crate::fuzz::fuzz(&right, |input, numbers| assert_eq!(read(&numbers.cut(input)), read(&[input])));
+    }
+}
