@@ -11,6 +11,7 @@ use crate::app::{App, Refusal};
 use crate::hub::{Batch, Signal};
 use crate::protocol::Id;
 use crate::stats::Stats;
+use crate::turn::Turn;
 
 /// What a connection's task is told to do. A later one overrules an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,7 @@ pub(crate) struct Connection {
     waker: AtomicWaker,
     subscriber: OnceLock<Subscriber>,
     slow: OnceLock<Arc<Signal>>,
+    turn: Turn,
 }
 
 struct Subscriber {
@@ -56,6 +58,7 @@ impl Connection {
             waker: AtomicWaker::new(),
             subscriber: OnceLock::new(),
             slow: OnceLock::new(),
+            turn: app.turns.first(),
         })
     }
 
@@ -67,6 +70,24 @@ impl Connection {
     /// What its server counts.
     pub(crate) fn stats(&self) -> &Stats {
         &self.app.stats
+    }
+
+    /// What it has left of its turn.
+    pub(crate) fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
+    /// Whether more may be done for it now; else its task is woken when it is called up.
+    pub(crate) fn may_go_on(self: &Arc<Self>, cx: &Context<'_>) -> bool {
+        self.turn.is_on() || self.app.turns.over(cx, self, self.app.stats.connections.get())
+    }
+
+    /// Whether its task has nothing to do before it is called up. One that is told to end goes on.
+    pub(crate) fn waits(&self) -> bool {
+        if self.turn.waits() && self.current() != Order::Serve {
+            self.turn.begin();
+        }
+        self.turn.waits()
     }
 
     /// It asks for a subscription, or is polled on. Counts once per connection.

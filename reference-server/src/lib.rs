@@ -25,6 +25,7 @@ mod request;
 pub mod rtc;
 pub mod stats;
 pub mod tls;
+mod turn;
 mod wire;
 
 pub use app::run;

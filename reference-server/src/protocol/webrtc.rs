@@ -35,6 +35,15 @@ use driver::{Driver, Offer};
 /// Offers that may wait for the driver; those behind them wait in their HTTP requests.
 const OFFER_QUEUE: usize = 256;
 
+/// The longest offer, in bytes. Those of browsers have some 1,000, and 150 more for each candidate.
+const MAX_OFFER_BYTES: usize = 32 * 1024;
+
+/// Most candidates of an offer.
+const MAX_CANDIDATES: usize = 64;
+
+/// Most media of an offer: data channels are one.
+const MAX_MEDIA: usize = 16;
+
 /// Takes over the sockets and starts the task that serves them; without sockets there is no `/rtc`. They are bound to
 /// addresses that the clients can reach, because each is a candidate; one bound to all addresses is announced as loopback.
 pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
@@ -52,7 +61,7 @@ pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Resu
 enum BadOffer {
     /// It is not SDP, or not an offer that can be answered.
     #[error("bad offer: {0}")]
-    Sdp(String),
+    Sdp(&'static str),
     #[error("the server stops")]
     Stopping,
 }
@@ -83,6 +92,11 @@ async fn offer(
 
 /// The driver's answer.
 async fn answer(offers: &mpsc::Sender<Offer>, sdp: String, request: Subscribe) -> Result<String, BadOffer> {
+    // What each line costs grows with their number, and whoever pays for it serves all other peers, too.
+    let lines = |kind| sdp.lines().filter(|line| line.starts_with(kind)).count();
+    if sdp.len() > MAX_OFFER_BYTES || lines("a=candidate") > MAX_CANDIDATES || lines("m=") > MAX_MEDIA {
+        return Err(BadOffer::Sdp("it is longer than an offer of data channels ever is"));
+    }
     let (reply, answer) = oneshot::channel();
     offers.send(Offer { sdp, request, reply }).await.map_err(|_| BadOffer::Stopping)?;
     answer.await.map_err(|_| BadOffer::Stopping)?

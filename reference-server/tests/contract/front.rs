@@ -63,7 +63,7 @@ async fn a_request_may_come_in_any_pieces() {
         client = server.connect().await;
     }
     let mut websocket = server.connect().await;
-    let upgrade = "GET /ws?echo=1 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    let upgrade = "GET /ws?echo=1 HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     // With the first frames in the same piece, the last of them not whole.
     let frames = [crate::harness::frame(1, &[b'a'; 1000]), crate::harness::frame(1, b"b")].concat();
@@ -96,7 +96,7 @@ async fn a_head_over_the_limit_is_refused() {
 async fn a_connection_is_handed_over_in_the_middle() {
     let server = Server::start(Config::default());
     let mut client = server.connect().await;
-    let chunked = "POST /topics/t HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let chunked = "POST /topics/t HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     client.send([POLL, chunked, POLL, HEALTH, &publication("x")].concat()).await;
     assert_eq!(statuses(&mut client).await, [204, 204, 204, 200, 204]);
     let (_, start) = client.sse("topic=t&after=00000000-0", "").await;
@@ -133,7 +133,7 @@ async fn last_answer(server: &Server, request: &str) -> Answer {
 #[tokio::test]
 async fn a_client_that_wants_no_more_is_told_goodbye() {
     let server = Server::start(Config::default());
-    let with_close = |request: &str| request.replace("host: t\r\n", "Connection: Close\r\n");
+    let with_close = |request: &str| request.replace("host: t\r\n", "host: t\r\nConnection: Close\r\n");
     for (request, status) in [(POLL, 204), (&publication("x"), 204), (HEALTH, 200)] {
         let answer = last_answer(&server, &with_close(request)).await;
         assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
@@ -159,7 +159,7 @@ async fn what_is_not_a_plain_get_is_answered_all_the_same() {
     server.text("t", "x").await;
     let events = POLL.replace("topic=t", "topic=t&after=00000000-0");
     let get = server.request(&events).await;
-    let with_body = events.replace("host: t\r\n", "content-length: 3\r\n") + "abc";
+    let with_body = events.replace("host: t\r\n", "host: t\r\ncontent-length: 3\r\n") + "abc";
     let absolute = events.replace("GET /poll", "GET http://t/poll");
     for request in [with_body, absolute] {
         let answer = server.request(&request).await;
@@ -169,7 +169,7 @@ async fn what_is_not_a_plain_get_is_answered_all_the_same() {
     head.send(events.replace("GET", "HEAD")).await;
     assert_eq!(undated(&head.head().await), undated(&get.head));
     assert_eq!(server.request(&POLL.replace("GET", "DELETE")).await.status, 405);
-    let expecting = publication("y").replace("host: t", "expect: 100-continue");
+    let expecting = publication("y").replace("host: t", "host: t\r\nexpect: 100-continue");
     let mut client = server.connect().await;
     client.send(expecting).await;
     assert!(client.head().await.starts_with("HTTP/1.1 100 "));

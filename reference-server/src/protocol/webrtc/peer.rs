@@ -76,14 +76,17 @@ impl Peer {
         (request, waker): (Subscribe, Waker),
         now: Instant,
     ) -> Result<(Peer, String), BadOffer> {
-        let offer = SdpOffer::from_sdp_string(offer).map_err(|error| BadOffer::Sdp(error.to_string()))?;
+        let offer = SdpOffer::from_sdp_string(offer).map_err(|_| BadOffer::Sdp("it is not SDP, or contradicts itself"))?;
         let mut rtc = config.set_ice_lite(true).build(now);
         for address in addresses {
             let candidate =
-                Candidate::host(address, "udp").map_err(|error| BadOffer::Sdp(error.to_string()))?;
+                Candidate::host(address, "udp").map_err(|_| BadOffer::Sdp("this server has no address"))?;
             rtc.add_local_candidate(candidate);
         }
-        let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| BadOffer::Sdp(error.to_string()))?;
+        let answer = rtc
+            .sdp_api()
+            .accept_offer(offer)
+            .map_err(|_| BadOffer::Sdp("it cannot be answered with data channels over DTLS"))?;
         let peer = Peer {
             rtc,
             app: app.clone(),
@@ -168,7 +171,11 @@ impl Peer {
             Event::ChannelOpen(id, _) if !self.closing => {
                 self.open_by = None;
                 self.connection.subscribed(Id::WebRtc);
-                let conversation = Conversation::new(&self.app, self.request.clone());
+                let conversation = match Conversation::new(&self.app, self.request.clone()) {
+                    Ok(conversation) => conversation,
+                    // A channel that cannot be served has no other way to say so.
+                    Err(_) => return self.close(),
+                };
                 self.channels.push(Channel { id, conversation, batch: VecDeque::new() });
                 Ok(())
             }
@@ -252,7 +259,7 @@ impl Channel {
             let more = self.conversation.poll_outgoing(cx, connection, &mut taken);
             self.batch = taken.into();
             match more {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_too_slow)) => return Err(Gone),
                 Poll::Pending => return Ok(moved),
             }
