@@ -1,6 +1,7 @@
 //! The open connections of a server: who they are, and how they are told to end.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::cmp::Reverse;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Context;
 
@@ -25,6 +26,12 @@ pub(crate) enum Order {
     Cut,
 }
 
+/// A connection that buffers less counts as none: nearly all do, for a moment.
+const LEAST_HELD: usize = 4096;
+
+/// Connections that differ by less buffer the same; who began first goes first.
+const SAME_HELD: usize = 256 * 1024;
+
 /// One connection, of whatever transport. Everything that serves it holds it; it ends with the last of these.
 pub(crate) struct Connection {
     app: Arc<App>,
@@ -37,6 +44,10 @@ pub(crate) struct Connection {
     subscriber: OnceLock<Subscriber>,
     slow: OnceLock<Arc<Signal>>,
     turn: Turn,
+    /// Bytes that it buffers, as counted.
+    held: AtomicUsize,
+    /// Which of those that buffer began first.
+    held_since: AtomicU64,
 }
 
 struct Subscriber {
@@ -59,6 +70,8 @@ impl Connection {
             subscriber: OnceLock::new(),
             slow: OnceLock::new(),
             turn: app.turns.first(),
+            held: AtomicUsize::new(0),
+            held_since: AtomicU64::new(0),
         })
     }
 
@@ -88,6 +101,26 @@ impl Connection {
             self.turn.begin();
         }
         self.turn.waits()
+    }
+
+    /// It buffers so many bytes of its own. If all together buffer too much, who buffers most is broken.
+    pub(crate) fn holds(&self, bytes: usize) {
+        let bytes = if bytes < LEAST_HELD { 0 } else { bytes };
+        let before = self.held.load(Relaxed);
+        if bytes == before {
+            return;
+        }
+        let stats = self.stats();
+        if before == 0 {
+            self.held_since.store(self.app.connections.began_to_hold.fetch_add(1, Relaxed), Relaxed);
+        }
+        self.held.store(bytes, Relaxed);
+        stats.buffered_bytes.add(bytes as u64);
+        stats.buffered_bytes.sub(before as u64);
+        let most = self.app.config.limits.buffer_bytes;
+        if bytes > before && stats.buffered_bytes.get() > most as u64 {
+            self.app.connections.cut_down_to(most);
+        }
     }
 
     /// It asks for a subscription, or is polled on. Counts once per connection.
@@ -164,6 +197,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.app.stats.connections.sub(1);
+        self.app.stats.buffered_bytes.sub(self.held.load(Relaxed) as u64);
         if let Some(subscriber) = self.subscriber.get() {
             self.app.stats.subscribers.of(subscriber.protocol).sub(1);
         }
@@ -176,6 +210,8 @@ impl Drop for Connection {
 pub(crate) struct Connections {
     open: Mutex<Open>,
     empty: Notify,
+    /// How often a connection began to buffer.
+    began_to_hold: AtomicU64,
 }
 
 #[derive(Default)]
@@ -230,6 +266,26 @@ impl Connections {
     pub(crate) fn cut_subscribers(&self) {
         for connection in self.all().iter().filter(|connection| connection.subscriber.get().is_some()) {
             connection.app.stats.cut.add(1);
+            connection.tell(Order::Cut);
+        }
+    }
+
+    /// Breaks those that buffer most until what all buffer is at most so many bytes.
+    #[cold]
+    fn cut_down_to(&self, most_bytes: usize) {
+        let mut open = self.all();
+        open.retain(|connection| connection.held.load(Relaxed) > 0 && connection.current() != Order::Cut);
+        let mut bytes: usize = open.iter().map(|connection| connection.held.load(Relaxed)).sum();
+        open.sort_unstable_by_key(|connection| {
+            let size = connection.held.load(Relaxed).div_ceil(SAME_HELD);
+            (Reverse(size), connection.held_since.load(Relaxed))
+        });
+        for connection in open.iter().take_while(|connection| {
+            let is_too_much = bytes > most_bytes;
+            bytes = bytes.saturating_sub(connection.held.load(Relaxed));
+            is_too_much
+        }) {
+            connection.stats().buffers_cut.add(1);
             connection.tell(Order::Cut);
         }
     }

@@ -69,7 +69,11 @@ impl Future for Front {
         loop {
             let end = match &mut *self {
                 Front::Http(http) if http.wire.connection().waits() => return Poll::Pending,
-                Front::Http(http) => ready!(http.poll(cx)),
+                Front::Http(http) => {
+                    let polled = http.poll(cx);
+                    http.count_held();
+                    ready!(polled)
+                }
                 Front::Other(connection, _) if connection.waits() => return Poll::Pending,
                 Front::Other(_, other) => return other.as_mut().poll(cx),
                 Front::Over => return Poll::Ready(()),
@@ -112,6 +116,13 @@ enum End {
 }
 
 impl Http {
+    /// Counts what waits here: input that was not looked at yet, and an answer. The events of a stream are the hub's.
+    fn count_held(&self) {
+        let is_own = !matches!(self.phase, Phase::Streaming(_));
+        let unsent_bytes = if is_own { self.wire.unsent_bytes() } else { 0 };
+        self.wire.connection().holds(unsent_bytes + self.wire.unread.len());
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             let order = self.wire.connection().order(cx);

@@ -110,6 +110,7 @@ stats! {
     slow_disconnects: Counter Counter, "Subscribers disconnected for being slow.";
     cut: Counter Counter, "Connections broken on request.";
     peers_lost: Counter Counter, "Data-channel peers that fell silent, or never opened a channel.";
+    buffered_bytes: Gauge Counter, "What connections buffer of their own, in bytes; of each that buffers 4096 or more.";
     connections: Gauge Counter, "Connections open.";
     connections_opened: Counter Counter, "Connections accepted.";
     subscribers: Gauge ByProtocol, "Open connections that hold a subscription or were polled on.";

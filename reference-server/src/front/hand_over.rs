@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
-use futures_util::future::Either;
 use http::{HeaderMap, Request, StatusCode, Version, header};
 use http_body::Body as _;
 use httparse::Header;
@@ -25,7 +24,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 
 use super::head::{MAX_HEAD_BYTES, is_host};
-use super::reply::{Ask, Chunks, Fields, Full, Handler, Reply, content};
+use super::reply::{Ask, Boxed, Chunks, Fields, Full, Handler, Reply, content};
 use crate::app::{App, Rejection};
 use crate::connection::{Connection, Order};
 use crate::protocol::{self, Protocol};
@@ -66,19 +65,25 @@ struct Tagged {
 impl Service<Request<Incoming>> for Tagged {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = Either<
-        <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future,
-        Ready<Result<Self::Response, Self::Error>>,
-    >;
+    type Future = Boxed<Result<Self::Response, Self::Error>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.connection.turn().spend(LONG_REQUEST);
         let most = self.connection.app().config.max_payload_bytes;
         if let Err(refused) = checked(&request, most) {
-            return Either::Right(ready(Ok(refused.into_response())));
+            return Box::pin(ready(Ok(refused.into_response())));
         }
         request.extensions_mut().insert(self.connection.clone());
-        Either::Left(self.router.call(request))
+        // All of a body is collected before it is looked at.
+        let body = request.body().size_hint();
+        let connection = self.connection.clone();
+        connection.holds(body.upper().map_or(most, |bytes| bytes as usize));
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            connection.holds(0);
+            answer
+        })
     }
 }
 

@@ -74,7 +74,7 @@ struct Framing {
 
 impl Framing {
     fn of(headers: &[Header<'_>]) -> Result<Framing, Strange> {
-        let (mut close, mut body_bytes, mut hosts) = (false, None, 0);
+        let (mut close, mut body_bytes, mut hosts, mut is_plain) = (false, None, 0, true);
         for Header { name, value } in headers {
             match name.len() {
                 4 if name.eq_ignore_ascii_case("host") => hosts += if is_host(value) { 1 } else { 2 },
@@ -89,13 +89,13 @@ impl Framing {
                         _ => return Err(Strange::Other),
                     }
                 }
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => return Err(Strange::Other),
-                6 if name.eq_ignore_ascii_case("expect") => return Err(Strange::Other),
+                17 if name.eq_ignore_ascii_case("transfer-encoding") => is_plain = false,
+                6 if name.eq_ignore_ascii_case("expect") => is_plain = false,
                 _ => {}
             }
         }
         // Whoever knows better answers.
-        if hosts != 1 {
+        if hosts != 1 || !is_plain {
             return Err(Strange::Other);
         }
         Ok(Framing { close, body_bytes: body_bytes.unwrap_or(0) })

@@ -77,6 +77,8 @@ impl Hub {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(index) = state.passes.pop_front() else { return Poll::Pending };
+        // What is published from now on must not end the pause that follows.
+        self.fan_out.take();
         let topic = &mut state.topics.topics[index];
         let Some(Pass { left, again }) = topic.pass.take() else { return Poll::Ready(()) };
         let end = left.min(topic.subscribers.len());

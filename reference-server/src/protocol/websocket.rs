@@ -90,12 +90,17 @@ fn serve(wire: Wire, conversation: Conversation) -> Boxed<()> {
         .max_write_buffer_size(UNSENT_BYTES)
         .max_message_size(Some(config.max_payload_bytes))
         .max_frame_size(Some(config.max_payload_bytes));
-    let opening = WebSocketStream::from_raw_socket(Line(wire), Role::Server, Some(config));
+    let opening = WebSocketStream::from_raw_socket(Line { wire, partial: 0 }, Role::Server, Some(config));
     // Without a handshake there is nothing to wait for, and a future that could wait would hold all of this twice.
     let Some(stream) = opening.now_or_never() else { return Box::pin(std::future::ready(())) };
-    let mut socket = Socket { stream, conversation, sent: 0, framing_bytes };
+    let mut socket = Socket { stream, conversation, sent: 0, own_bytes: 0, framing_bytes };
     Box::pin(async move {
-        let end = poll_fn(|cx| socket.poll(cx)).await;
+        let end = poll_fn(|cx| {
+            let polled = socket.poll(cx);
+            socket.count_held();
+            polled
+        })
+        .await;
         // Whatever the peer does or does not do with it, it has had its time. Boxed, because only a connection that
         // ends should pay for the timer.
         let _ = Box::pin(tokio::time::timeout(CLOSE_PATIENCE, socket.end(end))).await;
@@ -104,7 +109,11 @@ fn serve(wire: Wire, conversation: Conversation) -> Boxed<()> {
 
 /// The stream as the library sees it. What that writes of its own, pongs and close frames, is taken whole or not at
 /// all, so that it has nothing left over and frames that all subscribers share can go directly to the wire.
-struct Line(Wire);
+struct Line {
+    wire: Wire,
+    /// Bytes read since the last whole message, which the library keeps.
+    partial: usize,
+}
 
 impl AsyncRead for Line {
     fn poll_read(
@@ -112,25 +121,28 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.wire).poll_read(cx, buf);
+        self.partial += buf.filled().len() - before;
+        read
     }
 }
 
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.0.is_full(UNSENT_BYTES) {
-            ready!(self.0.poll_drain(cx))?;
+        if self.wire.is_full(UNSENT_BYTES) {
+            ready!(self.wire.poll_drain(cx))?;
         }
-        self.0.send(cx, buf)?;
+        self.wire.send(cx, buf)?;
         Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_drain(cx)
+        self.wire.poll_drain(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 }
 
@@ -153,12 +165,22 @@ struct Socket {
     conversation: Conversation,
     /// Messages written.
     sent: u64,
+    /// Bytes of echoes and answers among what was sent last.
+    own_bytes: usize,
     framing_bytes: usize,
 }
 
 impl Socket {
     fn wire(&mut self) -> &mut Wire {
-        &mut self.stream.get_mut().0
+        &mut self.stream.get_mut().wire
+    }
+
+    /// Counts what waits here for the peer, or for the rest of its message.
+    fn count_held(&self) {
+        let Line { wire, partial } = self.stream.get_ref();
+        // Events are the hub's, and shared.
+        let unsent_bytes = wire.unsent_bytes().min(self.own_bytes);
+        wire.connection().holds(partial + self.conversation.reply_bytes() + unsent_bytes);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -192,7 +214,7 @@ impl Socket {
     /// Takes one message from the client. Never waits for anything to be written, so that two ends that both send
     /// much cannot wait for each other.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        if !self.stream.get_ref().0.connection().may_go_on(cx) {
+        if !self.stream.get_ref().wire.connection().may_go_on(cx) {
             return Poll::Pending;
         }
         let refused = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
@@ -204,7 +226,9 @@ impl Socket {
             Some(Err(error)) => return Poll::Ready(Err(end_of(&error))),
             None => return Poll::Ready(Err(End::Drop)),
         };
-        self.stream.get_ref().0.connection().turn().spend(MESSAGE);
+        let line = self.stream.get_mut();
+        line.partial = 0;
+        line.wire.connection().turn().spend(MESSAGE);
         Poll::Ready(refused.map_err(|refusal| close_with(refusal.close_code(), refusal.reason())))
     }
 
@@ -216,7 +240,7 @@ impl Socket {
             Poll::Pending => return self.conversation.poll_too_slow(cx).map(|slow| Err(too_slow(slow))),
         }
         let mut batch = BATCH.take();
-        let connection = self.stream.get_ref().0.connection();
+        let connection = self.stream.get_ref().wire.connection();
         if !connection.may_go_on(cx) {
             BATCH.set(batch);
             return Poll::Pending;
@@ -242,6 +266,7 @@ impl Socket {
             return Ok(());
         }
         let mut frames = FRAMES.take();
+        self.own_bytes = 0;
         for message in messages.drain(..) {
             for _ in 0..fault::pongs_before(self.sent, self.framing_bytes) {
                 frames.push(Bytes::from_static(EMPTY_PONG));
@@ -250,7 +275,10 @@ impl Socket {
             let (payload, binary) = message.message();
             frames.push(match &message {
                 Outgoing::Event(event) => event.websocket.get_or_init(|| frame_start(payload, binary)).clone(),
-                Outgoing::Reply(_) => frame_start(payload, binary),
+                Outgoing::Reply(_) => {
+                    self.own_bytes += payload.len();
+                    frame_start(payload, binary)
+                }
             });
             if payload.len() > SMALL_BYTES {
                 frames.push(payload.clone());

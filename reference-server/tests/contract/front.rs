@@ -216,3 +216,55 @@ async fn every_subscriber_of_a_large_topic_gets_every_event() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let server = Server::start(Config::default());
+    for (hosts, status) in [
+        ("", 400),
+        ("host: a\r\nhost: a\r\n", 400),
+        ("host: a, b/c\r\n", 400),
+        ("host: user@a\r\n", 400),
+        ("host: [::1]:80\r\n", 204),
+        ("host:\r\n", 204),
+    ] {
+        // Of those that the front answers and those that hyper does.
+        for request in [POLL.to_owned(), publication("x"), POLL.replace("GET /", "GET http://t/")] {
+            let answer = server.request(&request.replace("host: t\r\n", hosts)).await;
+            assert_eq!(answer.status, status, "{request}, {hosts}");
+        }
+    }
+    let old = POLL.replace("host: t\r\n", "").replace("HTTP/1.1", "HTTP/1.0");
+    assert_eq!(server.request(&old).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_body_is_framed_in_one_way_that_is_understood() {
+    let server = Server::start(Config::default());
+    let with = |framing: &str| format!("POST /topics/t HTTP/1.1\r\nhost: t\r\n{framing}\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    for (framing, status) in [
+        ("transfer-encoding: chunked", 204),
+        ("transfer-encoding: gzip, chunked", 501),
+        ("transfer-encoding: gzip\r\ntransfer-encoding: chunked", 501),
+        ("transfer-encoding: chunked, chunked", 400),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: chunked", 400),
+        ("content-length: 5, 5", 400),
+    ] {
+        assert_eq!(server.request(&with(framing)).await.status, status, "{framing}");
+    }
+    assert_eq!(server.stat("published").await, 1);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_is_sent() {
+    let server = Server::start(Config::default());
+    for length in ["1048577", "18446744073709551615", "99999999999999999999"] {
+        for expect in ["", "expect: 100-continue\r\n"] {
+            let mut client = server.connect().await;
+            let head = format!("POST /topics/t HTTP/1.1\r\nhost: t\r\n{expect}content-length: {length}\r\n\r\n");
+            let answer = client.request(&head).await;
+            assert_eq!(answer.status, 413, "{length}, {expect}");
+            assert_eq!(client.rest().await, b"");
+        }
+    }
+}

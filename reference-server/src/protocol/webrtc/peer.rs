@@ -225,6 +225,7 @@ impl Peer {
                 Err(Gone) => close = true,
             }
         }
+        self.connection.holds(self.channels.iter().map(|channel| channel.conversation.reply_bytes()).sum());
         if close {
             self.close()?;
         }

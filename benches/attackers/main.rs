@@ -1,0 +1,176 @@
+//! What one client can do to the others: the latency and the deliveries of well-behaved clients of the reference server, in
+//! alternating slices with and without an attacker, and the server's memory.
+//!
+//! ```text
+//! cargo bench --bench attackers -- short
+//! cargo bench --bench attackers -- all --before /another/rtbench
+//! cargo bench --bench attackers -- short --only pings,offers
+//! ```
+//!
+//! Needs Linux and two cores: the server has the first, everybody else the second, where attackers run only while nobody
+//! else wants to. Every slice has a bound, in time and in what is sent.
+
+#[cfg(target_os = "linux")]
+mod attack;
+#[cfg(target_os = "linux")]
+mod server;
+#[cfg(target_os = "linux")]
+mod victims;
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    eprintln!("attackers: skipped, as it takes Linux to keep programs apart and to read what they cost");
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> anyhow::Result<()> {
+    linux::main()
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::net::SocketAddr;
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use anyhow::{Context, Result};
+    use clap::{Args, Parser, Subcommand};
+    use rtbench::host::cores::{self, Mask};
+    use rtbench::host::process;
+
+    use super::attack::{self, Attack};
+    use super::server::{Attacker, Server};
+    use super::victims::{Seen, Victims};
+
+    #[derive(Parser)]
+    #[command(name = "attackers", about = "What one client can do to the others")]
+    struct Cli {
+        #[command(subcommand)]
+        command: Option<Command>,
+        /// Passed by cargo.
+        #[arg(long, global = true, hide = true)]
+        bench: bool,
+    }
+
+    #[derive(Subcommand)]
+    enum Command {
+        /// One minute or two.
+        Short(Options),
+        /// Longer and surer.
+        All(Options),
+        /// Be the attacker.
+        #[command(hide = true)]
+        Attack { name: String, address: SocketAddr },
+    }
+
+    #[derive(Args)]
+    struct Options {
+        /// The rtbench whose server is attacked [default: the one that was built along with this]
+        #[arg(long)]
+        server: Option<PathBuf>,
+        /// Another build, attacked as well.
+        #[arg(long)]
+        before: Option<PathBuf>,
+        /// Only these attacks.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    }
+
+    /// How long and how often.
+    struct Plan {
+        pairs: u32,
+        slice: Duration,
+    }
+
+    pub(super) fn main() -> Result<()> {
+        process::descriptor_limit();
+        match Cli::parse().command {
+            Some(Command::Attack { name, address }) => attack::run(&name, address),
+            Some(Command::Short(options)) => {
+                table(&options, &Plan { pairs: 2, slice: Duration::from_millis(1000) })
+            }
+            Some(Command::All(options)) => {
+                table(&options, &Plan { pairs: 8, slice: Duration::from_millis(1500) })
+            }
+            // `cargo bench` runs every bench there is, and this one takes some minutes.
+            None => {
+                eprintln!("attackers: say how long, e.g. `cargo bench --bench attackers -- short`");
+                Ok(())
+            }
+        }
+    }
+
+    fn table(options: &Options, plan: &Plan) -> Result<()> {
+        let built = PathBuf::from(env!("CARGO_BIN_EXE_rtbench"));
+        let own = options.server.clone().unwrap_or(built);
+        let cores = cores::of(std::process::id()).unwrap_or_default();
+        let &[first, second, ..] = &cores[..] else { anyhow::bail!("two cores are needed") };
+        let cores = [first, second];
+        let binaries =
+            options.before.iter().map(|path| ("before", path)).chain([("server", &own)]).collect::<Vec<_>>();
+        println!(
+            "| attack | build | p50 without / with, ms | p99 without / with, ms | p99 moved, ms | delivered without / with | \
+             server MB: before, most, after |\n|---|---|---|---|---|---|---|"
+        );
+        for attack in attack::ALL {
+            if !options.only.is_empty() && !options.only.iter().any(|name| name == attack.name) {
+                continue;
+            }
+            for (build, path) in &binaries {
+                let row = row(attack, path, plan, cores).with_context(|| format!("{}, {build}", attack.name))?;
+                println!("| {} | {build} | {row} |", attack.about);
+            }
+        }
+        Ok(())
+    }
+
+    fn row(attack: &Attack, path: &Path, plan: &Plan, cores: [usize; 2]) -> Result<String> {
+        Mask::of(&[cores[0]]).tie_this_thread();
+        let server = Server::start(path)?;
+        Mask::of(&[cores[1]]).tie_this_thread();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mb = |bytes: Option<u64>| bytes.unwrap_or_default() / 1_000_000;
+        let (mut without, mut with) = (Seen::default(), Seen::default());
+        let mut most = 0;
+        let memory = || process::resident_bytes(server.pid());
+        let row = runtime.block_on(async {
+            let victims = Victims::connect(server.address).await?;
+            // Everything that is made at first use is there.
+            victims.measure(plan.slice / 2).await;
+            let before = memory();
+            for pair in 0..plan.pairs {
+                for attacked in [pair % 2 == 0, pair % 2 != 0] {
+                    if !attacked {
+                        without.add(victims.measure(plan.slice).await);
+                        continue;
+                    }
+                    let attacker = Attacker::start(attack.name, server.address)?;
+                    tokio::time::sleep(Duration::from_millis(400)).await;
+                    with.add(victims.measure(plan.slice).await);
+                    most = most.max(memory().unwrap_or_default());
+                    drop(attacker);
+                    // What is still on its way belongs to neither.
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }
+            // Longer than an idle topic is kept.
+            tokio::time::sleep(Duration::from_millis(2500)).await;
+            let [p50, p99] = [0.5, 0.99].map(|q| [without.quantile_ms(q), with.quantile_ms(q)]);
+            anyhow::Ok(format!(
+                "{:.2} / {:.2} | {:.2} / {:.2} | {:+.2} | {} / {} | {}, {}, {}",
+                p50[0],
+                p50[1],
+                p99[0],
+                p99[1],
+                p99[1] - p99[0],
+                without.delivered(),
+                with.delivered(),
+                mb(before),
+                mb(Some(most)),
+                mb(memory()),
+            ))
+        })?;
+        drop(server);
+        Ok(row)
+    }
+}

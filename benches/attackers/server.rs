@@ -1,0 +1,73 @@
+//! The server under attack and the attacker: processes of their own, ended with their owners.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+
+/// A running reference server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts one, with a free port.
+    pub(crate) fn start(path: &Path) -> Result<Server> {
+        let help = Command::new(path).args(["serve", "--help"]).output();
+        let help = help.with_context(|| format!("cannot start {}", path.display()))?.stdout;
+        let mut command = Command::new(path);
+        command.args(["serve", "--stdin-guard"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Builds that forget nothing do not know the option.
+        if String::from_utf8_lossy(&help).contains("--topic-idle") {
+            command.args(["--topic-idle", "1s"]);
+        }
+        let mut child = command.spawn()?;
+        let mut line = String::new();
+        let out = child.stdout.take().context("the server has no standard output")?;
+        BufReader::new(out).read_line(&mut line)?;
+        let ready: serde_json::Value = serde_json::from_str(&line).context("the server is not ready")?;
+        let address = ready["ready"]["http"].as_str().context("the server names no address")?.parse()?;
+        Ok(Server { child, address })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// A running attacker. It runs only while nobody else on its core wants to: what is measured is the server, not the
+/// competition for the other core.
+pub(crate) struct Attacker(Child);
+
+impl Attacker {
+    pub(crate) fn start(name: &str, address: SocketAddr) -> Result<Attacker> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["attack", name, &address.to_string()]).stdin(Stdio::null());
+        let child = command.spawn()?;
+        let least = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the pointer is to a live struct. If it fails, the attacker disturbs more than it should.
+        unsafe { libc::sched_setscheduler(child.id() as libc::pid_t, libc::SCHED_IDLE, &least) };
+        Ok(Attacker(child))
+    }
+}
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        end(&mut self.0);
+    }
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
+}
