@@ -7,8 +7,8 @@
 //! cargo bench --bench attackers -- short --only pings,offers
 //! ```
 //!
-//! Needs Linux and two cores: the server has the first, everybody else the second, where attackers run only while nobody
-//! else wants to. Every slice has a bound, in time and in what is sent.
+//! Needs Linux and two cores: the server has the first, everybody else the second, where attackers run only while the
+//! measured clients do not want to. Every slice has a bound, in time and in what is sent.
 
 #[cfg(target_os = "linux")]
 mod attack;
@@ -39,7 +39,7 @@ mod linux {
     use rtbench::host::process;
 
     use super::attack::{self, Attack};
-    use super::server::{Attacker, Server};
+    use super::server::{Attacker, Server, go_first};
     use super::victims::{Seen, Victims};
 
     #[derive(Parser)]
@@ -108,6 +108,12 @@ mod linux {
         let cores = [first, second];
         let binaries =
             options.before.iter().map(|path| ("before", path)).chain([("server", &own)]).collect::<Vec<_>>();
+        let is_first = go_first();
+        if !is_first {
+            eprintln!(
+                "attackers: not allowed to run before other programs (CAP_SYS_NICE); keep the machine idle"
+            );
+        }
         println!(
             "| attack | build | p50 without / with, ms | p99 without / with, ms | p99 moved, ms | delivered without / with | \
              server MB: before, most, after |\n|---|---|---|---|---|---|---|"
@@ -117,14 +123,15 @@ mod linux {
                 continue;
             }
             for (build, path) in &binaries {
-                let row = row(attack, path, plan, cores).with_context(|| format!("{}, {build}", attack.name))?;
+                let row = row(attack, path, plan, cores, is_first)
+                    .with_context(|| format!("{}, {build}", attack.name))?;
                 println!("| {} | {build} | {row} |", attack.about);
             }
         }
         Ok(())
     }
 
-    fn row(attack: &Attack, path: &Path, plan: &Plan, cores: [usize; 2]) -> Result<String> {
+    fn row(attack: &Attack, path: &Path, plan: &Plan, cores: [usize; 2], is_first: bool) -> Result<String> {
         Mask::of(&[cores[0]]).tie_this_thread();
         let server = Server::start(path)?;
         Mask::of(&[cores[1]]).tie_this_thread();
@@ -144,7 +151,7 @@ mod linux {
                         without.add(victims.measure(plan.slice).await);
                         continue;
                     }
-                    let attacker = Attacker::start(attack.name, server.address)?;
+                    let attacker = Attacker::start(attack.name, server.address, is_first)?;
                     tokio::time::sleep(Duration::from_millis(400)).await;
                     with.add(victims.measure(plan.slice).await);
                     most = most.max(memory().unwrap_or_default());

@@ -1,8 +1,8 @@
 //! Clients that behave: some whose messages come back, and some that follow a topic that one of them publishes to.
 
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -52,6 +52,8 @@ impl Seen {
 /// What arrives is a time, in ns from here on.
 struct Clock {
     start: Instant,
+    /// What was sent earlier belongs to another slice.
+    since_ns: Cell<u64>,
     seen: RefCell<Vec<u64>>,
 }
 
@@ -67,7 +69,10 @@ impl Clock {
         while let Some(at) = buffer[used..].iter().position(|&byte| byte == b'<').map(|at| used + at) {
             let Some(digits) = buffer.get(at + 1..at + 17) else { break };
             let sent_ns = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-            self.seen.borrow_mut().push(now_ns - sent_ns.unwrap_or(now_ns).min(now_ns));
+            let sent_ns: u64 = sent_ns.unwrap_or(now_ns).min(now_ns);
+            if sent_ns >= self.since_ns.get() {
+                self.seen.borrow_mut().push(now_ns - sent_ns);
+            }
             used = at + 17;
         }
         buffer.drain(..used);
@@ -84,7 +89,8 @@ pub(crate) struct Victims {
 
 impl Victims {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Victims> {
-        let clock = Rc::new(Clock { start: Instant::now(), seen: RefCell::default() });
+        let clock =
+            Rc::new(Clock { start: Instant::now(), since_ns: Cell::new(0), seen: RefCell::default() });
         let local = tokio::task::LocalSet::new();
         let (mut writers, mut readers) = (Vec::new(), Vec::new());
         for _ in 0..ECHOES {
@@ -109,6 +115,7 @@ impl Victims {
     }
 
     async fn send(&self, long: Duration) -> Seen {
+        self.clock.since_ns.set(self.clock.now_ns());
         self.clock.seen.borrow_mut().clear();
         let mut writers = self.writers.borrow_mut();
         let publisher = self.publisher.borrow_mut();

@@ -337,6 +337,9 @@ fn acknowledged(delay: Duration) -> Reply {
 /// The topic that a request publishes to, if it is spelled plainly: anything else has its errors from the router.
 fn published_to<'a>(request: &Request<'a>) -> Option<&'a str> {
     let topic = request.path.strip_prefix("/topics/")?;
-    let plain = request.method == "POST" && request.query.is_empty() && !topic.is_empty() && !topic.contains(['/', '%']);
+    let plain = request.method == "POST"
+        && request.query.is_empty()
+        && !topic.is_empty()
+        && !topic.contains(['/', '%']);
     plain.then_some(topic)
 }

@@ -132,7 +132,9 @@ fn checked(request: &Request<Incoming>, most_bytes: usize) -> Result<(), Refused
     }
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
     match query.split(['=', '&']).next() {
-        Some(key) if !key.is_empty() && !has_parameters(path) => Err(Refused::Query(BadRequest::unknown(key))),
+        Some(key) if !key.is_empty() && !has_parameters(path) => {
+            Err(Refused::Query(BadRequest::unknown(key)))
+        }
         _ => Ok(()),
     }
 }

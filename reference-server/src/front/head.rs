@@ -141,9 +141,12 @@ mod tests {
         seen("GET /a?b=c&d HTTP/1.1\r\nHost: x\r\n\r\nGET", |request| {
             assert_eq!(request, Ok(Some(("GET", "/a", "b=c&d", &b""[..], false, 34))));
         });
-        seen("POST /a HTTP/1.1\r\nHOST: x\r\ncontent-LENGTH: 3\r\nConnection: x , Close\r\n\r\nabcd", |request| {
-            assert_eq!(request, Ok(Some(("POST", "/a", "", &b"abc"[..], true, 74))));
-        });
+        seen(
+            "POST /a HTTP/1.1\r\nHOST: x\r\ncontent-LENGTH: 3\r\nConnection: x , Close\r\n\r\nabcd",
+            |request| {
+                assert_eq!(request, Ok(Some(("POST", "/a", "", &b"abc"[..], true, 74))));
+            },
+        );
     }
 
     #[test]
@@ -193,7 +196,10 @@ mod tests {
         for good in ["", "a", "a.example:80", "127.0.0.1:", "[::1]:80", "[::ffff:1.2.3.4]", "a_b%41"] {
             assert!(is_host(good.as_bytes()), "{good}");
         }
-        for bad in ["a b", "a/b", "u@a", "a:b", "a:1:2", "::1", "[]", "[::1", "[::1]x", ":80", "a\u{e9}", "a?b", "a#b"] {
+        for bad in [
+            "a b", "a/b", "u@a", "a:b", "a:1:2", "::1", "[]", "[::1", "[::1]x", ":80", "a\u{e9}", "a?b",
+            "a#b",
+        ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }
     }

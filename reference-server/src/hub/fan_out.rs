@@ -47,9 +47,7 @@ impl Hub {
     /// Wakes some of a topic's subscribers.
     fn wake(&self, topic: &Topic, which: Range<usize>) {
         for seat in &topic.subscribers[which] {
-            if self.limits.slow == SlowPolicy::Disconnect
-                && topic.excess(seat, &self.limits) > 0
-            {
+            if self.limits.slow == SlowPolicy::Disconnect && topic.excess(seat, &self.limits) > 0 {
                 self.stats.slow_disconnects.add(u64::from(!seat.signal.too_slow.swap(true, Relaxed)));
             }
             seat.signal.published.store(true, Relaxed);

@@ -60,7 +60,8 @@ proptest! {
 
 #[test]
 fn a_slow_subscriber_loses_the_oldest_and_every_loss_is_counted() {
-    let hub = hub(Limits { history_events: 8, queue_events: 3, slow: SlowPolicy::DropOldest, ..Limits::default() });
+    let hub =
+        hub(Limits { history_events: 8, queue_events: 3, slow: SlowPolicy::DropOldest, ..Limits::default() });
     let mut live = hub.subscribe(&["t"], None).unwrap();
     for i in 0..5 {
         hub.publish("t", Bytes::from(vec![i]), false).unwrap();
@@ -73,7 +74,8 @@ fn a_slow_subscriber_loses_the_oldest_and_every_loss_is_counted() {
 
 #[test]
 fn a_slow_subscriber_is_disconnected_where_that_is_the_policy() {
-    let hub = hub(Limits { history_events: 8, queue_events: 3, slow: SlowPolicy::Disconnect, ..Limits::default() });
+    let hub =
+        hub(Limits { history_events: 8, queue_events: 3, slow: SlowPolicy::Disconnect, ..Limits::default() });
     let mut live = hub.subscribe(&["t"], None).unwrap();
     for i in 0..4 {
         hub.publish("t", Bytes::from(vec![i]), false).unwrap();

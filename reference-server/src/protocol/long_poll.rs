@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::poll::{self, most};
 use super::Id;
+use super::poll::{self, most};
 use crate::connection::{Connection, Order};
 use crate::front::Reply;
 use crate::hub::{Batch, Cursor, TooManyTopics, Watch};

@@ -274,7 +274,9 @@ impl Socket {
             self.sent += 1;
             let (payload, binary) = message.message();
             frames.push(match &message {
-                Outgoing::Event(event) => event.websocket.get_or_init(|| frame_start(payload, binary)).clone(),
+                Outgoing::Event(event) => {
+                    event.websocket.get_or_init(|| frame_start(payload, binary)).clone()
+                }
                 Outgoing::Reply(_) => {
                     self.own_bytes += payload.len();
                     frame_start(payload, binary)

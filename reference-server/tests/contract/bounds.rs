@@ -72,18 +72,17 @@ async fn topics_of_one_client_are_bounded_and_a_command_is_obeyed_as_a_whole() {
     let server = server(Limits { client_topics: 10, ..Limits::default() });
     let query: String = (0..11).map(|i| format!("topic=t{i}&")).collect();
     for path in ["poll", "sse", "ws"] {
-        let answer = match path {
-            "poll" => server.get(&format!("/poll?{query}wait=0")).await,
-            "sse" => server.get(&format!("/sse?{query}")).await,
-            _ => {
-                server
+        let answer =
+            match path {
+                "poll" => server.get(&format!("/poll?{query}wait=0")).await,
+                "sse" => server.get(&format!("/sse?{query}")).await,
+                _ => server
                     .request(&format!(
                         "GET /ws?{query} HTTP/1.1\r\nhost: t\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
                     ))
-                    .await
-            }
-        };
+                    .await,
+            };
         assert_eq!((answer.status, answer.text()), (400, "a client may follow 10 topics\n"), "{path}");
     }
     let mut client = server.connect().await;

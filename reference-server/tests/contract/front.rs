@@ -96,7 +96,8 @@ async fn a_head_over_the_limit_is_refused() {
 async fn a_connection_is_handed_over_in_the_middle() {
     let server = Server::start(Config::default());
     let mut client = server.connect().await;
-    let chunked = "POST /topics/t HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let chunked =
+        "POST /topics/t HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     client.send([POLL, chunked, POLL, HEALTH, &publication("x")].concat()).await;
     assert_eq!(statuses(&mut client).await, [204, 204, 204, 200, 204]);
     let (_, start) = client.sse("topic=t&after=00000000-0", "").await;
@@ -241,7 +242,9 @@ async fn a_request_names_one_host() {
 #[tokio::test]
 async fn a_body_is_framed_in_one_way_that_is_understood() {
     let server = Server::start(Config::default());
-    let with = |framing: &str| format!("POST /topics/t HTTP/1.1\r\nhost: t\r\n{framing}\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    let with = |framing: &str| {
+        format!("POST /topics/t HTTP/1.1\r\nhost: t\r\n{framing}\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+    };
     for (framing, status) in [
         ("transfer-encoding: chunked", 204),
         ("transfer-encoding: gzip, chunked", 501),
@@ -261,7 +264,8 @@ async fn what_is_too_large_is_refused_before_it_is_sent() {
     for length in ["1048577", "18446744073709551615", "99999999999999999999"] {
         for expect in ["", "expect: 100-continue\r\n"] {
             let mut client = server.connect().await;
-            let head = format!("POST /topics/t HTTP/1.1\r\nhost: t\r\n{expect}content-length: {length}\r\n\r\n");
+            let head =
+                format!("POST /topics/t HTTP/1.1\r\nhost: t\r\n{expect}content-length: {length}\r\n\r\n");
             let answer = client.request(&head).await;
             assert_eq!(answer.status, 413, "{length}, {expect}");
             assert_eq!(client.rest().await, b"");

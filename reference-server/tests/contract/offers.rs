@@ -11,7 +11,9 @@ const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:
 
 async fn offer(server: &Server, sdp: &str) -> Answer {
     let length = sdp.len();
-    let head = format!("POST /rtc?topic=t HTTP/1.1\r\nhost: t\r\ncontent-type: application/sdp\r\ncontent-length: {length}\r\n\r\n{sdp}");
+    let head = format!(
+        "POST /rtc?topic=t HTTP/1.1\r\nhost: t\r\ncontent-type: application/sdp\r\ncontent-length: {length}\r\n\r\n{sdp}"
+    );
     soon(server.request(&head)).await
 }
 

@@ -123,7 +123,9 @@ async fn a_subscribe_behind_an_older_cursor_skips_nothing() {
     assert_eq!(client.take_text().await, format!(r#"{{"op":"subscribe","cursor":"{start}"}}"#));
     assert_eq!([client.take_text().await, client.take_text().await], ["t1", "t2"]);
     // A cursor further on than a client has got skips nothing either.
-    client.frame(TEXT, format!(r#"{{"op":"subscribe","topics":["t","u"],"after":"{}"}}"#, server.now().await)).await;
+    client
+        .frame(TEXT, format!(r#"{{"op":"subscribe","topics":["t","u"],"after":"{}"}}"#, server.now().await))
+        .await;
     client.take_text().await;
     server.text("u", "u2").await;
     assert_eq!(client.take_text().await, "u2");

@@ -193,7 +193,9 @@ impl Driver {
                 if is_stun(&transmit.contents) {
                     routes.learn(number, transmit.destination);
                 }
-                if let Some(port) = ports.iter_mut().find(|port| port.addresses().any(|own| own == transmit.source)) {
+                if let Some(port) =
+                    ports.iter_mut().find(|port| port.addresses().any(|own| own == transmit.source))
+                {
                     port.send(transmit.destination, transmit.contents);
                 }
             })

@@ -76,7 +76,8 @@ impl Peer {
         (request, waker): (Subscribe, Waker),
         now: Instant,
     ) -> Result<(Peer, String), BadOffer> {
-        let offer = SdpOffer::from_sdp_string(offer).map_err(|_| BadOffer::Sdp("it is not SDP, or contradicts itself"))?;
+        let offer = SdpOffer::from_sdp_string(offer)
+            .map_err(|_| BadOffer::Sdp("it is not SDP, or contradicts itself"))?;
         let mut rtc = config.set_ice_lite(true).build(now);
         for address in addresses {
             let candidate =
