@@ -67,14 +67,18 @@ Exit codes:
 pub const GATE_HELP: &str = "\
 Both sides stand at the same time and are loaded in short turns, so that what the machine does hits both alike. A \
 pair of fresh processes is one replicate; 8 to 40 replicates decide, by looks fixed beforehand whose false alarms add \
-up to 0.5%. A regression is a lower limit above no change and a shift of at least --min-effect.
+up to 0.5%. A regression is a lower limit above no change and a shift of at least --min-effect, so that a change of \
+just that size is found by half of all gates; --plan says how often others are. What the new side alone does wrong is \
+a regression as well: corrupt payloads, clients turned away or cut off, nothing delivered, a server that ends under load.
 
 Exit codes:
-    0  nothing is worse: a change of that size is excluded, or would have been found
-    1  a regression is proven
+    0  nothing is seen to be worse: a change of --min-effect is excluded, or none is proven where one of 1.5 times \
+that would have been found with 90%
+    1  a regression is proven, whatever else failed
     2  the command line or a scenario is wrong
-    3  inconclusive: too noisy, out of time, or not to be trusted (0 with --inconclusive warn)
-    4  the tool or its surroundings failed
+    3  inconclusive: too noisy, out of time, a broken base, or not to be trusted (with --inconclusive warn 0, unless the \
+new side is broken, too)
+    4  the tool or its surroundings failed, e.g. a server that could never be started
   130  interrupted; the replicates so far are kept, and --resume goes on from them";
 
 /// What the codes mean for `rtbench compare`.

@@ -40,6 +40,7 @@ pub mod gate;
 pub mod host;
 pub mod measure;
 pub mod protocol;
+pub mod quote;
 pub mod report;
 pub mod scenario;
 pub mod stats;

@@ -76,3 +76,18 @@ async fn what_does_not_come_back_as_it_was_sent_has_not_run() {
     assert_eq!(ran.found, "no");
     assert!(ran.detail.contains("of 5 messages back"), "{}", ran.detail);
 }
+
+/// A server that delivers nothing, or lets in no more than six, is not a browser that cannot, or that holds no more.
+#[tokio::test]
+async fn no_browser_is_blamed_for_a_broken_server() {
+    let mute = measured(&["sse", "long-poll"], &server(&["--fault", "drop=1"])).await;
+    // One of our own before and one after, the page's, one for each of two reports; and six.
+    let full = measured(&["sse"], &server(&["--fault", "refuse=11"])).await;
+    if skipped(&mute) {
+        return;
+    }
+    for cell in mute.iter().chain(&full) {
+        assert!(matches!(cell.status, Status::Failed(_)), "{}: {:?}", cell.spec.name, cell.status);
+        assert!(cell.probes.iter().all(|probe| probe.name != "six"), "{:?}", cell.probes);
+    }
+}

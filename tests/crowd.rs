@@ -78,3 +78,20 @@ fn one_who_stops_a_crowd_gets_what_was_measured_without_waiting_for_good_byes() 
     assert!(counts["delivered"].as_u64() > Some(0), "{counts}");
     assert_eq!(counts["delivered"], counts["expected"], "every worker has reported");
 }
+
+#[test]
+fn meshes_connect_at_the_pace_of_the_machine() {
+    // 900 peer connections, each with handshakes to compute at both ends: at once, none would be ready when the patience of
+    // all is over. A group alone takes a fraction of it.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("meshes.toml");
+    let scenario = "about = \"meshes\"\n[load]\nprotocols = \"webrtc\"\nclients = 200\ngroup = 10\n\
+                    rate = \"1/s\"\nwarmup = \"0s\"\nduration = \"1s\"\n[connect]\ntimeout = \"4s\"\n";
+    std::fs::write(&path, scenario).unwrap();
+    let out = dir.path().join("results");
+    let output = rtbench().arg("run").arg(&path).arg("--out").arg(&out).output().unwrap();
+    let cells = cells(&run_dir(&out).unwrap());
+    let counts = &cells[0]["counts"];
+    assert_eq!((&counts["connected"], &counts["lost"]), (&200.into(), &0.into()), "{}", text(&output));
+    assert_eq!(counts["delivered"], 180, "{}", text(&output));
+}

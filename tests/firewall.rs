@@ -4,22 +4,33 @@
 
 use rtbench::claim::probe;
 use rtbench::fleet::server::ServerChoice;
-use rtbench::measure::cell::{Probe, Status};
+use rtbench::measure::cell::{Cell, Probe, Status};
+use rtbench::protocol;
 use rtbench::scenario::matrix::{self, Effort, Workload};
+
+/// Times are compared by one test, while another has many servers run.
+static QUIET: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Whether a missing program is a failure; `.ci/run` sets it.
 const FORBID_SKIP: &str = "RTBENCH_FORBID_SKIP";
 
-/// What the cell `firewall/PROTOCOL` of a full matrix finds.
-async fn found(protocol: &str) -> Vec<Probe> {
+/// The cell `firewall/PROTOCOL` of a full matrix, of a server with these faults.
+async fn measured(protocol: &str, faults: &[&str]) -> Cell {
     let plan = matrix::plan(Effort::Full, &Workload::default(), 1).unwrap();
     let name = format!("firewall/{protocol}");
     let spec = plan.probes.iter().find(|spec| spec.name == name).unwrap();
+    let faults = faults.iter().flat_map(|fault| ["--fault", fault]);
+    let args = ["serve", "--stdin-guard", "--retry", "200ms"].into_iter().chain(faults);
     let choice = ServerChoice::Start {
         program: env!("CARGO_BIN_EXE_rtbench").into(),
-        args: ["serve", "--stdin-guard", "--retry", "200ms"].map(str::to_owned).to_vec(),
+        args: args.map(str::to_owned).collect(),
     };
-    let cell = probe::run(spec, &choice).await;
+    probe::run(spec, &choice).await
+}
+
+/// What it finds of a server without any.
+async fn found(protocol: &str) -> Vec<Probe> {
+    let cell = measured(protocol, &[]).await;
     assert_eq!(cell.status, Status::Finished);
     eprintln!("{protocol}: {:#?}", cell.probes);
     cell.probes
@@ -93,6 +104,7 @@ async fn data_channels_need_nothing_of_a_proxy_but_udp_or_a_relay() {
         ("udp-blocked", "fails"),
     ];
     let relay = has("turnserver", "--version");
+    let _quiet = QUIET.lock().await;
     let Some(probes) = firewall("webrtc", "yes", &boxes).await.filter(|_| relay) else { return };
     let turn = probes.iter().find(|probe| probe.name == "turn").unwrap();
     assert_eq!(turn.found, "yes", "{}", turn.detail);
@@ -103,4 +115,21 @@ async fn data_channels_need_nothing_of_a_proxy_but_udp_or_a_relay() {
     assert!((figure("coturn_bytes") / figure("relay_bytes") - 1.0).abs() < 0.05, "{}", turn.detail);
     assert_eq!((figure("stun_ok"), figure("blocked_without")), (1.0, 1.0));
     assert!(figure("relayed_ms") > figure("direct_ms"), "{}", turn.detail);
+}
+
+/// What a server loses, or refuses, is no box's doing.
+#[tokio::test]
+async fn no_box_is_blamed_for_a_broken_server() {
+    if !has("nginx", "-v") {
+        return;
+    }
+    let _quiet = QUIET.lock().await;
+    for fault in ["drop=1", "drop=13", "refuse=5"] {
+        let cells =
+            protocol::ALL.iter().map(|protocol| measured(protocol.name, std::slice::from_ref(&fault)));
+        for cell in futures_util::future::join_all(cells).await {
+            eprintln!("{fault} {}: {:?} {:#?}", cell.spec.name, cell.status, cell.probes);
+            assert!(matches!(cell.status, Status::Failed(_)), "{fault} {}", cell.spec.name);
+        }
+    }
 }

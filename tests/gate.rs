@@ -183,7 +183,7 @@ fn a_baseline_is_as_strict_with_bytes_and_modest_with_costs() {
     let output = against(&longer);
     assert_exit(&output, 1);
     assert!(said(&output).contains("is 3 B, was 2 B"), "{}", said(&output));
-    let output = against(&serve("--fault spin=200us"));
+    let output = against(&serve("--fault spin=2ms"));
     assert_exit(&output, 1);
     assert!(said(&output).contains("server_cpu_us_per_delivery is"), "{}", said(&output));
     // Another workload has no baseline here.

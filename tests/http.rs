@@ -24,12 +24,14 @@ const FRESH: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n
 struct Plain {
     status: u16,
     body: Vec<u8>,
+    /// Answers with another status than 200 are refused.
+    refuses: bool,
 }
 
 impl Answer for Plain {
     fn head(&mut self, head: &Head<'_>) -> Result<(), Failure> {
         self.status = head.status;
-        Ok(())
+        if self.refuses && head.status != 200 { Err(head.refusal(Phase::Receive)) } else { Ok(()) }
     }
 
     fn body(&mut self, piece: &[u8]) -> Result<(), Failure> {
@@ -41,17 +43,22 @@ impl Answer for Plain {
 struct User {
     http: Http,
     meter: Rc<Meter>,
+    refuses: bool,
 }
 
 impl User {
     fn new(address: SocketAddr, keep_alive: bool) -> User {
         let meter = Rc::<Meter>::default();
-        User { http: Http::new(Dialer::new(address, None, meter.clone()), keep_alive), meter }
+        User { http: Http::new(Dialer::new(address, None, meter.clone()), keep_alive), meter, refuses: false }
+    }
+
+    fn refusing(self) -> User {
+        User { refuses: true, ..self }
     }
 
     async fn exchange(&mut self, head: &[u8]) -> Result<Plain, Failure> {
         let request = Request { head, body: &[], phase: Phase::Receive };
-        let mut answer = Plain::default();
+        let mut answer = Plain { refuses: self.refuses, ..Plain::default() };
         soon(poll_fn(|cx| self.http.poll_exchange(cx, &request, &mut answer))).await?;
         Ok(answer)
     }
@@ -62,7 +69,7 @@ impl User {
 }
 
 fn plain(status: u16, body: &str) -> Plain {
-    Plain { status, body: body.into() }
+    Plain { status, body: body.into(), refuses: false }
 }
 
 /// The answer of a server that writes `acts` after one request.
@@ -224,6 +231,33 @@ fn a_connection_that_closes_while_idle_is_noticed_before_it_is_used() {
         user.exchange(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         user.end().await.unwrap();
         assert_eq!(script.requests().await.len(), 2);
+    });
+}
+
+#[test]
+fn a_request_that_was_not_heard_in_time_is_made_again_on_a_fresh_connection() {
+    run(async {
+        let yes = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let late = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        // The server gives up waiting just when the second request comes. It says that it has not heard it, so that even a
+        // POST may be made again.
+        for request in [GET, b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"] {
+            let script = Script::start(vec![
+                vec![Act::Request, write(yes), Act::Request, write(late)],
+                vec![Act::Request, write(yes), Act::AwaitEnd],
+            ])
+            .await;
+            let mut user = User::new(script.address, true).refusing();
+            user.exchange(GET).await.unwrap();
+            user.exchange(request).await.unwrap();
+            user.end().await.unwrap();
+            assert_eq!((script.requests().await.len(), user.meter.connections.get()), (3, 2));
+
+            // On a fresh connection it is an answer as any other.
+            let script = Script::start(vec![vec![Act::Request, write(late)]]).await;
+            let mut user = User::new(script.address, true).refusing();
+            assert_eq!(kind_of(user.exchange(request).await), Kind::Status(408));
+        }
     });
 }
 

@@ -8,7 +8,7 @@ mod program;
 
 use std::collections::BTreeMap;
 
-use program::{assert_exit, run, run_dir};
+use program::{run, run_dir, text};
 use rtbench::measure::cell::Cell;
 use rtbench::measure::metric;
 
@@ -31,9 +31,9 @@ impl Measured {
         let protocols = PROTOCOLS.join(",");
         let fixed =
             ["matrix", "--quick", "--seed", "3", "--quiet", "--out", results, "--protocol", &protocols];
+        // The exit code is the business of thresholds, and of other tests.
         let output = run(&fixed.iter().chain(args).copied().collect::<Vec<_>>());
-        assert_exit(&output, 0);
-        let dir = run_dir(out.path()).unwrap();
+        let dir = run_dir(out.path()).unwrap_or_else(|| panic!("{}", text(&output)));
         let mut rows = csv::Reader::from_path(dir.join("matrix.csv")).unwrap();
         let rows = rows.deserialize().map(|row| row.unwrap());
         let exact = rows.filter_map(|row: BTreeMap<String, String>| {
@@ -120,16 +120,18 @@ fn each_fault_moves_the_cells_it_touches_by_its_size_and_no_other() {
 
     framing.stands(&clean, 0.0, 0.0);
     assert_eq!(framing.moved(&clean), [("Overhead/Msg", "sse"), ("Overhead/Msg", "websocket")]);
-    let overhead = |of: &Measured, protocol: &str| {
-        of.exact[&("Overhead/Msg".to_owned(), protocol.to_owned())].parse::<f64>()
+    // A long poll that brings two events pays once for both, and how many do hangs on the moment: it is asked by the poll.
+    let overhead = |of: &Measured, protocol: &str| match protocol {
+        "long-poll" => of.value(protocol, "overhead_bytes_per_exchange"),
+        _ => of.exact[&("Overhead/Msg".to_owned(), protocol.to_owned())].parse::<f64>().unwrap(),
     };
     for protocol in PROTOCOLS {
-        let moved = overhead(&framing, protocol).unwrap() - overhead(&clean, protocol).unwrap();
+        let moved = overhead(&framing, protocol) - overhead(&clean, protocol);
         // WebSocket grows by 2 B before every other message, which leaves up to one message's share to each subscriber.
         let counts = &clean.workload(protocol).counts;
         let slack = if protocol == "websocket" { 180.0 / counts.delivered as f64 } else { 0.05 };
-        // A long poll that brings two events pays once for both.
-        let slack = if protocol == "long-poll" { 0.5 } else { slack };
+        // Cursors and lengths grow a digit now and then.
+        let slack = if protocol == "long-poll" { 0.3 } else { slack };
         assert!((moved - 1.0).abs() <= slack, "{protocol} moved by {moved} B");
     }
 
@@ -141,14 +143,19 @@ fn each_fault_moves_the_cells_it_touches_by_its_size_and_no_other() {
     assert_eq!(ballast.moved(&clean), []);
 
     refused.stands(&clean, 0.0, 0.0);
-    assert_eq!(refused.moved(&clean), [("Binary Data", "websocket")]);
-    assert_eq!(refused.exact[&("Binary Data".to_owned(), "websocket".to_owned())], "no");
+    // Polls and streams know no binary message; that they do is not said by a server which takes none.
+    let binary =
+        |of: &Measured| PROTOCOLS.map(|name| of.exact[&("Binary Data".to_owned(), name.to_owned())].clone());
+    assert_eq!(binary(&clean), ["no", "yes", "no"]);
+    assert_eq!(binary(&refused), ["", "no", ""]);
+    let row = ["long-poll", "sse", "websocket"].map(|protocol| ("Binary Data", protocol));
+    assert_eq!(refused.moved(&clean), row);
 
     // At five times the rate, ids are a digit longer.
     let moved = dropped.moved(&clean);
     assert!(moved.iter().all(|(row, _)| *row == "Overhead/Msg"), "{moved:?}");
     for protocol in PROTOCOLS {
-        let moved = overhead(&dropped, protocol).unwrap() - overhead(&clean, protocol).unwrap();
+        let moved = overhead(&dropped, protocol) - overhead(&clean, protocol);
         assert!(moved.abs() < 6.0, "{protocol} moved by {moved} B");
     }
     for protocol in PROTOCOLS {

@@ -99,6 +99,7 @@ fn a_target_over_https_is_believed_by_file_or_blindly_and_not_otherwise() {
     let server = Standing::start(&certificate);
     let out = dir.path().to_string_lossy().into_owned();
     let load = |trust: &[&str]| {
+        let out = format!("{out}/by-{}", trust.len());
         let args = ["run", &path, "--quiet", "--out", &out, "--target", &server.url];
         run(&[&args[..], trust].concat())
     };
@@ -107,6 +108,9 @@ fn a_target_over_https_is_believed_by_file_or_blindly_and_not_otherwise() {
     assert_exit(&load(&["--insecure"]), 0);
     let refused = load(&[]);
     assert_exit(&refused, 4);
+    let cells = cells(&run_dir(&dir.path().join("by-0")).unwrap());
+    let reason = cells[0]["status"]["failed"].as_str().unwrap();
+    assert!(reason.contains("is not believed; name it, or its issuer's, with --ca"), "{reason}");
     server.end();
     let plain = run(&["run", &path, "--tls", "--target", "http://127.0.0.1:1"]);
     assert_exit(&plain, 2);

@@ -145,13 +145,30 @@ fn delay_line(hub: Arc<Hub>) -> io::Result<mpsc::Sender<(Instant, Entry)>> {
     Ok(sender)
 }
 
+/// From here on a burn is timed by what the thread used of a processor. Asking for that is a system call, which takes as long as
+/// the shortest burns; these are over before another wants the processor.
+const BY_CPU_TIME: Duration = Duration::from_micros(10);
+
 /// Burns so much CPU time, however long that takes where others want the processor too.
 pub(crate) fn spin(time: Duration) {
-    if !time.is_zero() {
-        let end = thread_cpu_time() + time;
-        while thread_cpu_time() < end {
-            std::hint::spin_loop();
+    if time.is_zero() {
+        return;
+    }
+    match time < BY_CPU_TIME {
+        true => {
+            let end = Instant::now() + time;
+            burn_until(|| Instant::now() >= end);
         }
+        false => {
+            let end = thread_cpu_time() + time;
+            burn_until(|| thread_cpu_time() >= end);
+        }
+    }
+}
+
+fn burn_until(over: impl Fn() -> bool) {
+    while !over() {
+        std::hint::spin_loop();
     }
 }
 

@@ -6,7 +6,8 @@ use super::matrix::{COLUMNS, Matrix, MatrixCell};
 use super::row::{self, Finding, Question};
 use super::verdict::{Estimate, Verdict, judge, short, with_unit};
 use super::{Claim, layered, own};
-use crate::measure::metric;
+use crate::measure::cell::Cell;
+use crate::measure::{metric, shortfall};
 use crate::stats::Bounds;
 
 /// The command that measures the guide's own conditions.
@@ -26,11 +27,11 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("lp-wasted", MATRIX, own::held_polls_wasted),
     ("lp-held", MATRIX, own::held),
     ("lp-timeout", FULL, own::hold),
-    ("lp-capacity", FULL, |claim, evidence| metric_of(claim, evidence, "idle/long-poll", "connected")),
+    ("lp-capacity", FULL, |claim, evidence| crowd(claim, evidence, "idle/long-poll")),
     ("ws-rtt", FULL, own::round_trip),
     ("ws-saving", MATRIX, layered::saving),
     ("ws-rate", MATRIX, |claim, evidence| metric_of(claim, evidence, "rate/websocket", "delivered_per_s")),
-    ("ws-capacity", FULL, |claim, evidence| metric_of(claim, evidence, "idle/websocket", "connected")),
+    ("ws-capacity", FULL, |claim, evidence| crowd(claim, evidence, "idle/websocket")),
     ("ws-memory", MATRIX, own::memory),
     ("ws-types", MATRIX, |claim, evidence| own::works(claim, evidence, "types")),
     ("sse-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
@@ -138,24 +139,41 @@ fn rowed(
     }
 }
 
-/// A metric of a cell in the claim's own unit. A cell that was asked for less than the claim is none for it.
+/// A metric of a cell in the claim's own unit.
 fn metric_of(claim: &'static Claim, evidence: &Evidence<'_>, cell: &str, name: &str) -> Answer {
-    let (found, value) = match evidence.cell(cell).and_then(|found| Ok((found, evidence.metric(cell, name)?)))
-    {
+    let found = evidence.cell_by(cell, name).and_then(|found| Ok((found, evidence.metric(cell, name)?)));
+    let (found, value) = match found {
         Ok(found) => found,
         Err(verdict) => return Answer::not_measured(claim, verdict),
     };
-    let asked = f64::from(found.spec.clients);
-    if name == "connected" && claim.low.is_some_and(|low| asked < low) {
-        let wanted = short(claim.low.unwrap_or(0.0));
-        return Answer::not_measured(
-            claim,
-            unmeasured(format!("{wanted} clients, where {cell} had {}", short(asked))),
-        );
-    }
     let bounds =
         metric::find(name).and_then(|metric| metric.bounds(found)).unwrap_or_else(|| Bounds::exact(value));
     Answer::judged(claim, Estimate { value, bounds }, format!("{name} of {cell}"), String::new())
+}
+
+/// How many of the clients of a cell the server bears. A cell that was asked for less than the claim is none for it.
+fn crowd(claim: &'static Claim, evidence: &Evidence<'_>, name: &str) -> Answer {
+    let least = claim.low.unwrap_or(0.0);
+    let asked = |cell: &&Cell| cell.spec.name == name && f64::from(cell.spec.clients) >= least;
+    let fewest = evidence.crowds(name).filter(asked).min_by_key(|cell| borne(cell));
+    let Some(cell) = fewest else {
+        let verdict = match evidence.cell(name) {
+            Err(verdict) => verdict,
+            Ok(cell) => {
+                let had = short(f64::from(cell.spec.clients));
+                unmeasured(format!("{} clients, where {name} had {had}", short(least)))
+            }
+        };
+        return Answer::not_measured(claim, verdict);
+    };
+    let note = shortfall::of(cell).unwrap_or_default();
+    let connected = Estimate::exact(borne(cell) as f64);
+    Answer::judged(claim, connected, format!("connected of {name}"), note)
+}
+
+/// Clients that came and stayed.
+fn borne(cell: &Cell) -> u64 {
+    cell.counts.connected.saturating_sub(cell.counts.cut_short)
 }
 
 impl Answer {

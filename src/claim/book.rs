@@ -1,6 +1,6 @@
 //! Every claim of the guide with its verdict from the runs at hand.
 
-use super::evidence::{Evidence, usable};
+use super::evidence::{Evidence, speaks};
 use super::further::Answer;
 use super::matrix::Matrix;
 use super::{all, binding};
@@ -43,12 +43,12 @@ pub fn entries(runs: &[Run]) -> Vec<Entry> {
 /// run.
 fn gather(runs: &[Run]) -> Vec<(&str, Cell)> {
     let mut gathered: Vec<(&str, Vec<Cell>)> = Vec::new();
-    let any_usable = |cells: &[Cell]| cells.iter().any(|cell| usable(cell).is_ok());
+    let any_speaks = |cells: &[Cell]| cells.iter().any(speaks);
     for run in runs {
         for repeats in Repeats::of(&run.cells) {
             let cells: Vec<Cell> = repeats.cells().iter().map(|cell| named(run, cell)).collect();
             match gathered.iter_mut().find(|(_, known)| known[0].spec.name == cells[0].spec.name) {
-                Some(known) if any_usable(&cells) || !any_usable(&known.1) => *known = (&run.name, cells),
+                Some(known) if any_speaks(&cells) || !any_speaks(&known.1) => *known = (&run.name, cells),
                 Some(_) => {}
                 None => gathered.push((&run.name, cells)),
             }
@@ -77,7 +77,7 @@ fn mentions(evidence: &str, cell: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::cell::TrustLevel;
+    use crate::measure::cell::{Status, TrustLevel};
     use crate::measure::run::{RunFile, ScenarioText};
     use crate::measure::sample;
 
@@ -104,16 +104,57 @@ mod tests {
     #[test]
     fn the_newest_usable_cell_counts_and_is_named() {
         let framing = |bytes: f64| sample::cell("workload/websocket").stream(bytes, 6.0);
-        let broken = framing(9.0).with(|cell| cell.trust.level = TrustLevel::Invalid).build();
-        let runs = [
-            run("first", RunKind::Matrix, "matrix", vec![framing(4.0).build()]),
-            run("second", RunKind::Matrix, "matrix", vec![framing(2.0).build()]),
-            run("third", RunKind::Matrix, "matrix", vec![broken]),
+        let damages: [fn(&mut Cell); 3] = [
+            |cell| cell.trust.level = TrustLevel::Invalid,
+            |cell| cell.status = Status::Interrupted,
+            |cell| cell.counts.connected = 999,
         ];
-        let entries = entries(&runs);
-        let frame = entry(&entries, "ws-frame");
-        assert_eq!((frame.answer.value, frame.run.as_str()), (Some(2.0), "second"));
-        assert_eq!(frame.answer.verdict.word(), "reproduced");
+        for damage in damages {
+            let runs = [
+                run("first", RunKind::Matrix, "matrix", vec![framing(4.0).build()]),
+                run("second", RunKind::Matrix, "matrix", vec![framing(2.0).build()]),
+                run("third", RunKind::Matrix, "matrix", vec![framing(9.0).with(damage).build()]),
+            ];
+            let entries = entries(&runs);
+            let frame = entry(&entries, "ws-frame");
+            assert_eq!((frame.answer.value, frame.run.as_str()), (Some(2.0), "second"));
+            assert_eq!(frame.answer.verdict.word(), "reproduced");
+        }
+    }
+
+    #[test]
+    fn a_newer_crowd_that_came_short_is_the_answer() {
+        let crowd = |came: u64| {
+            let cell = sample::cell("idle/websocket").idle(10_000, 2_000);
+            cell.with(|cell| cell.counts.connected = came).build()
+        };
+        let runs = [
+            run("all", RunKind::Matrix, "matrix", vec![crowd(10_000)]),
+            run("fewer", RunKind::Matrix, "matrix", vec![crowd(9_000)]),
+        ];
+        let word = |runs: &[Run]| entry(&entries(runs), "ws-capacity").answer.verdict.word();
+        assert_eq!((word(&runs[..1]), word(&runs)), ("reproduced", "not reproduced"));
+    }
+
+    #[test]
+    fn claims_and_matrix_judge_a_run_alike() {
+        let damages: [fn(&mut Cell); 4] = [
+            |_| {},
+            |cell| cell.status = Status::Interrupted,
+            |cell| cell.counts.cut_short = 1,
+            |cell| cell.counts.delivered = 0,
+        ];
+        for (damage, word) in
+            damages.iter().zip(["reproduced", "not measured", "not measured", "not measured"])
+        {
+            let cell = sample::cell("workload/websocket").stream(2.0, 6.0).with(damage).build();
+            let run = run("one", RunKind::Matrix, "matrix", vec![cell]);
+            let matrix = Matrix::of(&run);
+            let in_matrix = matrix.cells().find(|cell| cell.claim == "matrix-ws-overhead").expect("a cell");
+            let entries = entries(std::slice::from_ref(&run));
+            let in_book = &entry(&entries, "matrix-ws-overhead").answer;
+            assert_eq!((in_matrix.verdict.word(), in_book.verdict.word()), (word, word));
+        }
     }
 
     #[test]

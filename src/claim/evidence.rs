@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::verdict::Verdict;
 use crate::measure::cell::{Cell, Probe, Status, TrustLevel};
-use crate::measure::metric;
 use crate::measure::repeats::{Repeats, middle};
 use crate::measure::source::SourceCount;
+use crate::measure::{metric, shortfall};
+use crate::scenario::plan::Pace;
 use crate::stats::slope::{Slope, theil_sen};
 
 /// Probes that need what a machine may lack: their name, the kind of cells they are in, and what they need.
@@ -75,6 +76,13 @@ impl<'a> Evidence<'a> {
         like.filter_map(move |(_, repeats)| middle(&usable_of(repeats), metric))
     }
 
+    /// Cells whose names begin so and that were measured and can be believed, also where fewer clients came than were asked
+    /// for: for claims about how many come.
+    pub(super) fn crowds(&self, prefix: &str) -> impl Iterator<Item = &'a Cell> {
+        let like = self.cells.iter().filter(move |(name, _)| name.starts_with(prefix));
+        like.flat_map(|(_, repeats)| repeats.cells().iter().copied()).filter(|cell| measured(cell).is_ok())
+    }
+
     /// A metric of a cell.
     ///
     /// # Errors
@@ -92,13 +100,14 @@ impl<'a> Evidence<'a> {
     /// What a protocol's probe found.
     ///
     /// # Errors
-    /// It was not run.
+    /// It was not run, or could not tell.
     pub(super) fn probe(&self, protocol: &str, name: &str) -> Result<&'a Probe, Verdict> {
         let place = probe_cell(protocol, name);
         let cell = self.cell(&place);
         let probe = cell.as_ref().ok().and_then(|cell| cell.probes.iter().find(|probe| probe.name == name));
         let needs = OUTSIDE.iter().find(|(outside, ..)| *outside == name).map(|(_, _, needs)| needs);
         match (probe, needs) {
+            (Some(probe), _) if !probe.was_told() => Err(unmeasured(&probe.detail)),
             (Some(probe), _) => Ok(probe),
             (None, Some(needs)) if !self.cells.contains_key(&*place) => Err(unmeasured(needs.run)),
             (None, Some(needs)) if cell.is_ok() => Err(unmeasured(needs.installed)),
@@ -144,22 +153,37 @@ fn usable_of<'a>(repeats: &Repeats<'a>) -> Vec<&'a Cell> {
     repeats.cells().iter().copied().filter(|cell| usable(cell).is_ok()).collect()
 }
 
-/// Whether a cell can be believed, and why not.
-pub(super) fn usable(cell: &Cell) -> Result<(), String> {
+/// Whether verdicts may lean on a cell, and why not: it was measured to its end, can be believed, and put on the load that
+/// was asked for. The one rule of the matrix and of `rtbench claims`.
+fn usable(cell: &Cell) -> Result<(), String> {
+    measured(cell)?;
+    shortfall::of(cell).map_or(Ok(()), |short| Err(format!("it came short ({short})")))
+}
+
+/// The same where it is in question how many clients are borne: that fewer came than were asked for is an answer.
+fn measured(cell: &Cell) -> Result<(), String> {
+    let Cell { counts, spec, .. } = cell;
+    // A cell without a schedule of events is about its clients alone.
+    let silent = spec.rate_per_s == 0.0 && spec.pace != Pace::Closed;
     match (&cell.status, cell.trust.level) {
         (Status::Failed(reason), _) => Err(format!("it failed ({reason})")),
+        (Status::Interrupted, _) => Err("it was interrupted".to_owned()),
         (_, TrustLevel::Invalid) => Err(format!("it is invalid ({})", cell.trust.reasons.join("; "))),
+        _ if !cell.put_load_on() => Ok(()),
+        _ if counts.connected == 0 => Err("no client connected".to_owned()),
+        _ if !silent && counts.delivered == 0 => Err("nothing was delivered".to_owned()),
         _ => Ok(()),
     }
 }
 
-/// Deliveries that one subscriber is owed per second, by the plan.
-pub(super) fn events_per_subscriber_per_s(cell: &Cell) -> f64 {
-    use crate::scenario::plan::Pattern;
-    match cell.spec.pattern {
-        Pattern::Echo => cell.spec.rate_per_s,
-        Pattern::Broadcast => cell.spec.rate_per_s * f64::from(cell.spec.publishers),
-    }
+/// How the names of cells begin that are about how many clients come.
+const CROWDS: [&str; 4] = ["idle/", "capacity/", "crowd/", "million/"];
+
+/// Whether a cell takes the place of an older one of its name: it is as good, or fewer clients came where that is the
+/// question.
+pub(super) fn speaks(cell: &Cell) -> bool {
+    let crowd = CROWDS.iter().any(|family| cell.spec.name.starts_with(family));
+    if crowd { measured(cell).is_ok() } else { usable(cell).is_ok() }
 }
 
 #[cfg(test)]

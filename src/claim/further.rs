@@ -1,7 +1,8 @@
 //! Claims outside of the matrix that its cells happen to answer.
 
-use super::evidence::{Evidence, events_per_subscriber_per_s, unmeasured};
+use super::evidence::{Evidence, unmeasured};
 use super::verdict::{Estimate, Verdict, judge, short, with_unit};
+use super::waste::Waste;
 use super::{Claim, find};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
@@ -129,27 +130,9 @@ impl Source {
 
     fn verdict(&self, claim: &Claim, estimate: Estimate, cell: &Cell) -> Verdict {
         let verdict = judge(claim, estimate).unwrap_or_else(|| unmeasured(claim.rule.clone()));
-        match self.claim {
-            "sp-wasted" => wasted(claim, cell),
-            _ => verdict,
+        match Waste::of_interval(cell).filter(|_| self.claim == "sp-wasted") {
+            Some(waste) => waste.verdict(claim),
+            None => verdict,
         }
-    }
-}
-
-/// Empty polls are a matter of how often something happens: with Poisson events a poll is empty with probability
-/// e^(-rate * interval), whatever the server.
-fn wasted(claim: &Claim, cell: &Cell) -> Verdict {
-    let (rate, interval_s) = (events_per_subscriber_per_s(cell), cell.spec.poll_interval_s);
-    let claimed = claim.low.unwrap_or(90.0);
-    let flips_s = interval_s / -(claimed / 100.0).ln();
-    Verdict::Depends {
-        on: "how often something happens".into(),
-        flips_at: format!(
-            "one event in {} s here, for which e^(-rate x interval) predicts {}%; {}% needs fewer than one event in {} s",
-            short(1.0 / rate),
-            short(100.0 * (-rate * interval_s).exp()),
-            short(claimed),
-            short(flips_s)
-        ),
     }
 }

@@ -4,7 +4,9 @@ use super::Claim;
 use super::evidence::{Evidence, unmeasured};
 use super::further::Answer;
 use super::row::{Finding, measured};
-use super::verdict::{Estimate, Verdict, judge, short};
+use super::verdict::{ABOUT, Estimate, Verdict, judge, short};
+use crate::measure::cell::Cell;
+use crate::measure::metric;
 
 /// Everything of a message on the network but its payload.
 const ALL_LAYERS: &str = "ip_overhead_bytes_per_delivery";
@@ -13,7 +15,10 @@ const ALL_LAYERS: &str = "ip_overhead_bytes_per_delivery";
 pub(super) fn saving(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let percent = |message: f64, poll: f64| 100.0 * (1.0 - message / poll);
     let layer = |websocket: (&str, &str), poll: (&str, &str)| {
-        Ok(percent(evidence.metric(websocket.0, websocket.1)?, evidence.metric(poll.0, poll.1)?))
+        Ok::<f64, Verdict>(percent(
+            evidence.metric(websocket.0, websocket.1)?,
+            evidence.metric(poll.0, poll.1)?,
+        ))
     };
     let framing = ("workload/websocket", "framing_in_bytes_per_delivery");
     let headers = ("workload/short-poll", "overhead_bytes_per_exchange");
@@ -21,16 +26,20 @@ pub(super) fn saving(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
         Ok(percent) => percent,
         Err(verdict) => return Answer::not_measured(claim, verdict),
     };
-    let mut views = vec![("framing against a poll's headers", framing)];
-    for (what, cells) in
-        [("the same with TCP/IP and acknowledgements", "workload"), ("with TLS below both as well", "tls")]
-    {
-        let websocket = format!("{cells}/websocket");
-        let poll = format!("{cells}/short-poll");
-        let all: Result<f64, Verdict> =
-            layer((&websocket, ALL_LAYERS), (&poll, "ip_overhead_bytes_per_exchange"));
-        views.extend(all.ok().map(|percent| (what, percent)));
-    }
+    let packets = |cells: &str| {
+        let (websocket, poll) = (format!("{cells}/websocket"), format!("{cells}/short-poll"));
+        layer((&websocket, ALL_LAYERS), (&poll, "ip_overhead_bytes_per_exchange"))
+    };
+    // Without what lies below, half of the answer is missing; TLS is in full matrices only.
+    let below = match packets("workload") {
+        Ok(percent) => percent,
+        Err(verdict) => return Answer::not_measured(claim, verdict),
+    };
+    let mut views = vec![
+        ("framing against a poll's headers", framing),
+        ("the same with TCP/IP and acknowledgements", below),
+    ];
+    views.extend(packets("tls").ok().map(|percent| ("with TLS below both as well", percent)));
     let texts: Vec<String> =
         views.iter().map(|(what, percent)| format!("{}% {what}", short(*percent))).collect();
     let word = |percent: f64| judge(claim, Estimate::exact(percent)).map(|verdict| verdict.word());
@@ -85,38 +94,88 @@ pub(super) fn peer_overhead(evidence: &Evidence<'_>, workload: &str) -> Finding 
     Finding { note, ..finding(verdict) }
 }
 
-/// The largest mesh that fits an uplink, and what a participant costs in each.
+/// A mesh of one size.
+struct MeshSize {
+    participants: u32,
+    /// What each of them sends, in Mbit/s.
+    upload_mbit: f64,
+    /// What its stream is without anything around it, in Mbit/s.
+    stream_mbit: f64,
+    /// Of a core, for each participant.
+    cpu_percent: f64,
+}
+
+impl MeshSize {
+    fn of(cell: &Cell) -> Option<MeshSize> {
+        let upload = metric::find("mesh_upload_bytes_per_s")?.value(cell)?;
+        Some(MeshSize {
+            participants: cell.spec.clients,
+            upload_mbit: upload * 8.0 / 1e6,
+            stream_mbit: cell.spec.rate_per_s * f64::from(cell.spec.payload_bytes) * 8.0 / 1e6,
+            cpu_percent: cell.generator.cpu_ns? as f64 / cell.measured_s / 1e7,
+        })
+    }
+
+    fn copies(&self) -> f64 {
+        f64::from(self.participants.saturating_sub(1).max(1))
+    }
+
+    fn per_copy_mbit(&self) -> f64 {
+        self.upload_mbit / self.copies()
+    }
+}
+
+/// The largest mesh that fits an uplink, and what a participant costs in each: if each peer more is one more copy of the
+/// stream, the uplink decides.
 pub(super) fn mesh(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const UPLINK_MBIT: f64 = 10.0;
-    let mut sizes: Vec<(u32, f64, f64)> = evidence
-        .cells_like("mesh/webrtc/", "mesh_upload_bytes_per_s")
-        .filter_map(|cell| {
-            let upload = evidence.metric(&cell.spec.name, "mesh_upload_bytes_per_s").ok()? * 8.0 / 1e6;
-            let cpu_percent = cell.generator.cpu_ns? as f64 / cell.measured_s / 1e7;
-            Some((cell.spec.clients, upload, cpu_percent))
-        })
-        .collect();
-    sizes.sort_by_key(|(size, ..)| *size);
-    let (Some(first), Some(last)) = (sizes.first().copied(), sizes.last().copied()) else {
-        return Answer::not_measured(claim, unmeasured("meshes of 2 to 12 participants"));
-    };
-    // Each further participant is one more copy of the stream.
-    let per_copy = (last.1 - first.1) / f64::from((last.0 - first.0).max(1));
+    const FEWEST_SIZES: usize = 3;
+    let cells = evidence.cells_like("mesh/webrtc/", "mesh_upload_bytes_per_s");
+    let mut sizes: Vec<MeshSize> = cells.filter_map(MeshSize::of).collect();
+    sizes.sort_by_key(|size| size.participants);
+    if sizes.len() < FEWEST_SIZES {
+        return Answer::not_measured(
+            claim,
+            unmeasured("meshes of three sizes or more, from 2 to 12 participants"),
+        );
+    }
+    let mut copies: Vec<f64> = sizes.iter().map(MeshSize::per_copy_mbit).collect();
+    copies.sort_by(f64::total_cmp);
+    let (per_copy, stream) = (copies[copies.len() / 2], sizes[0].stream_mbit);
     let fits = (UPLINK_MBIT / per_copy).floor() + 1.0;
     let figures: Vec<String> = sizes
         .iter()
-        .map(|(size, upload, cpu)| {
-            format!("{size}: {} Mbit/s up, {}% of a core", short(*upload), short(*cpu))
+        .map(|size| {
+            let (upload, cpu) = (short(size.upload_mbit), short(size.cpu_percent));
+            format!("{}: {upload} Mbit/s up, {cpu}% of a core", size.participants)
         })
         .collect();
-    let verdict = Verdict::Depends {
-        on: "the uplink and the stream".into(),
-        flips_at: format!(
-            "each peer more costs {} Mbit/s at 1 Mbit/s of payload, so {} participants fit an uplink of {} Mbit/s",
-            short(per_copy),
-            short(fits),
-            short(UPLINK_MBIT)
-        ),
+    let odd = sizes.iter().find(|size| {
+        let expected = per_copy.max(size.stream_mbit);
+        (size.per_copy_mbit() / expected - 1.0).abs() > ABOUT
+    });
+    let verdict = match odd {
+        Some(size) => Verdict::NotReproduced {
+            by: format!(
+                "each of {} participants sends {} Mbit/s, where {} copies of the stream are {} Mbit/s: the uplink does not decide",
+                size.participants,
+                short(size.upload_mbit),
+                short(size.copies()),
+                short(size.copies() * per_copy.max(size.stream_mbit))
+            ),
+        },
+        None => Verdict::Depends {
+            on: "the uplink and the stream".into(),
+            flips_at: format!(
+                "each peer more costs {} Mbit/s at {} Mbit/s of payload, so {} participants fit an uplink of {} Mbit/s, and {} need {} Mbit/s",
+                short(per_copy),
+                short(stream),
+                short(fits),
+                short(UPLINK_MBIT),
+                short(claim.high.unwrap_or(0.0)),
+                short(per_copy * (claim.high.unwrap_or(1.0) - 1.0))
+            ),
+        },
     };
     let source = "mesh_upload_bytes_per_s and generator CPU of mesh/webrtc/*";
     Answer::with(claim, verdict, Estimate::exact(fits), source.into(), figures.join("; "))
@@ -128,7 +187,7 @@ mod tests {
 
     use super::super::find;
     use super::*;
-    use crate::measure::cell::{Cell, Wire};
+    use crate::measure::cell::Wire;
     use crate::measure::sample;
 
     /// A cell whose subscribers had so many bytes of IP packets per delivery, payload included.
@@ -190,9 +249,18 @@ mod tests {
             };
             sample::cell(&format!("mesh/webrtc/{size}")).with(change).build()
         };
-        let answer = layered_mesh(&[mesh(2), mesh(12)]);
+        let answer = layered_mesh(&[mesh(2), mesh(6), mesh(12)]);
         assert_eq!((answer.value, answer.verdict.word()), (Some(9.0), "depends"));
-        assert_eq!(layered_mesh(&[]).verdict.word(), "not measured");
+        assert!(answer.condition.contains("10 need 10.8 Mbit/s"), "{}", answer.condition);
+        let none = layered_mesh(&[mesh(2), mesh(12)]);
+        assert_eq!(none.verdict.word(), "not measured", "any two points lie on a line");
+        // An upload that does not grow with the mesh is not what makes it too large.
+        let mut relayed = [mesh(2), mesh(6), mesh(12)];
+        relayed[2].publisher_wire.ip_out_bytes /= 11;
+        let relayed = layered_mesh(&relayed);
+        assert_eq!(relayed.verdict.word(), "not reproduced");
+        let says = "each of 12 participants sends 1.2 Mbit/s, where 11 copies of the stream are 13.2 Mbit/s";
+        assert!(relayed.condition.starts_with(says), "{}", relayed.condition);
     }
 
     fn layered_mesh(cells: &[Cell]) -> Answer {

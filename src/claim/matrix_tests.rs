@@ -236,14 +236,19 @@ fn an_order_needs_somebody_else() {
 }
 
 #[test]
-fn implementation_is_counted_or_not_measured() {
-    let matrix = matrix(&[]);
-    assert_eq!(
-        words(&matrix, "Implementation"),
-        ["reproduced", "reproduced", "reproduced", "not measured", "reproduced"]
-    );
-    let websocket = find(&matrix, "Implementation", "websocket");
+fn an_order_is_that_of_all_who_are_ranked() {
+    let uncounted = matrix(&[]);
+    assert_eq!(words(&uncounted, "Implementation"), ["not measured"; 5], "nobody knows where SSE stands");
+    let websocket = find(&uncounted, "Implementation", "websocket");
     assert_eq!((websocket.measured.as_str(), websocket.value), ("500 lines, 3 crates", Some(500.0)));
+    assert!(websocket.condition.starts_with("needs the same of all protocols that are ranked; SSE missing"));
+    let mut source = source();
+    source[3].server_lines = 50;
+    let counted = Matrix::from_parts(&[], &source);
+    assert_eq!(words(&counted, "Implementation"), ["reproduced"; 5]);
+    let mut loaded = loaded([90, 50, 30, 40, 5], [40, 30, 10, 20, 5]);
+    loaded.retain(|cell| cell.spec.name != "workload/long-poll");
+    assert_eq!(words(&matrix(&loaded), "Server Load"), ["not measured"; 5]);
 }
 
 #[test]

@@ -28,7 +28,10 @@ pub mod probe;
 mod rank;
 mod row;
 mod standing;
+#[cfg(test)]
+mod two_ways_tests;
 pub mod verdict;
+mod waste;
 
 /// A number of the guide, or a statement that a probe can check: one row of `claims.csv`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -5,7 +5,7 @@
 //! follows from the two.
 
 use super::Claim;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, unmeasured};
 use super::row::{Finding, ms_per, time, time_floor};
 use super::verdict::{Verdict, short};
 use crate::measure::cell::Cell;
@@ -38,7 +38,10 @@ struct Point {
 ///
 /// Polls wait for half of their interval in the mean, so their mean is fitted, on cells of the same interval each less its
 /// own half; the others' median.
-pub(super) fn fit(evidence: &Evidence<'_>, protocol: &str) -> Option<Model> {
+///
+/// # Errors
+/// Over those links latency does not grow with the round trip: whatever it depends on, this is not it. What would measure it.
+pub(super) fn fit(evidence: &Evidence<'_>, protocol: &str) -> Option<Result<Model, Verdict>> {
     let polls = protocol == "short-poll";
     let name = if polls { "response_mean_ms" } else { "response_p50_ms" };
     let workload = format!("workload/{protocol}");
@@ -56,10 +59,18 @@ pub(super) fn fit(evidence: &Evidence<'_>, protocol: &str) -> Option<Model> {
     let line =
         least_squares(&points.iter().map(|point| (point.link.rtt_ms(), point.ms)).collect::<Vec<_>>())?;
     let links: Vec<String> = points.iter().map(|point| point.link.label()).collect();
+    if line.slope_bounds.low <= 0.0 {
+        return Some(Err(unmeasured(format!(
+            "links again, further apart: over {} latency does not follow the round trip (95%: {} to {} RTT)",
+            links.join(", "),
+            multiple(line.slope_bounds.low),
+            multiple(line.slope_bounds.high)
+        ))));
+    }
     // The guide's interval: that of the cell that its other claims are judged by.
     let guide = || evidence.cell("poll-latency/short-poll").map_or(5.0, |cell| cell.spec.poll_interval_s);
     let wait_ms = if polls { guide() * 1e3 / 2.0 } else { 0.0 };
-    Some(Model { line, wait_ms, links: links.join(", "), evidence: name })
+    Some(Ok(Model { line, wait_ms, links: links.join(", "), evidence: name }))
 }
 
 fn point(cell: &Cell, name: &str, polls: bool) -> Option<Point> {
@@ -99,14 +110,11 @@ impl Model {
         if on_one.evidence.is_empty() { fitted } else { format!("{}; {fitted}", on_one.evidence) }
     }
 
-    /// Up to which round trip the claim holds. `None` if the claim has no limit above, or the fit makes no sense.
+    /// Up to which round trip the claim holds. `None` if the claim has no limit above.
     fn verdict(&self, claim: &Claim) -> Option<Verdict> {
         let per = ms_per(&claim.unit);
         let limit_ms = claim.high? * per;
         let least_ms = self.wait_ms + self.line.intercept;
-        if self.line.slope <= 0.0 {
-            return None;
-        }
         // Below the claim's lower end without any network, it begins to hold on a slower one.
         let from_ms = claim.low.map_or(0.0, |low| (low * per - least_ms) / self.line.slope).max(0.0);
         let to_ms = (limit_ms - least_ms) / self.line.slope;

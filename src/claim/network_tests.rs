@@ -62,6 +62,16 @@ fn two_links_and_distrusted_ones_make_no_model() {
 }
 
 #[test]
+fn a_latency_that_does_not_follow_the_round_trip_does_not_depend_on_it() {
+    let found = on_links("websocket", &[("", 0.4), ("rtt=40ms", 45.0), ("rtt=100ms", 3.0)]);
+    assert_eq!(found.verdict.word(), "not measured");
+    let says = "needs links again, further apart: over loopback, rtt=40ms, rtt=100ms latency does not follow";
+    assert!(found.condition.starts_with(says), "{}", found.condition);
+    let slow = on_links("websocket", &[("", 80.0), ("rtt=40ms", 120.0), ("rtt=100ms", 3.0)]);
+    assert_eq!(slow.verdict.word(), "not reproduced", "too slow without any network");
+}
+
+#[test]
 fn a_server_that_is_too_slow_by_itself_is_too_slow_everywhere() {
     let found = on_links("websocket", &[("", 80.0), ("rtt=40ms", 120.0), ("rtt=100ms", 180.0)]);
     assert_eq!(found.verdict.word(), "not reproduced");

@@ -2,12 +2,13 @@
 
 use super::Claim;
 use super::binding::MATRIX;
-use super::evidence::{Evidence, events_per_subscriber_per_s, probe_cell, unmeasured};
+use super::evidence::{Evidence, probe_cell, unmeasured};
 use super::further::Answer;
 use super::row::{self, Question};
-use super::verdict::{Estimate, Verdict, short};
+use super::verdict::{ABOUT, Estimate, Verdict, short};
+use super::waste::Waste;
 use crate::measure::cell::Cell;
-use crate::measure::metric;
+use crate::measure::{metric, shortfall};
 use crate::protocol;
 use crate::stats::Bounds;
 
@@ -40,30 +41,17 @@ pub(super) fn poll_latency_max(claim: &'static Claim, evidence: &Evidence<'_>) -
     Answer::judged(claim, estimate, format!("response_max_ms and exchange_max_ms of {CELL}"), note)
 }
 
-/// A held poll is wasted when nothing happens while it is held: with Poisson events, with probability e^(-rate x hold).
+/// A held poll is wasted when nothing happens while it is held.
 pub(super) fn held_polls_wasted(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CELL: &str = "workload/long-poll";
-    /// What the reference server holds when it is asked for no time, in seconds.
-    const SERVERS_HOLD_S: f64 = 30.0;
     let cell = known!(claim, evidence.cell_by(CELL, "wasted_percent"));
     let percent = known!(claim, evidence.metric(CELL, "wasted_percent"));
-    let hold_s = cell.spec.hold_s.unwrap_or(SERVERS_HOLD_S);
-    let rate = events_per_subscriber_per_s(cell);
-    let claimed = claim.high.unwrap_or(5.0);
-    let verdict = Verdict::Depends {
-        on: "how often something happens within the hold".into(),
-        flips_at: format!(
-            "one event in {} s here, for which e^(-rate x hold of {} s) predicts {}%; {}% needs more than one event in {} s",
-            short(1.0 / rate),
-            short(hold_s),
-            short(100.0 * (-rate * hold_s).exp()),
-            short(claimed),
-            short(hold_s / -(claimed / 100.0).ln())
-        ),
+    let Some(waste) = Waste::of_hold(cell) else {
+        return Answer::not_measured(claim, unmeasured(format!("polls in the window of {CELL}")));
     };
     let bounds = metric::find("wasted_percent").and_then(|metric| metric.bounds(cell));
     let estimate = Estimate { value: percent, bounds: bounds.unwrap_or(Bounds::exact(percent)) };
-    Answer::with(claim, verdict, estimate, format!("wasted_percent of {CELL}"), String::new())
+    Answer::with(claim, waste.verdict(claim), estimate, format!("wasted_percent of {CELL}"), String::new())
 }
 
 /// Connections that the server holds for waiting users, for 1,000 of them. Those who publish wait for nothing.
@@ -73,6 +61,9 @@ pub(super) fn held(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let connections = known!(claim, evidence.metric(CELL, "server_connections"));
     let publishers = f64::from(cell.spec.publishers * cell.spec.groups());
     let waiting = cell.counts.connected as f64 - publishers;
+    if waiting <= 0.0 {
+        return Answer::not_measured(claim, unmeasured(format!("users who wait in {CELL}")));
+    }
     let note = format!("{} connections held for {} users who wait", short(connections), short(waiting));
     let estimate = Estimate::exact(connections / waiting * 1000.0);
     Answer::judged(claim, estimate, format!("server_connections of {CELL}"), note)
@@ -84,18 +75,22 @@ pub(super) fn hold(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CELL: &str = "hold/long-poll";
     let cell = known!(claim, evidence.cell_by(CELL, "exchange_p50_ms"));
     let held_s = known!(claim, evidence.metric(CELL, "exchange_p50_ms")) / 1e3;
-    let told_s = cell.spec.hold_s.unwrap_or(f64::NAN);
-    let note =
-        format!("held {} s when told {} s, over {} polls", short(held_s), short(told_s), cell.exchange.count);
+    let told = cell.spec.hold_s.map_or("no time".into(), |told_s| format!("{} s", short(told_s)));
+    let note = format!("held {} s when told {told}, over {} polls", short(held_s), cell.exchange.count);
     let source = format!("exchange_p50_ms of {CELL}");
-    if claim.low.is_some_and(|low| told_s < low) {
-        let verdict = Verdict::Depends {
+    let estimate = Estimate::exact(held_s);
+    let Some(told_s) = cell.spec.hold_s.filter(|told_s| claim.low.is_some_and(|low| *told_s < low)) else {
+        return Answer::judged(claim, estimate, source, note);
+    };
+    let verdict = if (held_s / told_s - 1.0).abs() <= ABOUT {
+        Verdict::Depends {
             on: "the hold that the server is told".into(),
             flips_at: format!("a shorter one was told here; `{MATRIX} --full` waits for the claim's own"),
-        };
-        return Answer::with(claim, verdict, Estimate::exact(held_s), source, note);
-    }
-    Answer::judged(claim, Estimate::exact(held_s), source, note)
+        }
+    } else {
+        Verdict::NotReproduced { by: format!("held {} s when told {} s", short(held_s), short(told_s)) }
+    };
+    Answer::with(claim, verdict, estimate, source, note)
 }
 
 /// Each client's own message and back.
@@ -133,53 +128,91 @@ pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 }
 
 /// Connections that many servers hold together (guide, Scaling Solutions). What was not held on one host is projected by the
-/// slope over the steps of a search.
+/// slope over the steps of a search; a million that came short is an answer, too.
 pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CLAIMED: f64 = 1e6;
-    let families = ["capacity/", "crowd/", "million/"];
-    let cells = families.iter().flat_map(|family| evidence.cells_like(family, "connected"));
-    let Some(cell) = cells.filter(|cell| holds_all(cell)).max_by_key(|cell| cell.counts.connected) else {
-        return Answer::not_measured(claim, unmeasured("a run of many clients, e.g. `rtbench run million`"));
+    const FAMILIES: [&str; 3] = ["capacity/", "crowd/", "million/"];
+    let crowds = || FAMILIES.iter().flat_map(|family| evidence.crowds(family)).filter(|cell| stands(cell));
+    let most =
+        |cells: &mut dyn Iterator<Item = &'_ Cell>| cells.max_by_key(|cell| cell.counts.connected).cloned();
+    let held = most(&mut crowds().filter(|cell| holds_all(cell)));
+    let asked = |cell: &&Cell| f64::from(cell.spec.clients) >= CLAIMED;
+    let short_of_it = most(&mut crowds().filter(|cell| asked(cell) && !stayed(cell)));
+    let answer = |cell: &Cell, verdict, note| {
+        let connected = Estimate::exact(cell.counts.connected as f64);
+        Answer::with(claim, verdict, connected, format!("connected of {}", cell.spec.name), note)
     };
-    let connected = cell.counts.connected as f64;
-    let mut note =
-        format!("server processes: {}", cell.server.as_ref().map_or(1, |server| server.servers.max(1)));
-    let mut projected = Vec::new();
-    for (what, name) in
-        [("in the servers", "server_memory_after_bytes"), ("in the kernel", "kernel_memory_after_bytes")]
-    {
-        if let Some(bytes) = metric::find(name).and_then(|metric| metric.value(cell)) {
-            note += &format!("; {} GB {what}", short(bytes / 1e9));
+    match (&held, &short_of_it) {
+        (Some(held), _) if held.counts.connected as f64 >= CLAIMED => {
+            answer(held, Verdict::Reproduced, cost_of_all(held).join("; "))
         }
-        if let Ok(slope) = evidence.slope(&format!("capacity/{}/", cell.spec.protocol), name) {
-            projected.push(format!("{} GB {what}", short(slope.value * CLAIMED / 1e9)));
+        (_, Some(short)) => answer(short, not_held(short), cost_of_all(short).join("; ")),
+        (Some(held), None) => {
+            let projected = projected(held, evidence, CLAIMED);
+            if projected.is_empty() {
+                let what = "a search whose steps show what a connection costs: `rtbench capacity`";
+                return Answer::not_measured(claim, unmeasured(what));
+            }
+            let verdict = Verdict::Depends {
+                on: "memory beyond what was measured".into(),
+                flips_at: format!("a projection: 1,000,000 would take {}", projected.join(" and ")),
+            };
+            answer(held, verdict, cost_of_all(held).join("; "))
+        }
+        (None, None) => {
+            Answer::not_measured(claim, unmeasured("a run of many clients, e.g. `rtbench run million`"))
         }
     }
-    let verdict = if connected >= CLAIMED {
-        Verdict::Reproduced
-    } else {
-        Verdict::Depends {
-            on: "memory beyond what was measured".into(),
-            flips_at: match projected.is_empty() {
-                true => "`rtbench capacity` projects it".into(),
-                false => format!("a projection: 1,000,000 would take {}", projected.join(" and ")),
-            },
-        }
-    };
-    Answer::with(claim, verdict, Estimate::exact(connected), format!("connected of {}", cell.spec.name), note)
 }
 
-/// Whether every client had a standing connection from the ramp to the end of the window, and everything that it was owed.
-/// A client that was cut off is owed nothing meanwhile, so that nothing is lost does not say it.
-fn holds_all(cell: &Cell) -> bool {
+/// Where memory lies, and the metric that says how much.
+const MEMORY: [(&str, &str); 2] =
+    [("in the servers", "server_memory_after_bytes"), ("in the kernel", "kernel_memory_after_bytes")];
+
+/// Server processes, and the memory that a crowd took.
+fn cost_of_all(cell: &Cell) -> Vec<String> {
+    let servers = cell.server.as_ref().map_or(1, |server| server.servers.max(1));
+    let memory = MEMORY.iter().filter_map(|(what, name)| {
+        Some(format!("{} GB {what}", short(metric::find(name)?.value(cell)? / 1e9)))
+    });
+    std::iter::once(format!("server processes: {servers}")).chain(memory).collect()
+}
+
+/// The memory that so many connections would take, by what each more took in the steps of a search. Memory that does not
+/// grow with them projects nothing.
+fn projected(cell: &Cell, evidence: &Evidence<'_>, clients: f64) -> Vec<String> {
+    let steps = format!("capacity/{}/", cell.spec.protocol);
+    let grows = MEMORY.iter().filter_map(|(what, name)| {
+        let slope = evidence.slope(&steps, name).ok().filter(|slope| slope.bounds.low > 0.0)?;
+        Some(format!("{} GB {what}", short(slope.value * clients / 1e9)))
+    });
+    grows.collect()
+}
+
+/// What of a crowd did not come or did not stay.
+fn not_held(cell: &Cell) -> Verdict {
+    let clients = short(f64::from(cell.spec.clients));
+    let by = shortfall::of(cell)
+        .unwrap_or_else(|| format!("not all of {clients} clients were connected all the time"));
+    Verdict::NotReproduced { by }
+}
+
+/// Whether its clients have a standing connection.
+fn stands(cell: &Cell) -> bool {
+    protocol::find(&cell.spec.protocol).is_some_and(|protocol| !protocol.traits.polls)
+}
+
+/// Whether every client was connected from the ramp to the end of the window. A client that was cut off is owed nothing
+/// meanwhile, so that nothing is lost does not say it.
+fn stayed(cell: &Cell) -> bool {
     let all = u64::from(cell.spec.clients);
-    let standing = protocol::find(&cell.spec.protocol).is_some_and(|protocol| !protocol.traits.polls);
     let never_fewer = cell.intervals.iter().all(|second| second.connected == all);
-    standing
-        && cell.counts.connected == all
-        && never_fewer
-        && cell.counts.lost == 0
-        && cell.counts.excused == 0
+    shortfall::of(cell).is_none() && never_fewer && cell.counts.excused == 0
+}
+
+/// The same, and everybody got everything.
+fn holds_all(cell: &Cell) -> bool {
+    stayed(cell) && cell.counts.lost == 0
 }
 
 /// Something that a probe did or could not do.
@@ -213,25 +246,33 @@ pub(super) fn reconnect(claim: &'static Claim, evidence: &Evidence<'_>) -> Answe
 pub(super) fn six(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let probe = known!(claim, evidence.probe(&claim.subject, "six"));
     let source = format!("probe six in {}", probe_cell(&claim.subject, "six"));
-    let connections = probe.evidence.get("connections").copied().unwrap_or(f64::NAN);
+    let Some(&connections) = probe.evidence.get("connections") else {
+        return Answer::not_measured(claim, unmeasured("the number of streams that the browser held"));
+    };
     Answer::judged(claim, Estimate::exact(connections), source, probe.detail.clone())
 }
 
-/// The protocol has no binary message; what an encoding makes of 256 byte values.
+/// The protocol has no binary message, and 256 byte values came in an encoding: base64 makes four bytes of three.
 pub(super) fn text_only(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let probe = known!(claim, evidence.probe(&claim.subject, "binary"));
-    let figure = |name: &str| probe.evidence.get(name).copied().unwrap_or(f64::NAN);
-    let needs_encoding = probe.found == "no";
+    let figures = probe.evidence.get("sent_bytes").zip(probe.evidence.get("wire_in_bytes"));
+    let Some((&sent, &wire)) = figures.filter(|(sent, _)| **sent > 0.0) else {
+        return Answer::not_measured(claim, unmeasured("the bytes that binary took on the wire"));
+    };
+    let encoded = wire / sent >= 4.0 / 3.0;
+    let (measured, works) = match (probe.found.as_str(), encoded) {
+        ("no", true) => ("text only", 1.0),
+        ("no", false) => ("no encoding", 0.0),
+        _ => ("binary, too", 0.0),
+    };
+    let growth = short(wire / sent);
     let note = format!(
-        "{} bytes of binary took {} B on the wire, framing included: x{}",
-        short(figure("sent_bytes")),
-        short(figure("wire_in_bytes")),
-        short(figure("wire_in_bytes") / figure("sent_bytes"))
+        "{} bytes of binary took {} B on the wire, framing included: x{growth}",
+        short(sent),
+        short(wire)
     );
     let source = format!("probe binary in probe/{}", claim.subject);
-    let measured = if needs_encoding { "text only" } else { "binary, too" };
-    let works = Estimate::exact(if needs_encoding { 1.0 } else { 0.0 });
-    Answer { measured: measured.into(), ..Answer::judged(claim, works, source, note) }
+    Answer { measured: measured.into(), ..Answer::judged(claim, Estimate::exact(works), source, note) }
 }
 
 #[cfg(test)]
@@ -244,7 +285,7 @@ mod tests {
     fn six_streams_are_six() {
         let claim = super::super::find("sse-six").expect("a claim");
         let held = |connections: f64| {
-            let cell = sample::cell("browser/sse").probe("six", "", "held by Chromium 156").with(|cell| {
+            let cell = sample::cell("browser/sse").probe("six", "6", "held by Chromium 156").with(|cell| {
                 cell.probes[0].evidence.insert("connections".into(), connections);
             });
             six(claim, &Evidence::new(&[cell.build()], &[]))
@@ -254,6 +295,26 @@ mod tests {
         assert_eq!(six.evidence, "probe six in browser/sse");
         assert!(six.condition.contains("held by Chromium 156"), "{}", six.condition);
         assert_eq!(held(10.0).verdict.word(), "not reproduced");
+    }
+
+    #[test]
+    fn a_short_hold_shows_something_only_if_it_is_kept() {
+        let claim = super::super::find("lp-timeout").expect("a claim");
+        let held = |told_s: f64, held_s: f64| {
+            let samples: Vec<f64> = (0..200).map(|i| 1e3 * held_s + f64::from(i) / 100.0).collect();
+            let cell = sample::cell("hold/long-poll").idle(40, 2_000).with(|cell| {
+                (cell.spec.hold_s, cell.exchange) = (Some(told_s), sample::distribution(&samples, 200));
+            });
+            let answer = hold(claim, &Evidence::new(&[cell.build()], &[]));
+            (answer.verdict.word(), answer.condition)
+        };
+        assert_eq!(held(1.0, 1.0).0, "depends");
+        let (word, condition) = held(1.0, 0.2);
+        assert!(
+            word == "not reproduced" && condition.starts_with("held 0.201 s when told 1 s"),
+            "{condition}"
+        );
+        assert_eq!((held(30.0, 30.0).0, held(30.0, 9.0).0), ("reproduced", "not reproduced"));
     }
 
     #[test]
@@ -276,12 +337,21 @@ mod tests {
         assert_eq!((fewer.verdict.word(), fewer.value), ("depends", Some(5e4)));
         assert!(fewer.condition.contains("a projection: 1,000,000 would take 2 GB"), "{}", fewer.condition);
         assert_eq!(judged(&[]).verdict.word(), "not measured");
+        let lossy = judged(&[held("million/sse", 1_000_000, 1)]);
+        assert_eq!(lossy.verdict.word(), "not measured", "all were there, and not everything arrived");
         let mut cut = held("million/sse", 1_000_000, 0);
         cut.counts.excused = 1;
-        assert_eq!(judged(&[cut]).verdict.word(), "not measured", "one was cut off meanwhile");
+        assert_eq!(judged(&[cut]).verdict.word(), "not reproduced", "one was cut off meanwhile");
         let mut fell = held("million/sse", 1_000_000, 0);
         fell.intervals = vec![Interval { connected: 999_999, ..Interval::default() }];
-        assert_eq!(judged(&[fell]).verdict.word(), "not measured", "one fell, and was owed nothing");
+        assert_eq!(judged(&[fell]).verdict.word(), "not reproduced", "one fell, and was owed nothing");
+        let mut few = held("million/sse", 1_000_000, 0);
+        few.counts.connected = 999_000;
+        let few = judged(&[few]);
+        assert_eq!((few.verdict.word(), few.value), ("not reproduced", Some(999_000.0)));
+        assert!(few.condition.contains("only 999000 of 1000000 clients connected"), "{}", few.condition);
+        let unknown = judged(&[held("crowd/sse", 100_000, 0)]);
+        assert_eq!(unknown.verdict.word(), "not measured", "nobody knows what more would take");
         let mut polls = held("million/short-poll", 1_000_000, 0);
         polls.spec.protocol = "short-poll".into();
         assert_eq!(judged(&[polls]).verdict.word(), "not measured", "a poller holds no connection");

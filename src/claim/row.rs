@@ -2,13 +2,15 @@
 //! measured`; nothing is assumed.
 
 use super::Claim;
-use super::evidence::{Evidence, events_per_subscriber_per_s, probe_cell, unmeasured};
+use super::evidence::{Evidence, probe_cell, unmeasured};
 use super::layered;
 use super::matrix::Column;
 use super::network;
 use super::verdict::{Estimate, Verdict, judge, short};
+use super::waste::Waste;
 use crate::measure::cell::Cell;
 use crate::measure::metric;
+use crate::protocol;
 use crate::stats::Bounds;
 
 /// One cell of the guide's matrix.
@@ -87,8 +89,12 @@ pub(super) fn latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Findi
         protocol => network_latency(evidence, question, &format!("workload/{protocol}")),
     };
     match network::fit(evidence, protocol) {
-        Some(model) => model.over(question.claim, finding),
-        None => finding,
+        Some(Ok(model)) => model.over(question.claim, finding),
+        // What is too slow on one network is so whatever the others do.
+        Some(Err(verdict)) if !matches!(finding.verdict, Verdict::NotReproduced { .. }) => {
+            Finding { verdict, ..finding }
+        }
+        _ => finding,
     }
 }
 
@@ -122,15 +128,9 @@ fn poll_note(cell: &Cell, mean: Bounds) -> String {
     {
         parts.extend(value(name).map(|ms| format!("{word} {}", time(ms))));
     }
-    if let Some(wasted) = value("wasted_percent") {
-        let rate = events_per_subscriber_per_s(cell);
-        let predicted = 100.0 * (-rate * interval_s).exp();
-        parts.push(format!(
-            "{}% of polls wasted, e^(-rate x interval) predicts {}% at one event in {} s",
-            short(wasted),
-            short(predicted),
-            short(1.0 / rate)
-        ));
+    if let (Some(wasted), Some(waste)) = (value("wasted_percent"), Waste::of_interval(cell)) {
+        let predicted = waste.prediction();
+        parts.push(format!("{}% of polls wasted, e^(-rate x interval) predicts {predicted}", short(wasted)));
     }
     parts.join(", ")
 }
@@ -213,8 +213,10 @@ pub(super) fn overhead(evidence: &Evidence<'_>, question: &Question<'_>) -> Find
         _ => stream_views(cell),
     };
     let (name, views) = views;
-    let Some(first) = views.first() else {
-        return unmeasured(format!("{name} of the cell {workload}")).into();
+    // What goes both ways over one connection is judged both ways.
+    let least = if protocol::find(protocol).is_some_and(|protocol| protocol.traits.in_band) { 2 } else { 1 };
+    let Some(first) = views.first().filter(|_| views.len() >= least) else {
+        return unmeasured(format!("all of {name} of the cell {workload}")).into();
     };
     let all = list(&views);
     Finding {
@@ -248,15 +250,16 @@ fn poll_views(evidence: &Evidence<'_>, cell: &Cell, protocol: &str) -> (&'static
 
 fn stream_views(cell: &Cell) -> (&'static str, Vec<View>) {
     let payload = cell.spec.payload_bytes;
-    let views = [
-        ("framing_in_bytes_per_delivery", format!("server to client with {payload} B of payload")),
-        ("publish_framing_out_bytes_per_event", format!("client to server with {payload} B")),
-    ];
-    let view = |(name, label)| {
+    let view = |name, label| {
         let value = metric::find(name)?.value(cell)?;
         Some(View { condition: "the direction", label, value })
     };
-    ("framing_in_bytes_per_delivery", views.into_iter().filter_map(view).collect())
+    let down = view("framing_in_bytes_per_delivery", format!("server to client with {payload} B of payload"));
+    let up = view("publish_framing_out_bytes_per_event", format!("client to server with {payload} B"));
+    (
+        "framing_in_bytes_per_delivery",
+        down.map_or(Vec::new(), |down| std::iter::once(down).chain(up).collect()),
+    )
 }
 
 fn list(views: &[View]) -> String {

@@ -1,7 +1,8 @@
 //! The rows of the matrix that are an order of the protocols: scalability, server load, implementation.
 //!
 //! Rule for all three: every criterion ranks the protocols, a tie within intervals shares its ranks, the ranks
-//! are added up, and a cell is reproduced if no protocol of another claimed level contradicts it.
+//! are added up, and a cell is reproduced if no protocol of another claimed level contradicts it. A rank is a place among
+//! all: where one of them was not measured, the order is not known.
 
 use super::evidence::{Evidence, unmeasured};
 use super::matrix::Column;
@@ -52,23 +53,25 @@ pub(super) static IMPLEMENTATION: Ranking = Ranking {
 impl Ranking {
     /// Judges the `i`th question by the order of all that could be measured.
     pub(super) fn judge(&self, evidence: &Evidence<'_>, asked: &[Question<'_>], i: usize) -> Finding {
-        let Some(own_level) = rank::level(asked[i].claimed) else {
+        if rank::level(asked[i].claimed).is_none() {
             return no_server_needed(evidence, asked[i].column);
-        };
+        }
         let own = measured!((self.stand)(evidence, asked[i].column));
-        let field: Vec<(&Question<'_>, u8, Standing)> = asked
-            .iter()
-            .filter_map(|q| Some((q, rank::level(q.claimed)?, (self.stand)(evidence, q.column).ok()?)))
-            .collect();
+        let ranked = asked.iter().filter_map(|q| Some((q, rank::level(q.claimed)?)));
+        let (mut field, mut missing) = (Vec::new(), Vec::new());
+        for (question, level) in ranked {
+            match (self.stand)(evidence, question.column) {
+                Ok(standing) => field.push((question, level, standing)),
+                Err(_) => missing.push(question.column.title),
+            }
+        }
         let levels: Vec<u8> = field.iter().map(|(_, level, _)| *level).collect();
         let criteria: Vec<Vec<Bounds>> =
             (0..own.criteria.len()).map(|k| field.iter().map(|(.., s)| s.criteria[k]).collect()).collect();
         let positions = rank::positions(&criteria);
         let place = field.iter().position(|(q, ..)| q.column.protocol == asked[i].column.protocol);
         let name = |j: usize| field[j].0.column.title;
-        let verdict = if levels.iter().all(|level| *level == own_level) {
-            unmeasured("a protocol of another rank in the same run")
-        } else {
+        let verdict = if missing.is_empty() {
             let against = place.map_or(Vec::new(), |place| rank::contradictions(&levels, &positions, place));
             match &against[..] {
                 [] => Verdict::Reproduced,
@@ -76,10 +79,14 @@ impl Ranking {
                     Verdict::NotReproduced { by: format!("out of order with {}", join(against, name)) }
                 }
             }
+        } else {
+            unmeasured(format!("the same of all protocols that are ranked; {} missing", missing.join(", ")))
         };
         let sums: Vec<String> =
             positions.iter().enumerate().map(|(j, sum)| format!("{} {}", name(j), short(*sum))).collect();
-        let shared = format!("sums of ranks ({}): {}", self.criteria, sums.join(", "));
+        let complete = missing.is_empty();
+        let shared = complete.then(|| format!("sums of ranks ({}): {}", self.criteria, sums.join(", ")));
+        let shared = shared.unwrap_or_default();
         Finding {
             measured: own.measured,
             value: Some(own.value),

@@ -4,7 +4,7 @@ use super::{Claim, Op};
 use crate::stats::Bounds;
 
 /// How far from a claim `~` may be.
-const ABOUT: f64 = 0.05;
+pub(super) const ABOUT: f64 = 0.05;
 
 /// What a measurement says about a claim.
 #[derive(Clone, Debug, PartialEq)]

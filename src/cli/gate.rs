@@ -20,7 +20,8 @@ pub struct GateArgs {
     /// What is compared.
     #[command(flatten)]
     pub sides: SideArgs,
-    /// What may fail it: `exact` metrics alone (bytes per message, delivery; zero tolerance), or all
+    /// What may fail it: `exact` metrics alone (bytes per message, delivery; zero tolerance), or all. Exact ones take two
+    /// replicates, and up to eight where the base does not agree with itself
     #[arg(long, value_enum, default_value_t = Tiers::All)]
     pub tier: Tiers,
     /// The noisy metric that decides; the others are told beside it
@@ -35,10 +36,11 @@ pub struct GateArgs {
     /// Load of each side in one replicate, whatever the scenario says
     #[arg(short = 'z', long, value_name = "TIME", default_value = "720ms")]
     pub duration: Seconds,
-    /// What becomes of a gate that cannot tell: exit code 3, or 0 with a warning that nothing is proven
+    /// What becomes of a gate that cannot tell: exit code 3, or 0 with a warning that nothing is proven. One whose new
+    /// side was seen to be broken, as its base is, ends with 3
     #[arg(long, value_enum, default_value_t = Inconclusive::Fail)]
     pub inconclusive: Inconclusive,
-    /// Say what fits into the budget, and measure nothing
+    /// Say what fits into the budget and how often changes of several sizes would be found, and measure nothing
     #[arg(long)]
     pub plan: bool,
     /// Go on with a gate that was interrupted or killed, from the replicates in its directory
@@ -47,7 +49,8 @@ pub struct GateArgs {
     /// Measure the base alone, and keep it under this name in the results directory
     #[arg(long, value_name = "NAME", conflicts_with_all = ["plan", "baseline"])]
     pub save_baseline: Option<String>,
-    /// Compare the new one with a baseline: the exact tier as strictly as ever, costs only beyond what machines drift
+    /// Compare the new one with a baseline: the exact tier as strictly as ever, costs only beyond what machines drift, and
+    /// only with five replicates that count and on a like host
     #[arg(long, value_name = "NAME", conflicts_with = "plan")]
     pub baseline: Option<String>,
     /// Gates of the reference server against itself and against itself made slower: false alarms and power on this

@@ -138,17 +138,38 @@ fn missed(fault: &Fault, spec: &CellSpec) -> Option<&'static str> {
     protocol::find(&spec.protocol).and_then(|protocol| (fault.kind.misses)(protocol))
 }
 
-/// Faults that some of these cells do not feel: which, where, and why. Each protocol is told once for each fault.
-pub(super) fn without_effect<'a>(faults: &[Fault], specs: impl Iterator<Item = &'a CellSpec>) -> Vec<String> {
-    let mut told = Vec::new();
+/// A cell that does not feel a fault.
+pub(super) struct Unfelt<'a> {
+    fault: &'a Fault,
+    spec: &'a CellSpec,
+    why: &'static str,
+}
+
+impl Unfelt<'_> {
+    /// For people, of a cell or of all cells of its protocol.
+    fn say(&self, of: &str) -> String {
+        format!("{} does nothing to {of}: {}", self.fault.text, self.why)
+    }
+
+    /// As a note beside other cells.
+    pub(super) fn note(&self) -> String {
+        format!("note: {}", self.say(&self.spec.name))
+    }
+}
+
+/// Faults that some of these cells do not feel; of each protocol the first.
+pub(super) fn unfelt<'a>(faults: &'a [Fault], specs: impl Iterator<Item = &'a CellSpec>) -> Vec<Unfelt<'a>> {
+    let mut all: Vec<Unfelt<'a>> = Vec::new();
     for spec in specs {
         for fault in faults {
-            let line = missed(fault, spec)
-                .map(|why| format!("{} does nothing to {}: {why}", fault.text, spec.protocol));
-            told.extend(line.filter(|line| !told.contains(line)));
+            let known =
+                |other: &Unfelt<'_>| other.fault.text == fault.text && other.spec.protocol == spec.protocol;
+            if let Some(why) = missed(fault, spec).filter(|_| !all.iter().any(known)) {
+                all.push(Unfelt { fault, spec, why });
+            }
         }
     }
-    told
+    all
 }
 
 /// Refuses faults that some of these cells do not feel: a run with one would seem to be one without.
@@ -156,17 +177,18 @@ pub(super) fn without_effect<'a>(faults: &[Fault], specs: impl Iterator<Item = &
 /// # Errors
 /// There is such a cell.
 pub(super) fn check<'a>(
-    faults: &[Fault],
+    faults: &'a [Fault],
     specs: impl Iterator<Item = &'a CellSpec>,
 ) -> Result<(), ScenarioError> {
-    let told = without_effect(faults, specs);
-    match told.is_empty() {
-        true => Ok(()),
-        false => Err(ScenarioError::Invalid(format!(
-            "--server-fault {}; choose other protocols with -p, or for data channels webrtc.topology = \"server\"",
-            told.join("; ")
-        ))),
+    let unfelt = unfelt(faults, specs);
+    if unfelt.is_empty() {
+        return Ok(());
     }
+    let told: Vec<String> = unfelt.iter().map(|unfelt| unfelt.say(&unfelt.spec.protocol)).collect();
+    Err(ScenarioError::Invalid(format!(
+        "--server-fault {}; choose other protocols with -p, or for data channels webrtc.topology = \"server\"",
+        told.join("; ")
+    )))
 }
 
 #[cfg(test)]
@@ -217,15 +239,17 @@ mod tests {
             spec
         };
         let all: Vec<Fault> = examples().iter().map(|text| text.parse().unwrap()).collect();
-        let told = |spec: CellSpec| without_effect(&all, [&spec, &spec].into_iter()).len();
+        let told = |spec: CellSpec| unfelt(&all, [&spec, &spec].into_iter()).len();
         assert_eq!(told(spec("webrtc", true)), KINDS.len(), "peers");
         assert_eq!(told(spec("webrtc", false)), 2, "framing, answer-delay");
         assert_eq!(told(spec("websocket", false)), 1, "answer-delay");
         for protocol in ["short-poll", "long-poll", "sse"] {
             assert_eq!(told(spec(protocol, false)), 0, "{protocol}");
         }
-        let refused = check(&["drop=10".parse().unwrap()], [&spec("webrtc", true)].into_iter());
-        let message = refused.unwrap_err().to_string();
+        let (drop, peers) = (["drop=10".parse().unwrap()], spec("webrtc", true));
+        let note = unfelt(&drop, [&peers].into_iter())[0].note();
+        assert!(note.starts_with("note: drop=10 does nothing to workload/webrtc: its clients"), "{note}");
+        let message = check(&drop, [&peers].into_iter()).unwrap_err().to_string();
         let begins = "--server-fault drop=10 does nothing to webrtc: its clients connect to each other";
         assert!(message.starts_with(begins), "{message}");
     }

@@ -95,7 +95,7 @@ fn columns<const N: usize>(heading: &str, rows: impl Iterator<Item = [String; N]
 }
 
 fn protocol_row(protocol: &Protocol) -> [String; 3] {
-    let Traits { polls, exchanges: _, resumes, reconnects, binary, peer_to_peer, in_band: _ } =
+    let Traits { polls, exchanges: _, resumes, reconnects, asks_again: _, binary, peer_to_peer, in_band: _ } =
         protocol.traits;
     let able = [
         (polls, "polls"),

@@ -39,8 +39,8 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let MatrixPlan { waiting, working, probes } = matrix::plan(effort, &user, seed)?;
     // Not refused: of a matrix a fault is meant for some cells, and the others stand beside them.
-    for line in fault::without_effect(&args.server_fault, waiting.iter().chain(&working)) {
-        eprintln!("note: {line}");
+    for unfelt in fault::unfelt(&args.server_fault, waiting.iter().chain(&working)) {
+        eprintln!("{}", unfelt.note());
     }
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
     let mut file = RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text);

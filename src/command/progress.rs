@@ -102,7 +102,7 @@ impl Line {
             }
             Progress::Second(interval) => {
                 self.seconds += 1;
-                self.failures += interval.failures;
+                self.failures = interval.failures_so_far;
                 let p99 =
                     interval.p99_ns.map_or(String::new(), |ns| format!(", p99 {:.2} ms", ns as f64 / 1e6));
                 let left_s = (self.length_s - interval.at_s).max(0.0);

@@ -1,7 +1,8 @@
 //! `rtbench run SCENARIO`.
 
 use std::collections::BTreeMap;
-use std::net::ToSocketAddrs;
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, Result};
 
@@ -18,6 +19,7 @@ use crate::scenario::file::Encryption;
 use crate::scenario::sweep::{self, Sweep};
 use crate::scenario::unit::OneOrMany;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
+use crate::transport::control;
 use crate::transport::tls::Trust;
 
 /// Runs it.
@@ -213,11 +215,19 @@ fn standing_server(
     }
     let has_port = host.rfind(':') > host.rfind(']');
     let with_port = if has_port { host.to_owned() } else { format!("{host}:{port}") };
-    let mut addresses = with_port.to_socket_addrs().map_err(|error| match error.kind() {
+    let addresses = with_port.to_socket_addrs().map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidInput => anyhow::Error::from(wrong()),
         _ => anyhow::Error::from(error).context(format!("cannot find the host of {url}")),
     })?;
-    let address = addresses.next().ok_or_else(wrong)?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    let address = control::first_to_accept(&addresses).ok_or_else(wrong)?;
+    if addresses.first() != Some(&address) {
+        // Whoever closed standard error does not want to know.
+        let _ = writeln!(
+            std::io::stderr(),
+            "{host}: {address} is loaded, the first of its addresses that accepts"
+        );
+    }
     Ok(ServerChoice::Standing { address, host: host.to_owned(), trust, pid })
 }
 

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::host;
 use crate::host::cores::Mask;
 use crate::host::stat::Stat;
+use crate::quote;
 
 /// How long a child may take to end in good order.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -266,7 +267,7 @@ async fn keep_last_words(stderr: impl AsyncRead + Unpin, words: Arc<Mutex<VecDeq
     // Bytes, not lines of UTF-8: one strange byte must not end the reading, or the child blocks on a full pipe.
     let mut lines = BufReader::new(stderr).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
-        let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+        let line = quote::line(&String::from_utf8_lossy(&line));
         let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
         if words.len() == LAST_WORDS {
             words.pop_front();

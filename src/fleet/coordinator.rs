@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::child::Obituary;
 use super::cores::{Seat, Seats};
 use super::crew::Crew;
+use super::door::{Door, Stranger};
 use super::layout::{Layout, Room, Shortage, Site};
 use super::merge;
 use super::message::{FromWorker, Share, Start, ToWorker};
@@ -24,6 +25,7 @@ use crate::host::clock::monotonic_ns;
 use crate::host::strain::{Counters, HostStrain};
 use crate::measure::cell::{Cell, Interval, ServerCost, ServerFailure, Status};
 use crate::measure::recorder::Second;
+use crate::quote;
 use crate::scenario::plan::CellSpec;
 
 /// From the order to go until the load begins, so that every worker has heard it.
@@ -77,7 +79,9 @@ impl Fleet {
             Ok(()) => Status::Finished,
             Err(error) => {
                 gathered.server_failure = error.downcast_ref::<OfServer>().map(|of| of.failure);
-                Status::Failed(format!("{error:#}{}", gathered.why_none_connected()))
+                let why = if error.is::<Stranger>() { String::new() } else { gathered.why_none_connected() };
+                let reason = format!("{error:#}{why}");
+                Status::Failed(quote::within(&reason, quote::MAX_REASON_CHARS))
             }
         };
         merge::cell(spec, status, started_unix_s, gathered)
@@ -167,6 +171,7 @@ impl OfServer {
 }
 
 /// What has been gathered of a cell so far.
+#[derive(Default)]
 pub(super) struct Gathered {
     /// Number of the run: the same for all processes of a cell, and not the same for the next cell.
     pub run: u32,
@@ -189,25 +194,9 @@ pub(super) struct Gathered {
 
 impl Gathered {
     fn new(run: u32) -> Gathered {
-        Gathered {
-            run,
-            shares: Vec::new(),
-            seconds: Vec::new(),
-            connected: 0,
-            absent: HashMap::new(),
-            connect_ns: 0,
-            empty: Held::default(),
-            server: None,
-            rests: Vec::new(),
-            host: HostStrain::default(),
-            interrupted: false,
-            server_failure: None,
-            seats: Vec::new(),
-        }
+        Gathered { run, ..Gathered::default() }
     }
-}
 
-impl Gathered {
     /// What most clients met when none could connect; empty otherwise.
     fn why_none_connected(&self) -> String {
         let failures = merge::failures(&self.shares);
@@ -291,11 +280,13 @@ impl Conductor<'_> {
         let ramp_s = f64::from(self.spec.clients) / self.spec.ramp_per_s;
         let mut deadline = Instant::now() + Duration::from_secs_f64(ramp_s + timeout_s) + SLACK;
         let mut so_far = vec![(0, 0); workers];
+        let (begun, mut door) = (Instant::now(), Door::of(workers));
         let mut ready = 0;
         while ready < workers {
             match self.next(deadline, "while connecting").await? {
-                (worker, FromWorker::Connecting { connected, failures }) => {
+                (worker, FromWorker::Connecting { connected, failures, received }) => {
                     so_far[worker] = (connected, failures);
+                    door.note(begun.elapsed(), worker, received)?;
                 }
                 (worker, FromWorker::Ready { connected, absent, connect_ns }) => {
                     so_far[worker].0 = connected;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::measure::cell::Wire;
 use crate::measure::recorder::{Recorded, Second};
 use crate::scenario::plan::CellSpec;
+use crate::transport::reception::Received;
 use crate::transport::tls::Trust;
 
 /// From the coordinator.
@@ -70,6 +71,8 @@ pub enum FromWorker {
         connected: u64,
         /// Failures so far.
         failures: u64,
+        /// How the server has met those who came.
+        received: Received,
     },
     /// Every client is ready or has given up.
     Ready {

@@ -1,29 +1,24 @@
 //! The server under test: one that rtbench starts for a cell, or one that stands already.
 
-use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use tokio::io::{BufReader, Lines};
-use tokio::net::TcpStream;
 use tokio::process::ChildStdout;
 
 use super::child::{Obituary, Process};
+use super::door::Stranger;
+use super::port;
+use crate::quote;
 use crate::transport::control;
-use crate::transport::tls::{Tls, Trust};
+use crate::transport::reception::Refusal;
+use crate::transport::tls::{self, Tls, Trust};
 
 /// How long a server may take until it says that it is ready.
 const READY_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long somebody at the address of a server that was not started yet may take to be noticed.
-const TAKEN_PATIENCE: Duration = Duration::from_secs(1);
-
-/// What stands for a free port in a command and in the URL of its readiness.
-const PORT: &str = "{port}";
 
 /// What to load.
 #[derive(Clone, Debug)]
@@ -66,27 +61,44 @@ fn ignore(lines: Output) {
 /// Times that a server is started, each on another port, as long as its port turns out to be another's.
 const PORTS_TRIED: usize = 4;
 
-/// Ports given last, which are not given again: their servers may not have taken them yet.
-const PORTS_KEPT: usize = 256;
+/// After so many ports at which strangers answered they are no coincidence: what the command starts has them listen for it,
+/// as containers do.
+const STRANGERS: usize = 2;
 
-/// A port that is free now, and that no other server of this process was given. A stranger may take it before the
-/// server does.
-fn free_port() -> std::io::Result<u16> {
-    static GIVEN: Mutex<VecDeque<u16>> = Mutex::new(VecDeque::new());
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-    // Those in hand are not offered again.
-    let mut in_hand = Vec::new();
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = listener.local_addr()?.port();
-        if !given.contains(&port) {
-            given.push_back(port);
-            if given.len() > PORTS_KEPT {
-                given.pop_front();
-            }
-            return Ok(port);
+/// What starts a server, on a port of its own.
+struct Command<'a> {
+    line: &'a str,
+    ready: Option<&'a str>,
+    cores: &'a [usize],
+}
+
+impl Command<'_> {
+    /// Starts it. `suspicious` does not take strangers that answer in its place.
+    async fn start(&self, suspicious: bool) -> Result<Server> {
+        let port = port::free().context("no port is free for the server")?.to_string();
+        let fill = |text: &str| text.replace(port::PLACE, &port);
+        let run =
+            || Process::start_shell(format!("the server ({})", self.line), &fill(self.line), self.cores);
+        let Some(url) = self.ready.map(fill) else {
+            let (process, lines) = run()?;
+            return Server::that_says_so(process, lines).await;
+        };
+        let parsed = reqwest::Url::parse(&url).with_context(|| format!("'{url}' is no URL"))?;
+        let address = parsed.socket_addrs(|| None)?.first().copied().context("its host has no address")?;
+        // Whoever answers before the server was started is another: what was left of an earlier run, for one.
+        if port::is_taken(address).await {
+            return Err(NotThere::Taken(url).into());
         }
-        in_hand.push(listener);
+        let (process, lines) = run()?;
+        let mut server = Server::that_answers(process, lines, &url, address).await?;
+        let theirs = |process: &Process| suspicious && port::is_strangers(address, process.pid);
+        match server.process.take_if(|process| theirs(process)) {
+            None => Ok(server),
+            Some(process) => {
+                process.end().await;
+                Err(NotThere::Strangers(url).into())
+            }
+        }
     }
 }
 
@@ -97,6 +109,8 @@ enum NotThere {
     Ended(String),
     #[error("another process answers at {0}: end it, or write {{port}} for a free port")]
     Taken(String),
+    #[error("another process than the server's answers at {0}")]
+    Strangers(String),
 }
 
 /// A server that is ready.
@@ -173,11 +187,8 @@ impl Server {
             ServerChoice::Standing { address, host, trust, pid } => {
                 let mut server = Server::new(*address, Some(host.clone()), None, trust.clone())?;
                 server.pid = *pid;
-                let answer = server.get("/healthz").await;
                 let scheme = if trust.is_some() { "https" } else { "http" };
-                answer.with_context(|| {
-                    format!("no server answers at {scheme}://{host}/healthz; is it running?")
-                })?;
+                server.healthy(&format!("{scheme}://{host}/healthz")).await?;
                 Ok(server)
             }
             ServerChoice::Start { program, args } => {
@@ -185,34 +196,21 @@ impl Server {
                 Server::that_says_so(process, lines).await
             }
             ServerChoice::Command { line, ready } => {
-                for _ in 1..PORTS_TRIED {
-                    match Server::on_a_port(line, ready.as_deref(), cores).await {
-                        Err(error) if error.is::<NotThere>() && line.contains(PORT) => {}
+                let command = Command { line, ready: ready.as_deref(), cores };
+                let (mut tried, mut strangers) = (1, 0);
+                loop {
+                    let movable = line.contains(port::PLACE);
+                    match command.start(movable && strangers < STRANGERS).await {
+                        Err(error) if error.is::<NotThere>() && movable && tried < PORTS_TRIED => {
+                            strangers +=
+                                usize::from(matches!(error.downcast_ref(), Some(NotThere::Strangers(_))));
+                            tried += 1;
+                        }
                         done => return done,
                     }
                 }
-                Server::on_a_port(line, ready.as_deref(), cores).await
             }
         }
-    }
-
-    /// One that a command starts, on a port of its own.
-    async fn on_a_port(line: &str, ready: Option<&str>, cores: &[usize]) -> Result<Server> {
-        let port = free_port().context("no port is free for the server")?.to_string();
-        let fill = |text: &str| text.replace(PORT, &port);
-        let name = format!("the server ({line})");
-        let Some(url) = ready.map(fill) else {
-            let (process, lines) = Process::start_shell(name, &fill(line), cores)?;
-            return Server::that_says_so(process, lines).await;
-        };
-        let parsed = reqwest::Url::parse(&url).with_context(|| format!("'{url}' is no URL"))?;
-        let address = parsed.socket_addrs(|| None)?.first().copied().context("its host has no address")?;
-        // Whoever answers before the server was started is another: what was left of an earlier run, for one.
-        if matches!(tokio::time::timeout(TAKEN_PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_))) {
-            return Err(NotThere::Taken(url).into());
-        }
-        let (process, lines) = Process::start_shell(name, &fill(line), cores)?;
-        Server::that_answers(process, lines, &url, address).await
     }
 
     /// One that prints the `Ready` line.
@@ -223,8 +221,8 @@ impl Server {
             let words = process.fell_silent().await;
             return Err(if process.has_ended() { NotThere::Ended(words).into() } else { anyhow!(words) });
         };
-        let ready: ReadyLine =
-            serde_json::from_str(&line).with_context(|| format!("not a Ready line: {line}"))?;
+        let ready: ReadyLine = serde_json::from_str(&line)
+            .with_context(|| format!("not a Ready line: {}", quote::line(&line)))?;
         ignore(lines);
         let trust = ready.ready.trust();
         let mut server = Server::new(ready.ready.http, None, Some(process), trust)?;
@@ -241,18 +239,22 @@ impl Server {
     ) -> Result<Server> {
         ignore(lines);
         let http = control::client(address, None).timeout(READY_PATIENCE).build()?;
+        // A name may have several addresses, of which the server listens on one: that which answers.
         let answers = async {
-            let asked = || async { http.get(url).send().await?.error_for_status() };
-            while asked().await.is_err() {
+            loop {
+                let answer = http.get(url).send().await.and_then(reqwest::Response::error_for_status);
+                if let Ok(answer) = answer {
+                    return answer.remote_addr().unwrap_or(address);
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::select! {
+        let address = tokio::select! {
             answered = tokio::time::timeout(READY_PATIENCE, answers) => {
-                answered.with_context(|| format!("nothing answers with success at {url} within 10 s"))?;
+                answered.with_context(|| format!("nothing answers with success at {url} within 10 s"))?
             }
             obituary = process.ended() => return Err(NotThere::Ended(obituary.to_string()).into()),
-        }
+        };
         Server::new(address, None, Some(process), None)
     }
 
@@ -273,12 +275,36 @@ impl Server {
         control::origin(self.address, self.tls.as_ref()) + path
     }
 
-    async fn get(&self, path: &str) -> Result<String> {
+    async fn ask(&self, path: &str) -> reqwest::Result<reqwest::Response> {
         let mut request = self.http.get(self.url(path));
         if let Some(host) = &self.host {
             request = request.header("Host", host);
         }
-        Ok(request.send().await?.error_for_status()?.text().await?)
+        request.send().await
+    }
+
+    async fn get(&self, path: &str) -> Result<String> {
+        Ok(self.ask(path).await?.error_for_status()?.text().await?)
+    }
+
+    /// Whether a standing server answers at `url` as the contract says; in words for people if not.
+    async fn healthy(&self, url: &str) -> Result<()> {
+        let answer = self.ask("/healthz").await.map_err(|error| {
+            let why = match tls::is_distrust(&error) {
+                true => format!("the certificate at {url} is not believed; name it, or its issuer's, with --ca, or believe any with --insecure"),
+                false => format!("no server answers at {url}; is it running?"),
+            };
+            anyhow::Error::from(error).context(why)
+        });
+        let mut answer = answer?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let place = answer.headers().get("location").and_then(|place| place.to_str().ok()).map(str::to_owned);
+        let body = answer.chunk().await.ok().flatten().unwrap_or_default();
+        let refusal = Refusal::new("GET /healthz", status.as_u16(), "", place.as_deref(), &body);
+        Err(Stranger::by(refusal).into())
     }
 
     /// Posts a body to the server.

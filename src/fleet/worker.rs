@@ -20,6 +20,7 @@ use crate::transport::link::LinkSpec;
 use crate::transport::tls::Tls;
 use orders::{Inbox, Orders, listen, say};
 
+mod crowd;
 mod orders;
 mod ramp;
 

@@ -1,5 +1,7 @@
 //! From the cells of a gate to its verdict. Pure: the same files give the same verdict, whenever it is asked for.
 
+use std::fmt;
+
 use super::exact::{self, Findings};
 use super::{GateFile, Side, Tiers, cell_of};
 use crate::host::facts::HostFacts;
@@ -52,17 +54,34 @@ pub struct Judgement {
     /// Replicates that count.
     pub replicates: usize,
     /// Replicates that do not, because of the generator or the machine, and why.
-    pub untrusted: Vec<String>,
+    pub untrusted: Vec<Remark>,
     /// What either side's server did wrong, replicate by replicate.
-    pub wrong: Vec<String>,
+    pub wrong: Vec<Remark>,
     /// Replicates of which there are no figures, for whatever reason.
     pub without_figures: usize,
     /// What failed in the last replicate, if that was no server's doing: there is no going on.
-    pub broken: Option<String>,
+    pub broken: Option<Remark>,
     /// The exact tier.
     pub exact: Findings,
     /// The noisy metrics, the one that decides first.
     pub noisy: Vec<Row>,
+}
+
+/// Something to be said of a side in a replicate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Which replicate, from 0.
+    pub replicate: u32,
+    /// Which side.
+    pub side: Side,
+    /// What.
+    pub what: String,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "replicate {}, {}: {}", self.replicate + 1, self.side.word(), self.what)
+    }
 }
 
 /// A replicate: the cells of both sides, and what is to be said of each.
@@ -107,7 +126,7 @@ pub fn judge(file: &GateFile, name: &str, cells: &[Cell], host: &HostFacts) -> J
         finding: finding::together(account::verdict(&all), figures),
         replicates: counted.len(),
         untrusted: all.iter().filter_map(Pair::doubt).collect(),
-        wrong: all.iter().flat_map(Pair::wrongs_in_words).collect(),
+        wrong: all.iter().flat_map(Pair::wrong).collect(),
         without_figures: all.len() - counted.len(),
         broken: all.last().filter(|pair| pair.is_broken()).and_then(Pair::doubt),
         exact,
@@ -178,24 +197,23 @@ impl Pair<'_> {
         [0, 1].into_iter().any(|index| failed(index) && self.doubts[index].is_some())
     }
 
-    /// Why its figures are not believed, for reasons that are no server's; a cell that failed stopped the other.
-    fn doubt(&self) -> Option<String> {
-        let told =
-            Side::BOTH.into_iter().filter_map(|side| Some((side, self.doubts[side as usize].as_ref()?)));
-        let failed =
-            |(side, _): &(Side, &String)| matches!(self.cells[*side as usize].status, Status::Failed(_));
-        let (side, why) = told.clone().find(failed).or_else(|| told.clone().next())?;
-        Some(format!("{}: {why}", self.named(side)))
+    /// Why its figures are not believed, for reasons that are no server's.
+    fn doubt(&self) -> Option<Remark> {
+        let status = |side: Side| &self.cells[side as usize].status;
+        let some_failed = Side::BOTH.into_iter().any(|side| matches!(status(side), Status::Failed(_)));
+        // A side that was stopped because the other failed has no part in it.
+        let told = |side: &Side| !(some_failed && *status(*side) == Status::Interrupted);
+        let doubts = Side::BOTH.into_iter().filter(told);
+        doubts.filter_map(|side| Some(self.remark(side, self.doubts[side as usize].clone()?))).next()
     }
 
-    fn wrongs_in_words(&self) -> Vec<String> {
+    /// What either server did wrong.
+    fn wrong(&self) -> impl Iterator<Item = Remark> {
         let wrong = Side::BOTH.into_iter().filter(|&side| !self.wrongs[side as usize].is_empty());
-        wrong
-            .map(|side| format!("{}: {}", self.named(side), account::in_words(&self.wrongs[side as usize])))
-            .collect()
+        wrong.map(|side| self.remark(side, account::in_words(&self.wrongs[side as usize])))
     }
 
-    fn named(&self, side: Side) -> String {
-        format!("replicate {}, {}", self.cells[0].spec.repeat + 1, side.word())
+    fn remark(&self, side: Side, what: String) -> Remark {
+        Remark { replicate: self.cells[0].spec.repeat, side, what }
     }
 }

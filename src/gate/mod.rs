@@ -83,7 +83,8 @@ pub struct GateFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tiers {
-    /// What two healthy runs of one seed agree on, to the last byte; two replicates tell.
+    /// What two healthy runs of one seed agree on, to the last byte; two replicates tell, or eight where the base does not
+    /// agree with itself.
     Exact,
     /// That, and the one noisy metric that decides.
     All,

@@ -309,6 +309,9 @@ pub struct Interval {
     pub connected: u64,
     /// Failures in it.
     pub failures: u64,
+    /// Failures of the cell up to its end, of the ramp and the warm-up, too.
+    #[serde(default)]
+    pub failures_so_far: u64,
     /// Median response time in ns; empty without samples.
     pub p50_ns: Option<u64>,
     /// 99th percentile in ns; empty without samples.
@@ -363,12 +366,19 @@ pub enum TrustLevel {
 pub struct Probe {
     /// What was probed, e.g. `binary`, `reconnect`, `direction`, `connection`.
     pub name: String,
-    /// What was found, in the guide's own terms, e.g. `yes`.
+    /// What was found, in the guide's own terms, e.g. `yes`; empty if it could not be told, and `detail` says what it would take.
     pub found: String,
     /// The figures it rests on, e.g. `{"sent_bytes": 256, "received_bytes": 256}`.
     pub evidence: std::collections::BTreeMap<String, f64>,
     /// In words, for people.
     pub detail: String,
+}
+
+impl Probe {
+    /// Whether anything could be told.
+    pub fn was_told(&self) -> bool {
+        !self.found.is_empty()
+    }
 }
 
 /// Combining two records field by field, whatever fields there are.

@@ -27,6 +27,9 @@ pub struct Second {
     pub connected: u64,
     /// Failures in it.
     pub failures: u64,
+    /// Failures up to its end, of the ramp and the warm-up, too.
+    #[serde(default)]
+    pub failures_so_far: u64,
     /// Response times of what was received in it.
     pub response: Distribution,
 }
@@ -45,6 +48,7 @@ impl Second {
             merged.delivered += second.delivered;
             merged.connected += second.connected;
             merged.failures += second.failures;
+            merged.failures_so_far += second.failures_so_far;
             samples.merge(&second.response)?;
         }
         [merged.p50_ns, merged.p99_ns] = [0.5, 0.99].map(|p| samples.quantile_ns(p));
@@ -264,6 +268,7 @@ impl Recorder {
             delivered: std::mem::take(&mut self.second_delivered),
             connected,
             failures: failures - self.failures_before,
+            failures_so_far: failures,
             response: self.second.hand_over(),
         };
         self.failures_before = failures;
@@ -341,4 +346,35 @@ fn event_digest(envelope: &Envelope) -> u64 {
         digest = (digest ^ part).wrapping_mul(0xBF58_476D_1CE4_E5B9).rotate_left(29);
     }
     digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Kind, Phase};
+
+    fn envelope(due_ns: u64) -> Envelope {
+        Envelope { run: 1, stream: 0, sequence: 0, due_ns, sent_ns: due_ns }
+    }
+
+    #[test]
+    fn a_second_has_what_came_in_it_whenever_due_and_failed_in_it_and_nothing_else() {
+        let mut recorder = Recorder::new(1, 1_000..2_000, None);
+        let failure = Failure::new(Phase::Connect, Kind::Refused, "ramp");
+        recorder.failure(&failure);
+        recorder.failure(&failure);
+        // Of the warm-up: before the window, and in it. Of the window: in it, again, and behind it.
+        recorder.hit(&envelope(400), 900, 100, None);
+        recorder.open_window();
+        recorder.hit(&envelope(500), 1_100, 100, None);
+        recorder.hit(&envelope(1_000), 1_200, 100, Some(Arrival::First));
+        recorder.hit(&envelope(1_000), 1_300, 100, Some(Arrival::Duplicate));
+        recorder.failure(&failure);
+        let second = recorder.tick(0, 7);
+        recorder.hit(&envelope(1_900), 2_500, 100, Some(Arrival::First));
+        assert_eq!((second.delivered, recorder.counts.received_in_window), (3, 3));
+        assert_eq!((second.failures, second.failures_so_far), (1, 3));
+        assert_eq!((recorder.counts.delivered, recorder.counts.duplicates), (2, 1));
+        assert_eq!((second.response.count, second.response.max_ns), (2, 600), "a duplicate is no response");
+    }
 }

@@ -132,9 +132,10 @@ impl Sample {
         })
     }
 
-    /// So many polls, with so many bytes of headers each.
+    /// So many polls for events at random times, with so many bytes of headers each.
     pub(crate) fn polls(self, exchanges: u64, empty: u64, header_bytes: u64) -> Sample {
         self.with(|cell| {
+            cell.spec.pace = Pace::Poisson;
             cell.subscriber_wire = Wire {
                 connections: exchanges,
                 exchanges,
@@ -188,7 +189,7 @@ impl Sample {
     /// So many clients, which cost the idle server so many bytes each.
     pub(crate) fn idle(self, clients: u32, bytes_per_client: u64) -> Sample {
         self.with(|cell| {
-            cell.spec.clients = clients;
+            (cell.spec.clients, cell.spec.rate_per_s) = (clients, 0.0);
             cell.counts = Counts { connected: clients.into(), ..Counts::default() };
             if let Some(server) = &mut cell.server {
                 server.memory_idle_bytes =

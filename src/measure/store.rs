@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::cell::{Cell, SCHEMA_VERSION};
+use super::cell::{Cell, SCHEMA_VERSION, Status};
 use super::run::{Run, RunFile, RunStatus, rfc3339};
+use crate::quote;
 
 /// Name of the file of cells.
 pub const CELLS_FILE: &str = "cells.jsonl";
@@ -211,7 +212,7 @@ pub fn load(dir: &Path) -> Result<Run, StoreError> {
     let (cells, warning) = read_cells(&dir.join(CELLS_FILE))?;
     let canonical = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let name = canonical.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-    Ok(Run { name, file, cells, warnings: warning.into_iter().collect() })
+    Ok(Run { name: quote::lines(&name), file, cells, warnings: warning.into_iter().collect() })
 }
 
 /// Reads the cells of a file, and says whether its last line was torn.
@@ -223,7 +224,10 @@ pub fn read_cells(path: &Path) -> Result<(Vec<Cell>, Option<String>), StoreError
     let mut cells = Vec::new();
     for (index, line) in text.split_inclusive('\n').enumerate() {
         match parse(path, index + 1, line) {
-            Ok(cell) => cells.push(cell),
+            Ok(mut cell) => {
+                quote_words(&mut cell);
+                cells.push(cell);
+            }
             Err(StoreError::Malformed { .. }) if !line.ends_with('\n') => {
                 let place = format!("{}:{}", path.display(), index + 1);
                 return Ok((
@@ -257,13 +261,40 @@ fn parse<T: DeserializeOwned>(path: &Path, line: usize, text: &str) -> Result<T,
     let malformed = |e: serde_json::Error| StoreError::Malformed {
         path: path.into(),
         line: line + e.line().saturating_sub(1),
-        message: e.to_string(),
+        message: quote::line(&e.to_string()),
     };
     let Version { schema_version: found } = serde_json::from_str(text).map_err(malformed)?;
     if found != SCHEMA_VERSION {
         return Err(StoreError::Version { path: path.into(), found });
     }
-    serde_json::from_str(text).map_err(malformed)
+    if may_be_printed(text) {
+        return serde_json::from_str(text).map_err(malformed);
+    }
+    let mut record = serde_json::from_str(text).map_err(malformed)?;
+    quote::record(&mut record);
+    serde_json::from_value(record).map_err(malformed)
+}
+
+/// Whether no text of a record can hold what a terminal would obey. JSON may spell that out.
+fn may_be_printed(json: &str) -> bool {
+    let spelled_out = [r"\u", r"\b", r"\f", r"\r"].iter().any(|escape| json.contains(&escape[1..]));
+    !spelled_out && quote::is_clean(json)
+}
+
+/// Cuts what servers and other programs said, which older records hold in full.
+fn quote_words(cell: &mut Cell) {
+    if let Status::Failed(reason) = &mut cell.status {
+        *reason = quote::within(reason, quote::MAX_REASON_CHARS);
+    }
+    for failure in &mut cell.failures {
+        for words in [&mut failure.phase, &mut failure.kind, &mut failure.example] {
+            *words = quote::line(words);
+        }
+    }
+    let reasons = cell.trust.reasons.iter_mut();
+    for words in reasons.chain(cell.probes.iter_mut().map(|probe| &mut probe.detail)) {
+        *words = quote::within(words, quote::MAX_REASON_CHARS);
+    }
 }
 
 /// The newest run under `parent`, by the time in its name.

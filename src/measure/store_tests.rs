@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::measure::cell::FailureCount;
 use crate::measure::run::{RunKind, ScenarioText};
 use crate::measure::sample;
 
@@ -133,4 +134,31 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     assert!(failed.is_err());
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no scraps are left");
+}
+
+#[test]
+fn what_servers_said_in_older_records_is_quoted() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut store = store(parent.path());
+    let page = "\u{1b}]0;a title\u{7}<!DOCTYPE html>\n".to_owned() + &"x".repeat(150_000);
+    let mut cell = sample::cell("workload/sse").build();
+    cell.spec.name = "work\u{1b}[2Jload".into();
+    cell.status = Status::Failed(format!("no client could connect: {page}"));
+    let count = |example: &str| FailureCount {
+        phase: "subscribe".into(),
+        kind: "HTTP status 500".into(),
+        count: 1,
+        example: example.into(),
+    };
+    cell.failures = vec![count(&page), count("a=ice-pwd:Secret")];
+    cell.trust.reasons = vec![page.clone()];
+    store.append(&cell).unwrap();
+    let run = store.finish(RunStatus::Finished).unwrap();
+    let text = serde_json::to_string(&run.cells).unwrap();
+    assert!(!text.contains("\\u001b") && !text.contains("Secret"), "{text}");
+    assert!(text.len() < 20_000, "{} bytes", text.len());
+    assert_eq!(run.cells[0].spec.name, "workload");
+    assert!(run.cells[0].failures[0].example.starts_with("<!DOCTYPE html> xxx"));
+    // What nobody else wrote is as it was.
+    assert_eq!(run.cells[0].response, cell.response);
 }

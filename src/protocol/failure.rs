@@ -5,6 +5,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quote;
+
 /// What the client was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,19 +59,29 @@ pub struct Failure {
     pub phase: Phase,
     /// What happened.
     pub kind: Kind,
-    /// For people.
+    /// For people: one clean line.
     pub detail: String,
 }
 
 impl Failure {
-    /// A failure of any kind.
-    pub fn new(phase: Phase, kind: Kind, detail: impl Into<String>) -> Failure {
-        Failure { phase, kind, detail: detail.into() }
+    /// A failure of any kind. What it says may be a server's words: it is quoted.
+    pub fn new(phase: Phase, kind: Kind, detail: impl AsRef<str>) -> Failure {
+        Failure { phase, kind, detail: quote::line(detail.as_ref()) }
     }
 
     /// The peer broke its protocol.
-    pub fn protocol(phase: Phase, detail: impl Into<String>) -> Failure {
+    pub fn protocol(phase: Phase, detail: impl AsRef<str>) -> Failure {
         Failure::new(phase, Kind::Protocol, detail)
+    }
+
+    /// Whether a subscription that failed so would fail again: it was answered, and not as the contract says. A server at its
+    /// limit, or one that is about to come or go, may answer otherwise the next time.
+    pub fn is_final(&self) -> bool {
+        match self.kind {
+            Kind::Status(status) => !matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 506..),
+            Kind::Protocol => true,
+            _ => false,
+        }
     }
 
     /// An error of the operating system.

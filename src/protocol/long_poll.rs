@@ -13,6 +13,7 @@ pub(super) const LONG_POLL: Protocol = Protocol {
         exchanges: true,
         resumes: true,
         reconnects: true,
+        asks_again: true,
         binary: false,
         peer_to_peer: false,
         in_band: false,

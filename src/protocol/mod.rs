@@ -95,8 +95,8 @@ pub trait Inbox {
 /// What one `poll_recv` came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Connected, and the subscription acknowledged: what is published from here on is owed. Said once per connection,
-    /// for clients that poll once in their life.
+    /// Connected, and the subscription acknowledged: what is published from here on is owed. Said once per connection;
+    /// by clients that poll once in their life, and again when a poll was answered behind one that failed.
     Ready,
     /// Zero or more payloads were pushed; call again.
     Received,
@@ -192,6 +192,15 @@ pub struct Target {
     pub headers: String,
 }
 
+impl Target {
+    /// Whether a field of its own that is a list of tokens names `token`.
+    fn asks_for(&self, name: &str, token: &str) -> bool {
+        let fields = self.headers.split("\r\n").filter_map(|line| line.split_once(':'));
+        let lists = fields.filter(|(field, _)| field.trim().eq_ignore_ascii_case(name)).map(|(_, list)| list);
+        lists.flat_map(|list| list.split(',')).any(|asked| asked.trim() == token)
+    }
+}
+
 /// What a protocol is, for plans, help texts and reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Protocol {
@@ -218,6 +227,9 @@ pub struct Traits {
     pub resumes: bool,
     /// It reconnects by itself.
     pub reconnects: bool,
+    /// Its client is code of the application, which asks again when a request has failed (1, 2, 4 ... 30 s later) unless a
+    /// scenario says otherwise. That is no recovery of the protocol's own.
+    pub asks_again: bool,
     /// It has a kind of message of its own for binary payloads. (Any bytes arrive unchanged with every protocol.)
     pub binary: bool,
     /// In the broadcast pattern its clients connect to each other.

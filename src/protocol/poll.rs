@@ -33,6 +33,7 @@ pub(super) struct PollClient {
     silent: bool,
     answer: PollAnswer,
     next: Next,
+    standing: Standing,
     publisher: Option<Box<Publisher>>,
 }
 
@@ -46,6 +47,16 @@ enum Next {
     Pause,
     /// A silent client has said that it is ready.
     Nothing,
+}
+
+/// How the last poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Good,
+    /// It failed.
+    Failed,
+    /// It was answered, behind one that failed; to be told.
+    Back,
 }
 
 impl PollClient {
@@ -65,6 +76,7 @@ impl PollClient {
             silent: topics.is_empty(),
             answer: PollAnswer { phase: Phase::Subscribe, cursor: "".into(), arrived: Arrived::default() },
             next: Next::Cursor,
+            standing: Standing::Good,
             publisher: Publisher::new(seat).map(Box::new),
         }
     }
@@ -104,6 +116,10 @@ impl PollClient {
             self.next = Next::Nothing;
             return if said { Poll::Pending } else { Poll::Ready(Ok(Step::Ready)) };
         }
+        if self.standing == Standing::Back {
+            self.standing = Standing::Good;
+            return Poll::Ready(Ok(Step::Ready));
+        }
         if self.next == Next::Pause {
             ready!(self.http.poll_release(cx, Phase::Receive))?;
             self.next = Next::Poll;
@@ -111,6 +127,9 @@ impl PollClient {
         }
         let events = ready!(self.poll_once(cx, inbox))?;
         let first = self.next == Next::Cursor;
+        if self.standing == Standing::Failed {
+            self.standing = Standing::Back;
+        }
         self.next = if self.mode == Mode::Short { Next::Pause } else { Next::Poll };
         match events {
             _ if first => Poll::Ready(Ok(Step::Ready)),
@@ -125,6 +144,8 @@ impl Client for PollClient {
         let step = ready!(self.poll_next(cx, inbox));
         if step.is_err() && self.next == Next::Pause {
             self.next = Next::Poll;
+        } else if step.is_err() && self.next == Next::Poll {
+            self.standing = Standing::Failed;
         }
         Poll::Ready(step)
     }
@@ -190,8 +211,7 @@ impl Answer for PollAnswer {
         if !matches!(head.status, 200 | 204) {
             return Err(head.refusal(self.phase));
         }
-        let bad =
-            |what: &str| Failure::protocol(self.phase, format!("a poll's answer without a good {what}"));
+        let bad = |what: &str| Failure::protocol(self.phase, format!("without a good {what}"));
         let cursor = head.field(contract::CURSOR_FIELD).filter(|token| contract::is_cursor(token));
         let cursor = cursor.ok_or_else(|| bad(contract::CURSOR_FIELD))?;
         self.arrived.next_cursor = (cursor != &*self.cursor).then(|| cursor.into());

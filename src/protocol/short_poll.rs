@@ -13,6 +13,7 @@ pub(super) const SHORT_POLL: Protocol = Protocol {
         exchanges: true,
         resumes: true,
         reconnects: true,
+        asks_again: false,
         binary: false,
         peer_to_peer: false,
         in_band: false,

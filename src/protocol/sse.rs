@@ -22,6 +22,12 @@ mod text;
 /// Pause before a reconnect where the server named none; browsers take a few seconds.
 const DEFAULT_RETRY: Duration = Duration::from_secs(3);
 
+/// Least pause behind a reconnect that failed: the standard lets clients wait longer then, and `retry: 0` would spin.
+const LEAST_RETRY: Duration = Duration::from_millis(100);
+
+/// Longest pause: whatever the server named, a run is over before.
+const LONGEST_RETRY: Duration = Duration::from_secs(366 * 86_400);
+
 /// Goes on behind the last event it saw, by `Last-Event-ID`; publishes by POST.
 pub(super) const SSE: Protocol = Protocol {
     name: "sse",
@@ -32,6 +38,7 @@ pub(super) const SSE: Protocol = Protocol {
         exchanges: false,
         resumes: true,
         reconnects: true,
+        asks_again: false,
         binary: false,
         peer_to_peer: false,
         in_band: false,
@@ -46,6 +53,8 @@ struct SseClient {
     live: Option<Box<Live>>,
     last_id: String,
     retry: Duration,
+    /// It was ready once. From then on, it is the protocol that brings it back.
+    established: bool,
     /// Nothing to listen to: a client that only publishes. `Some(true)` once it has said that it is ready.
     silent: Option<bool>,
     publisher: Option<Box<Publisher>>,
@@ -71,6 +80,7 @@ impl SseClient {
             live: None,
             last_id: String::new(),
             retry: DEFAULT_RETRY,
+            established: false,
             silent: topics.is_empty().then_some(false),
             publisher: Publisher::new(seat).map(Box::new),
         }
@@ -130,7 +140,7 @@ impl SseClient {
         let broken = |e: EventError| Failure::protocol(live.answer.phase, e.to_string());
         let (mut delivered, mut binary) = (false, Vec::new());
         while let Some(block) = live.answer.events.next().map_err(broken)? {
-            self.retry = block.event.retry.unwrap_or(self.retry);
+            self.retry = block.retry.map_or(self.retry, |retry| retry.min(LONGEST_RETRY));
             if block.has_data {
                 hand_on(&block.event, inbox, &mut binary)?;
                 delivered = true;
@@ -142,6 +152,7 @@ impl SseClient {
             }
             if has_id && !live.ready {
                 live.ready = true;
+                self.established = true;
                 live.answer.phase = Phase::Receive;
                 return Ok(Some(Step::Ready));
             }
@@ -149,14 +160,14 @@ impl SseClient {
         Ok(delivered.then_some(Step::Received))
     }
 
-    /// What a failed connection comes to: one that was cut is made anew, by the rules of event streams.
-    fn after_failure(&self, live: &Live, failure: Failure) -> Result<Step, Failure> {
-        match failure.kind {
-            Kind::Eof | Kind::Reset | Kind::TimedOut if live.ready => {
-                Ok(Step::Pause(Pause::Reconnect(self.retry, failure.kind)))
-            }
-            _ => Err(failure),
+    /// What a failed connection comes to. By the rules of event streams (HTML, section 9.2.3) one that was cut, or could not be
+    /// made, is made anew; an answer that is none, or one with another status than 200, ends the stream for good.
+    fn after_failure(&self, was_ready: bool, failure: Failure) -> Result<Step, Failure> {
+        if !self.established || !is_network_error(&failure) {
+            return Err(failure);
         }
+        let wait = if was_ready { self.retry } else { self.retry.max(LEAST_RETRY) };
+        Ok(Step::Pause(Pause::Reconnect(wait, failure.kind)))
     }
 }
 
@@ -167,11 +178,14 @@ impl Client for SseClient {
         }
         let mut live = match self.live.take() {
             Some(live) => live,
-            None => self.dial()?,
+            None => match self.dial() {
+                Ok(live) => live,
+                Err(failure) => return Poll::Ready(self.after_failure(false, failure)),
+            },
         };
         match self.poll_read(cx, &mut live, inbox) {
             // A failure takes the connection with it.
-            Poll::Ready(Err(failure)) => Poll::Ready(self.after_failure(&live, failure)),
+            Poll::Ready(Err(failure)) => Poll::Ready(self.after_failure(live.ready, failure)),
             step => {
                 self.live = Some(live);
                 step
@@ -197,6 +211,15 @@ impl Client for SseClient {
             ended?;
         }
         self.publisher.as_mut().map_or(Poll::Ready(Ok(())), |publisher| publisher.poll_close(cx))
+    }
+}
+
+/// Whether the connection failed, and not what came over it.
+fn is_network_error(failure: &Failure) -> bool {
+    match failure.kind {
+        Kind::Status(_) | Kind::CloseCode(_) => false,
+        Kind::Protocol => failure.phase == Phase::Tls,
+        _ => true,
     }
 }
 
@@ -233,7 +256,10 @@ impl Answer for StreamAnswer {
         }
         let media = head.field("content-type").and_then(|value| value.split(';').next()).unwrap_or_default();
         if !media.trim().eq_ignore_ascii_case("text/event-stream") {
-            return Err(Failure::protocol(self.phase, format!("not an event stream but {media:?}")));
+            return Err(Failure::protocol(
+                self.phase,
+                format!("not with an event stream but with {media:?}"),
+            ));
         }
         Ok(())
     }

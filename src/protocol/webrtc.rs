@@ -36,6 +36,7 @@ pub(super) const WEBRTC: Protocol = Protocol {
         exchanges: false,
         resumes: false,
         reconnects: false,
+        asks_again: false,
         binary: true,
         peer_to_peer: true,
         in_band: true,
@@ -79,13 +80,13 @@ impl WebRtc {
         let seat = &self.seat;
         if let Some(mesh) = seat.mesh.as_ref().filter(|_| seat.options.peer_to_peer) {
             let endpoint = Endpoint::open(seat, Ends::Members, mesh.size)?;
-            let joining = Joining::start(&seat.target, mesh, &seat.options)?;
+            let joining = Joining::start(seat, mesh)?;
             return Ok((Box::new(endpoint), Errand::Join(Box::new(joining))));
         }
         let mut endpoint = Endpoint::open(seat, Ends::Server, 1)?;
         let (peer, sdp) = Peer::offer(endpoint.address(), &seat.options)?;
         endpoint.insert(SERVER, peer);
-        let answer = signal::offer(seat.target.clone(), query(seat), sdp);
+        let answer = signal::offer(signal::Place::of(seat), query(seat), sdp);
         Ok((Box::new(endpoint), Errand::Offer(answer)))
     }
 

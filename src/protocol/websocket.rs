@@ -31,6 +31,7 @@ pub(super) const WEBSOCKET: Protocol = Protocol {
         exchanges: false,
         resumes: false,
         reconnects: false,
+        asks_again: false,
         binary: true,
         peer_to_peer: false,
         in_band: true,
@@ -88,7 +89,7 @@ impl WebSocketClient {
         let mut nonce = [0; 16];
         random.fill_bytes(&mut nonce);
         let key = BASE64_STANDARD.encode(nonce);
-        let answer = UpgradeAnswer { accept: derive_accept_key(key.as_bytes()) };
+        let answer = UpgradeAnswer { accept: derive_accept_key(key.as_bytes()), target: self.target.clone() };
         Ok(Box::new(Upgrade { connection: Connection::dial(&self.dialer)?, key, answer, random }))
     }
 
@@ -195,6 +196,8 @@ fn no_connection(phase: Phase) -> Failure {
 /// The answer to the upgrade request (RFC 6455, section 4.1).
 struct UpgradeAnswer {
     accept: String,
+    /// Whose own header fields ask for a subprotocol, if any does.
+    target: Rc<Target>,
 }
 
 impl Answer for UpgradeAnswer {
@@ -202,19 +205,24 @@ impl Answer for UpgradeAnswer {
         if head.status != 101 {
             return Err(head.refusal(Phase::Subscribe));
         }
-        let bad =
-            |what: &str| Err(Failure::protocol(Phase::Subscribe, format!("the upgrade's answer has {what}")));
+        let bad = |what: &str| Err(Failure::protocol(Phase::Subscribe, format!("with {what}")));
         if !head.has_token("upgrade", "websocket") || !head.has_token("connection", "upgrade") {
             return bad("no upgrade to WebSocket");
         }
         if head.field("sec-websocket-accept") != Some(&self.accept) {
             return bad("a wrong Sec-WebSocket-Accept");
         }
-        if head.field("sec-websocket-extensions").is_some() || head.field("sec-websocket-protocol").is_some()
-        {
-            return bad("an extension or a subprotocol that was not asked for");
+        if head.field("sec-websocket-extensions").is_some() {
+            return bad("an extension that was not asked for");
         }
-        Ok(())
+        let mut chosen = head.tokens("sec-websocket-protocol");
+        match (chosen.next(), chosen.next()) {
+            (None, _) => Ok(()),
+            // One of those that were asked for.
+            (Some(name), None) if self.target.asks_for("sec-websocket-protocol", name) => Ok(()),
+            (Some(name), None) => bad(&format!("the subprotocol {name:?}, which was not asked for")),
+            (Some(_), Some(_)) => bad("more than one subprotocol"),
+        }
     }
 
     fn body(&mut self, _: &[u8]) -> Result<(), Failure> {

@@ -8,7 +8,8 @@ use crate::capacity::search::Vary;
 use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
-use crate::measure::run::{Run, RunKind};
+use crate::measure::run::{Run, RunKind, with_defaults};
+use crate::report::join;
 use crate::report::markdown::{ending, escape};
 use crate::report::terminal::{bytes, trust_word};
 use crate::stats::slope::Slope;
@@ -87,8 +88,14 @@ fn row(vary: Vary, step: &Step<'_>) -> [String; 11] {
 
 /// What must hold, in words.
 pub(super) fn must_hold(run: &Run) -> String {
-    let each = run.file.thresholds.iter().map(|text| format!("{} {}", text.subject, text.expression));
-    format!("{}, and every client connected", each.collect::<Vec<_>>().join(", "))
+    let all = with_defaults(run.file.thresholds.clone());
+    let list = |by_default: bool| {
+        let those = all.iter().filter(|text| text.by_default == by_default);
+        those.map(|text| format!("{} {}", text.subject, text.expression)).collect::<Vec<_>>().join(", ")
+    };
+    let [asked, default] = [false, true].map(list);
+    let default = if default.is_empty() { default } else { format!("by default {default}") };
+    join([asked.as_str(), &default], "; ")
 }
 
 /// What a projection rests on, in sentences; the last says what it is worth.

@@ -93,7 +93,7 @@ impl Exposition {
         live.connected = second.connected;
         live.published += second.published;
         live.delivered += second.delivered;
-        live.failures += second.failures;
+        live.failures = second.failures_so_far;
         (live.p50_ns, live.p99_ns) = (second.p50_ns, second.p99_ns);
     }
 
@@ -185,8 +185,14 @@ mod tests {
         let cell = sample::cell("workload/sse").with(|cell| cell.spec.name = "a\\b\"c\nd".into()).build();
         let labels = r#"{cell="a\\b\"c\nd",protocol="sse",repeat="0"}"#;
         exposition.connecting(&cell.spec, 7, 2);
-        let second =
-            Interval { connected: 9, published: 3, delivered: 27, failures: 1, ..Interval::default() };
+        let second = Interval {
+            connected: 9,
+            published: 3,
+            delivered: 27,
+            failures: 1,
+            failures_so_far: 4,
+            ..Interval::default()
+        };
         exposition.second(&cell.spec, &Interval { p99_ns: Some(1_500_000), ..second.clone() });
         exposition.second(&cell.spec, &second);
         let text = exposition.text();

@@ -119,7 +119,7 @@ fn p_value(p: f64) -> String {
 /// What is said of a cell beside its figures: what its servers did wrong, and what does not count.
 pub(super) fn remarks(judgement: &Judgement) -> impl Iterator<Item = String> {
     let uncounted = judgement.untrusted.iter().map(|doubt| format!("not counted: {doubt}"));
-    judgement.wrong.iter().cloned().chain(uncounted)
+    judgement.wrong.iter().map(ToString::to_string).chain(uncounted)
 }
 
 /// How often a gate of such replicates finds changes of several sizes; `None` before the first look.

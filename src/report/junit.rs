@@ -173,12 +173,12 @@ fn of_judgement(judgement: &Judgement) -> Test {
     let result = match judgement.finding.outcome {
         Outcome::Pass => Ok(()),
         Outcome::Regression => trouble(Element::Failure, "regression", why),
-        Outcome::Inconclusive if judgement.broken.is_some() => {
-            trouble(Element::Error, "failed", judgement.broken.clone().unwrap_or_default())
-        }
-        // It has seen the new side broken, which is no test to be skipped.
-        Outcome::Inconclusive if judgement.finding.wrong => trouble(Element::Error, "broken", why),
-        Outcome::Inconclusive => trouble(Element::Skipped, "inconclusive", why),
+        Outcome::Inconclusive => match &judgement.broken {
+            Some(remark) => trouble(Element::Error, "failed", remark.to_string()),
+            // It has seen the new side broken, which is no test to be skipped.
+            None if judgement.finding.wrong => trouble(Element::Error, "broken", why),
+            None => trouble(Element::Skipped, "inconclusive", why),
+        },
     };
     Test { class: judgement.cell.clone(), name: "no regression".to_owned(), time_s: 0.0, result }
 }

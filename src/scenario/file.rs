@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::plan::{Pace, Pattern, PollMode};
 use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+use crate::protocol::Protocol;
 use crate::transport::link::LinkSpec;
 
 /// A whole scenario file.
@@ -177,13 +178,21 @@ pub struct Connect {
     pub ramp: PerSecond,
     /// Time a client may take to be ready.
     pub timeout: Seconds,
-    /// What a client does after its connection was cut, or its poll failed, in mid-run. Without it, what the protocol
-    /// specifies; long polling, where the next question is the application's, goes by `backoff`.
+    /// What a client does after its connection was cut in mid-run. Without it `protocol`, and `backoff` for long polls, which
+    /// are asked by code of the application in any case.
     pub reconnect: Option<Reconnect>,
     /// `tls` encrypts every connection with a full handshake for each; data channels are encrypted in any case.
     pub tls: Encryption,
     /// The emulated network, e.g. `wan` or `rtt=40ms,loss=1%`. A list makes one cell for each.
     pub link: OneOrMany<LinkSpec>,
+}
+
+impl Connect {
+    /// What clients of a protocol do after a cut.
+    pub fn reconnect_of(&self, protocol: &Protocol) -> Reconnect {
+        let default = if protocol.traits.asks_again { Reconnect::Backoff } else { Reconnect::Protocol };
+        self.reconnect.unwrap_or(default)
+    }
 }
 
 /// Whether connections are encrypted.

@@ -374,22 +374,13 @@ fn cell(
             (None, Pace::Closed) => Some(1),
             (limit, _) => limit.map(|count| count.0),
         },
-        reconnect: scenario.connect.reconnect.unwrap_or_else(|| usual_reconnect(protocol)),
+        reconnect: scenario.connect.reconnect_of(protocol),
         seed,
         repeat: 0,
         turns: None,
     };
     check(&spec)?;
     Ok(spec)
-}
-
-/// A client that asks whenever it has been answered is a loop of the application, and no application ends it at the first
-/// answer that fails. A short poll's next question comes with its interval anyway.
-fn usual_reconnect(protocol: &Protocol) -> Reconnect {
-    match protocol.traits.exchanges && !protocol.traits.polls {
-        true => Reconnect::Backoff,
-        false => Reconnect::Protocol,
-    }
 }
 
 fn check(spec: &CellSpec) -> Result<(), PlanError> {

@@ -21,6 +21,10 @@ impl<S> Counted<S> {
         Counted { inner, meter }
     }
 
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     pub(super) fn inner(&mut self) -> &mut S {
         &mut self.inner
     }

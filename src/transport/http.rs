@@ -8,11 +8,15 @@ use std::task::{Context, Poll, ready};
 
 pub mod body;
 mod connection;
+mod content;
 mod head;
+mod refusal;
 mod request;
 
 pub use connection::{Answer, Connection, Progress};
+pub use content::is_readable;
 pub use head::{Head, MAX_HEAD_BYTES};
+pub use refusal::WORDS_PATIENCE;
 pub use request::{Request, common_fields, connection_field, with_get};
 
 use super::stream::Dialer;
@@ -39,7 +43,9 @@ impl Http {
     /// Goes on with an exchange; call with the same request until it is ready, which is when the answer is complete.
     /// Connections that are not kept are then still to be ended by [`Http::poll_end`].
     ///
-    /// A GET on a kept connection that turns out to be closed before any of the answer came is sent again, once, on a fresh one.
+    /// A kept connection may turn out to be of no use: closed, or with an answer on it that nobody asked for. A request is then
+    /// sent again, once, on a fresh one: a GET that was not answered, and whatever was answered 408, which says that it was
+    /// not heard (RFC 9110, section 15.5.9).
     ///
     /// # Errors
     /// Of the request's phase, or `Connect`. The next call begins again, on a fresh connection.
@@ -66,7 +72,7 @@ impl Http {
                     return Poll::Ready(Ok(()));
                 }
                 Err(failure) => {
-                    let again = request.is_repeatable() && connection.went_stale(&failure);
+                    let again = connection.went_stale(request, &failure);
                     self.connection = None;
                     if !again {
                         return Poll::Ready(Err(failure));
@@ -84,11 +90,10 @@ impl Http {
         if !(self.keep_alive && connection.is_reusable()) {
             return self.poll_end(cx, phase);
         }
-        let usable = connection.begin_again(cx, phase);
-        if !matches!(usable, Ok(true)) {
+        if !connection.begin_again(cx) {
             self.connection = None;
         }
-        Poll::Ready(usable.map(|_| ()))
+        Poll::Ready(Ok(()))
     }
 
     /// Ends the connection, if there is one, in good order. An exchange that is under way ends with it.

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 
 use super::packets::{IpHeader, Packets};
+use super::reception::Reception;
 use crate::host::tcp;
 
 /// Counts of what crossed the sockets: directly below the protocols (`wire`), directly above the sockets, and the
@@ -45,6 +46,8 @@ pub struct Meter {
     pub dtls_ip_bytes: Tally,
     /// The same of what SCTP sends for itself: acknowledgements without a message, heartbeats.
     pub sctp_control_ip_bytes: Tally,
+    /// How the server met those who are counted here.
+    pub reception: Reception,
     /// Packets of datagrams and of connections that are over.
     done: Cell<Packets>,
     /// Connections that are open, and the holes that others left.

@@ -14,6 +14,7 @@ pub mod http;
 pub mod link;
 pub mod meter;
 pub mod packets;
+pub mod reception;
 pub(crate) mod scratch;
 mod socket;
 pub mod stream;

@@ -153,6 +153,14 @@ impl Stream {
         }
     }
 
+    /// Where it is counted.
+    pub(super) fn meter(&self) -> &Meter {
+        match self {
+            Stream::Plain(stream) => stream.meter(),
+            Stream::Tls(stream) => stream.meter(),
+        }
+    }
+
     /// [`Stream::poll_end`] where the peer's end has been read already.
     ///
     /// # Errors

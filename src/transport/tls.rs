@@ -1,17 +1,19 @@
 //! TLS between a protocol and its socket.
 
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -107,7 +109,10 @@ fn config(trust: &Trust) -> Result<ClientConfig, TlsError> {
         ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let mut config = match trust {
         Trust::System => builder.with_platform_verifier()?.with_no_client_auth(),
-        Trust::Pem(text) => builder.with_root_certificates(roots(text)?).with_no_client_auth(),
+        Trust::Pem(text) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Given::new(certificates(text)?, provider)?))
+            .with_no_client_auth(),
         Trust::Anyone => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
@@ -118,12 +123,100 @@ fn config(trust: &Trust) -> Result<ClientConfig, TlsError> {
     Ok(config)
 }
 
-fn roots(pem: &str) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        roots.add(certificate.map_err(|error| TlsError::Pem(error.to_string()))?)?;
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let certificates = read.map_err(|error| TlsError::Pem(error.to_string()))?;
+    match certificates.is_empty() {
+        true => Err(TlsError::Pem("the file holds none".to_owned())),
+        false => Ok(certificates),
     }
-    if roots.is_empty() { Err(TlsError::Pem("the file holds none".to_owned())) } else { Ok(roots) }
+}
+
+/// Whether a request failed because the server's certificate is not believed.
+pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        match error.downcast_ref::<io::Error>() {
+            // It passes over what it holds itself when it is asked for its source.
+            Some(io) => io.get_ref().map(|held| held as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    }
+    let mut causes = std::iter::successors(Some(error), |error| cause(*error));
+    causes.any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+}
+
+/// Believes what the given certificates have signed, and each of them for itself: one that signs others may be a server's
+/// own, as those are that `openssl req -x509` makes.
+#[derive(Debug)]
+struct Given {
+    signed: Arc<WebPkiServerVerifier>,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Given {
+    fn new(
+        certificates: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Given, TlsError> {
+        let mut roots = RootCertStore::empty();
+        certificates.iter().try_for_each(|certificate| roots.add(certificate.clone()))?;
+        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        Ok(Given { signed: signed.map_err(|error| TlsError::Pem(error.to_string()))?, certificates })
+    }
+
+    /// Whether a certificate was refused for what it signs or who signed it, and not for its dates, which are looked at first.
+    fn is_for_its_place(error: &rustls::Error) -> bool {
+        let rustls::Error::InvalidCertificate(error) = error else { return false };
+        match error {
+            CertificateError::UnknownIssuer => true,
+            CertificateError::Other(other) => {
+                matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl ServerCertVerifier for Given {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.signed.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+        match verified {
+            Err(error) if self.certificates.contains(end_entity) && Given::is_for_its_place(&error) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
 }
 
 /// Believes every certificate; that the peer holds its key is still checked.

@@ -50,6 +50,11 @@ pub fn seat(address: SocketAddr, topics: &[&str], publish: Option<&str>) -> Seat
     }
 }
 
+/// A protocol by its name.
+pub fn named(name: &str) -> &'static Protocol {
+    rtbench::protocol::find(name).unwrap()
+}
+
 /// What a client received.
 #[derive(Default)]
 pub struct Received {

@@ -42,7 +42,12 @@ pub struct Script {
 impl Script {
     /// Follows the lists one after the other.
     pub async fn start(connections: Vec<Vec<Act>>) -> Script {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Script::at("127.0.0.1:0".parse().unwrap(), connections).await
+    }
+
+    /// The same at an address of the test's choice.
+    pub async fn at(address: SocketAddr, connections: Vec<Vec<Act>>) -> Script {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::task::spawn_local(async move {
             let mut requests = Vec::new();

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::puppet::{Arrival, because, drive, drive_for, pass};
 use super::{
-    Duration, Probe, Protocol, Rc, Result, Server, ServerChoice, Stage, Way, anyhow, drive, drive_for, ensure,
+    Duration, Probe, Protocol, Rc, Result, Server, ServerChoice, Stage, Way, anyhow, ensure, found, open,
 };
 use crate::host::programs;
 use crate::protocol;
+use crate::quote;
 use crate::transport::control;
 
 mod process;
@@ -29,6 +31,7 @@ struct Report {
 }
 
 /// Runs the protocol in the browser at hand; without one nothing is found. For SSE also counts how many streams it holds.
+/// A message of our own clients has to arrive before and after: else it is the server that does not run it.
 pub(super) async fn probe(
     protocol: &'static Protocol,
     choice: &ServerChoice,
@@ -37,10 +40,14 @@ pub(super) async fn probe(
     let Some(program) = Program::find(&programs::places()) else { return Ok(()) };
     let mut server = Server::ready(choice).await?;
     let outcome = async {
+        delivers(protocol, &server, "before").await?;
         let report = visit(&program, &server, protocol.name).await?;
+        delivers(protocol, &server, "after").await?;
         probes.push(runs(protocol, &program, report));
         if protocol.name == "sse" {
-            probes.push(six(&program, visit(&program, &server, "sse-six").await?)?);
+            let six = six(&program, visit(&program, &server, "sse-six").await?)?;
+            delivers(protocol, &server, "after-six").await?;
+            probes.push(six);
         }
         Ok(())
     };
@@ -49,6 +56,15 @@ pub(super) async fn probe(
         process.end().await;
     }
     outcome
+}
+
+/// Whether a message of our own clients arrives.
+async fn delivers(protocol: &'static Protocol, server: &Server, when: &str) -> Result<()> {
+    let stage = Stage { protocol, server, way: Way::default() };
+    let mut pair = stage.pair(&format!("browser-{when}"), false).await?;
+    let (arrival, _) = pass(&mut pair, b"plain text", false).await;
+    ensure!(arrival == Arrival::Unchanged, "not even a plain text arrives{}", because(&pair));
+    Ok(())
 }
 
 /// Starts the browser on the page and waits for its report.
@@ -68,7 +84,8 @@ async fn visit(program: &Program, server: &Server, page: &str) -> Result<Report>
     let report = mailbox[0].mail.payloads.first().ok_or_else(|| {
         anyhow!("{} reported nothing within {PATIENCE:?}; its last words: {last_words}", program.name)
     })?;
-    Ok(serde_json::from_slice(report)?)
+    let Report { ok, error, agent, counts } = serde_json::from_slice(report)?;
+    Ok(Report { ok, error: quote::line(&error), agent: quote::line(&agent), counts })
 }
 
 /// Whether it ran, in the guide's word for it: what one browser did can only support it.
@@ -87,25 +104,27 @@ fn runs(protocol: &Protocol, program: &Program, report: Report) -> Probe {
         ),
         false => format!("{who} did not run it: {}", report.error),
     };
-    Probe {
-        name: "browser".to_owned(),
-        found: if report.ok { word } else { "no" }.to_owned(),
-        evidence: report.counts,
-        detail: format!("{detail}; other browsers were not tried"),
-    }
+    let word = if report.ok { word } else { "no" };
+    found("browser", word, report.counts, format!("{detail}; other browsers were not tried"))
 }
 
-/// How many streams to one host were open at a time. Those that opened later show that it was the browser who waited.
+/// How many streams to one host were open at a time. That it was the browser who waited is seen by the others, which open
+/// once those are closed: a server that lets in so many and no more would look the same without.
 fn six(program: &Program, report: Report) -> Result<Probe> {
     let who = title(program, &report.agent);
     ensure!(report.ok, "{who} opened no stream: {}", report.error);
     let count = |name: &str| report.counts.get(name).copied().unwrap_or_default();
-    let (asked, connections) = (count("asked"), count("connections"));
+    let (asked, connections, later) = (count("asked"), count("connections"), count("opened_later"));
+    if connections + later < asked {
+        let needs = format!(
+            "a server that lets all {asked} streams in, one after the other: {who} got {connections}, and {later} more behind those"
+        );
+        return Ok(open("six", report.counts, needs));
+    }
     let detail = format!(
-        "{who} held {connections} of {asked} streams to one host on HTTP/1.1; {} more opened once those were closed",
-        count("opened_later")
+        "{who} held {connections} of {asked} streams to one host on HTTP/1.1; {later} more opened once those were closed"
     );
-    Ok(Probe { name: "six".to_owned(), found: connections.to_string(), evidence: report.counts, detail })
+    Ok(found("six", &connections.to_string(), report.counts, detail))
 }
 
 /// Name and version: `Chromium 142`.
@@ -138,6 +157,18 @@ mod tests {
         {
             assert_eq!(probed(name, ran), (word.to_owned(), detail.to_owned()), "{name}");
         }
+    }
+
+    #[test]
+    fn streams_that_the_server_refused_are_not_those_that_the_browser_held_back() {
+        let counted = |counts: &str| {
+            let text = format!(r#"{{"ok":true,"error":"","agent":"","counts":{{{counts}}}}}"#);
+            let program = Program { path: "/usr/bin/chromium".into(), name: "Chromium" };
+            six(&program, serde_json::from_str(&text).unwrap()).unwrap().found
+        };
+        assert_eq!(counted(r#""asked":10,"connections":6,"opened_later":4"#), "6");
+        assert_eq!(counted(r#""asked":10,"connections":10,"opened_later":0"#), "10");
+        assert_eq!(counted(r#""asked":10,"connections":6,"opened_later":0"#), "", "nobody knows who refused");
     }
 
     #[test]

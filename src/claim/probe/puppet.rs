@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::PATIENCE;
 use crate::protocol::{Client, Failure, Inbox, Message, Pause, Sending, Step};
@@ -83,6 +83,48 @@ impl Puppet {
             }
         }
     }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It came as it was sent, once or more often.
+    Unchanged,
+    /// Something else came in its place.
+    Changed,
+    Nothing,
+}
+
+/// Has the first of a pair send a message, and waits until it has come to the second and the first is free for another; gives
+/// what became of it and how long that took. A message that was sent before and comes again is not in its place.
+pub(super) async fn pass(pair: &mut [Puppet], payload: &[u8], binary: bool) -> (Arrival, Duration) {
+    let begun = Instant::now();
+    let before = pair[1].mail.payloads.len();
+    pair[0].outgoing = Some((payload.to_vec(), binary));
+    let arrival = |pair: &[Puppet]| {
+        let (known, new) = pair[1].mail.payloads.split_at(before);
+        match new.iter().any(|new| new == payload) {
+            true => Arrival::Unchanged,
+            false if new.iter().any(|new| !known.contains(new)) => Arrival::Changed,
+            false => Arrival::Nothing,
+        }
+    };
+    drive(pair, |pair| arrival(pair) != Arrival::Nothing || failure(pair).is_some()).await;
+    let (arrival, took) = (arrival(pair), begun.elapsed());
+    if failure(pair).is_none() {
+        drive(pair, |pair| pair[0].outgoing.is_none() || failure(pair).is_some()).await;
+    }
+    (arrival, took)
+}
+
+/// What ended one of them.
+pub(super) fn failure(puppets: &[Puppet]) -> Option<&Failure> {
+    puppets.iter().find_map(|puppet| puppet.ended.as_ref())
+}
+
+/// The same behind what it is the reason of; nothing if there is none.
+pub(super) fn because(puppets: &[Puppet]) -> String {
+    failure(puppets).map_or(String::new(), |failure| format!(": {failure}"))
 }
 
 /// As [`drive_for`], for as long as anything here is waited for.

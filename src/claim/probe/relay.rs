@@ -19,7 +19,8 @@ use turn_client_proto::stun::types::message::{BINDING, Message, MessageWriteVec}
 use turn_client_proto::stun::types::prelude::*;
 
 use super::external::External;
-use super::{PATIENCE, Stage, Way, drive};
+use super::puppet::{Arrival, because, pass};
+use super::{PATIENCE, Stage, Way};
 use crate::fleet::server::Server;
 use crate::measure::cell::Probe;
 use crate::protocol::Protocol;
@@ -179,11 +180,10 @@ async fn deliveries(stage: &Stage<'_>, topic: &str) -> Result<Vec<f64>> {
     let mut pair = stage.pair(topic, false).await?;
     let mut times = Vec::with_capacity(MESSAGES);
     for number in 0..MESSAGES {
-        let begun = Instant::now();
-        pair[0].outgoing = Some((format!("{number:0PAYLOAD_BYTES$}").into_bytes(), false));
-        let arrived = drive(&mut pair, |pair| pair[1].mail.payloads.len() > number).await;
-        ensure!(arrived, "message {number} did not arrive");
-        times.push(begun.elapsed().as_secs_f64() * 1e3);
+        let message = format!("{number:0PAYLOAD_BYTES$}");
+        let (arrival, took) = pass(&mut pair, message.as_bytes(), false).await;
+        ensure!(arrival == Arrival::Unchanged, "message {number} did not arrive{}", because(&pair));
+        times.push(took.as_secs_f64() * 1e3);
     }
     Ok(times)
 }

@@ -36,8 +36,8 @@ pub(in crate::client) struct Sender {
     stopped: bool,
     /// Sends of which something is still to be heard.
     open_sends: u8,
-    /// Measured events that were given up and keep nobody waiting. Boxed, as nearly all clients have none.
-    overdue: Option<Box<Vec<Overdue>>>,
+    /// Measured events that were given up and keep nobody waiting; nearly all clients have none.
+    overdue: Vec<Overdue>,
 }
 
 /// An event that is due.
@@ -79,7 +79,7 @@ impl Sender {
             held: false,
             stopped: false,
             open_sends: 0,
-            overdue: None,
+            overdue: Vec::new(),
         })
     }
 
@@ -127,7 +127,7 @@ impl Sender {
         let event = &mut self.under_way[at];
         if !event.back && event.measured {
             let overdue = Overdue { sequence: event.sequence, due_ns: event.due_ns };
-            self.overdue.get_or_insert_default().push(overdue);
+            self.overdue.push(overdue);
         }
         event.back = true;
         self.settle(at);
@@ -153,7 +153,7 @@ impl Sender {
         let unanswered =
             self.under_way.iter().filter(|event| event.measured && event.ticket.is_some()).count();
         let away = self.under_way.iter().filter(|event| event.measured && !event.back);
-        let mut overdue = self.overdue.map(|overdue| *overdue).unwrap_or_default();
+        let mut overdue = self.overdue;
         overdue.extend(away.map(|event| Overdue { sequence: event.sequence, due_ns: event.due_ns }));
         (unanswered as u64, overdue)
     }
@@ -222,6 +222,10 @@ impl Session {
             if failed {
                 sender.give_up(sender.under_way.len() - 1);
             }
+        }
+        if failed && self.traits.in_band {
+            // What it is received on is gone with what it was sent on.
+            return self.after_cut();
         }
         if sender.pacer.is_none() && !sender.is_full(spec) {
             sender.next_due_ns = self.run.own_turn_ns(sent_ns);

@@ -83,15 +83,15 @@ impl<'a> Bout<'a> {
                 return Ok(true);
             }
             let cells = self.replicate(spec, number).await?;
-            number += 1;
             self.cells.borrow_mut().extend(cells);
             let judgement = self.judge(spec);
             if !self.silent {
-                self.say(&judgement);
+                self.say(&judgement, number);
             }
             if judgement.broken.is_some() {
                 return Ok(false);
             }
+            number += 1;
         }
     }
 
@@ -120,8 +120,8 @@ impl<'a> Bout<'a> {
         self.bench.measure_together(specs, fleets).await
     }
 
-    /// How far it is, in a line.
-    fn say(&self, judgement: &Judgement) {
+    /// How far it is, in a line, behind the replicate of this number.
+    fn say(&self, judgement: &Judgement, number: u32) {
         let Judgement { cell, replicates, untrusted, wrong, .. } = judgement;
         let so_far = match judgement.noisy.first() {
             Some(row) if *replicates >= exact::REPLICATES => {
@@ -129,8 +129,8 @@ impl<'a> Bout<'a> {
             }
             _ => String::new(),
         };
-        let last = untrusted.last().into_iter().chain(wrong.last());
-        let remarks: String = last.map(|why| format!(" ({why})")).collect();
+        let of_this = untrusted.iter().chain(wrong).filter(|remark| remark.replicate == number);
+        let remarks: String = of_this.map(|remark| format!(" ({remark})")).collect();
         self.bench.say(&format!("{cell}: {replicates} replicates{so_far}{remarks}"));
     }
 }

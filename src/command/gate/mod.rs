@@ -246,3 +246,62 @@ fn baseline_dir(args: &GateArgs, name: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
     Ok(parent.join(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Side;
+    use crate::gate::exact::Findings;
+    use crate::gate::judge::{Finding, Remark};
+
+    fn judgement(outcome: Outcome, wrong: bool, broken: bool) -> Judgement {
+        Judgement {
+            cell: "echo".to_owned(),
+            finding: Finding { outcome, settled: true, wrong, why: String::new() },
+            replicates: 2,
+            untrusted: Vec::new(),
+            wrong: Vec::new(),
+            without_figures: 0,
+            broken: broken.then(|| Remark { replicate: 0, side: Side::New, what: "no such file".to_owned() }),
+            exact: Findings::default(),
+            noisy: Vec::new(),
+        }
+    }
+
+    fn exit(judgements: &[Judgement], inconclusive: Inconclusive, status: RunStatus) -> Exit {
+        let text = ScenarioText { name: "gate".to_owned(), text: String::new() };
+        let mut file = RunFile::begin(RunKind::Gate, Vec::new(), 1, text);
+        file.status = status;
+        exit_of(
+            &Run { name: String::new(), file, cells: Vec::new(), warnings: Vec::new() },
+            judgements,
+            inconclusive,
+        )
+    }
+
+    /// 1 before 4 before 3, and 130 before all of them.
+    #[test]
+    fn what_is_proven_outweighs_what_failed_and_that_what_nobody_can_tell() {
+        let all = || {
+            [
+                judgement(Outcome::Pass, false, false),
+                judgement(Outcome::Inconclusive, false, false),
+                judgement(Outcome::Inconclusive, false, true),
+                judgement(Outcome::Regression, false, false),
+            ]
+        };
+        let finished =
+            |judgements: &[Judgement], inconclusive| exit(judgements, inconclusive, RunStatus::Finished);
+        for (count, expected) in
+            [(1, Exit::Ok), (2, Exit::Inconclusive), (3, Exit::Broken), (4, Exit::Failed)]
+        {
+            assert_eq!(finished(&all()[..count], Inconclusive::Fail), expected);
+        }
+        assert_eq!(finished(&all()[..2], Inconclusive::Warn), Exit::Ok);
+        assert_eq!(finished(&all()[..3], Inconclusive::Warn), Exit::Broken);
+        assert_eq!(exit(&all(), Inconclusive::Fail, RunStatus::Interrupted), Exit::Interrupted);
+        // Both sides are broken: nobody can wish that away.
+        let broken = [judgement(Outcome::Inconclusive, true, false)];
+        assert_eq!(finished(&broken, Inconclusive::Warn), Exit::Inconclusive);
+    }
+}

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Worker;
+use super::crowd::Crowd;
 use super::orders::say;
-use super::{Worker, at_once};
 use crate::client::random::{self, Purpose};
 use crate::client::session::Session;
 use crate::fleet::layout;
@@ -13,45 +14,21 @@ use crate::host::clock::monotonic_ns;
 use crate::protocol::{Mesh, Options, Seat};
 use crate::scenario::plan::{CellSpec, Pattern};
 use crate::transport::link::Link;
-
-/// Clients of all workers that may be connecting at the same time: more would only time out in the queue.
-const MOST_CONNECTING: u32 = 1024;
+use crate::transport::reception::Received;
 
 /// Until the ramp looks again whether somebody got in.
 const CROWD_PAUSE_NS: u64 = 500_000;
 
+/// Between two words on how far connecting has come.
+const TELL_NS: u64 = 200_000_000;
+
 impl Worker {
     /// Starts every client at its time of the ramp and waits until each is ready or has given up.
     pub(super) async fn connect(&self) {
-        let spec = &self.run.spec;
         let begun_ns = monotonic_ns();
-        let step_ns = 1e9 / spec.ramp_per_s * f64::from(self.start.workers);
-        let (mut opened, mut told_ns) = (0u64, begun_ns);
-        let clients = spec.shard(self.start.worker, self.start.workers).flat_map(|group| spec.members(group));
-        for client in clients {
-            let at_ns = begun_ns + (opened as f64 * step_ns) as u64;
-            if at_ns > monotonic_ns() + 1_000_000 {
-                self.run.timer.sleep_until(at_ns).await;
-            } else if opened % 64 == 63 {
-                tokio::task::yield_now().await;
-            }
-            let session = Session::new(
-                self.run.clone(),
-                client,
-                self.protocol,
-                (self.protocol.open)(self.seat(client)),
-            );
-            self.executor.add(session);
-            opened += 1;
-            self.tell_connecting(&mut told_ns);
-            // A ramp steeper than the host makes no crowd at the server's door: it goes on as others get in.
-            while opened - self.run.settled.get() >= u64::from(at_once(MOST_CONNECTING, self.start.workers)) {
-                self.run.timer.sleep_until(monotonic_ns() + CROWD_PAUSE_NS).await;
-            }
-        }
-        while self.run.settled.get() < opened {
-            self.run.timer.sleep_until(monotonic_ns() + self.look_ns).await;
-            self.tell_connecting(&mut told_ns);
+        tokio::select! {
+            () = self.ramp(begun_ns) => {}
+            () = self.tell_connecting() => {}
         }
         say(&FromWorker::Ready {
             connected: self.run.connected.get(),
@@ -60,12 +37,54 @@ impl Worker {
         });
     }
 
-    fn tell_connecting(&self, told_ns: &mut u64) {
-        let now_ns = monotonic_ns();
-        if now_ns - *told_ns > 200_000_000 {
-            *told_ns = now_ns;
-            let failures = self.run.recorder.borrow().failure_count();
-            say(&FromWorker::Connecting { connected: self.run.connected.get(), failures });
+    async fn ramp(&self, begun_ns: u64) {
+        let spec = &self.run.spec;
+        let step_ns = 1e9 / spec.ramp_per_s * f64::from(self.start.workers);
+        let mut crowd = Crowd::of(spec, self.protocol, self.start.workers);
+        let mut opened = 0u64;
+        for group in spec.shard(self.start.worker, self.start.workers) {
+            // Nobody of a mesh is ready before all have come, so they come together.
+            let together = spec.peer_to_peer.then_some(opened);
+            for client in spec.members(group) {
+                let at_ns = begun_ns + (together.unwrap_or(opened) as f64 * step_ns) as u64;
+                if at_ns > monotonic_ns() + 1_000_000 {
+                    self.run.timer.sleep_until(at_ns).await;
+                } else if opened % 64 == 63 {
+                    tokio::task::yield_now().await;
+                }
+                self.make_room(&mut crowd).await;
+                let protocol_client = (self.protocol.open)(self.seat(client));
+                let session = Session::new(self.run.clone(), client, self.protocol, protocol_client);
+                self.executor.add(session);
+                crowd.begin(monotonic_ns());
+                opened += 1;
+            }
+        }
+        while self.run.settled.get() < opened {
+            self.run.timer.sleep_until(monotonic_ns() + self.look_ns).await;
+        }
+    }
+
+    /// A ramp steeper than the host makes no crowd at the server's door: it goes on as others get in.
+    async fn make_room(&self, crowd: &mut Crowd) {
+        crowd.settle(self.run.settled.get(), monotonic_ns());
+        while crowd.is_full() {
+            self.run.timer.sleep_until(monotonic_ns() + CROWD_PAUSE_NS).await;
+            crowd.settle(self.run.settled.get(), monotonic_ns());
+        }
+    }
+
+    /// Says how far it has come, again and again.
+    async fn tell_connecting(&self) {
+        loop {
+            self.run.timer.sleep_until(monotonic_ns() + TELL_NS).await;
+            let [subscribers, publishers] =
+                [&self.meters.subscriber, &self.meters.publisher].map(|meter| Received::of(&meter.reception));
+            say(&FromWorker::Connecting {
+                connected: self.run.connected.get(),
+                failures: self.run.recorder.borrow().failure_count(),
+                received: subscribers.and(&publishers),
+            });
         }
     }
 

@@ -4,7 +4,7 @@
 use super::Pair;
 use crate::gate::exact::REPLICATES;
 use crate::gate::{Side, judge::Finding, judge::Outcome};
-use crate::measure::cell::{Cell, Counts, ServerFailure, Status, Trust, TrustLevel};
+use crate::measure::cell::{Cell, Counts, ServerFailure, Status};
 use crate::measure::{shortfall, trust};
 
 /// Something that the server of a cell did wrong.
@@ -25,8 +25,17 @@ pub(super) fn wrongs(cell: &Cell, was_ready: bool) -> Vec<Wrong> {
         (foreign > 0).then(|| sure(format!("delivered {foreign} payloads that nobody had published")));
     let ended = ended(cell, was_ready).into_iter();
     // Clients of a generator that had no port or no time are not the server's business.
-    let short = generators_doubt(cell).is_none().then(|| shortfall::of(cell)).flatten();
-    ended.chain(corrupt).chain(foreign).chain(short.map(sure)).collect()
+    let sound = generators_doubt(cell).is_none();
+    let short = shortfall::of(cell).filter(|_| sound).map(sure);
+    let silent = (sound && is_silent(cell)).then(|| sure("delivered nothing".to_owned()));
+    ended.chain(corrupt).chain(foreign).chain(short).chain(silent).collect()
+}
+
+/// Whether there was something to deliver, or to publish, and nothing came.
+fn is_silent(cell: &Cell) -> bool {
+    let Counts { expected, held_back, published_all, delivered_all, .. } = cell.counts;
+    let refused = published_all == 0 && !cell.failures.is_empty();
+    cell.status == Status::Finished && delivered_all == 0 && (expected > 0 || held_back > 0 || refused)
 }
 
 /// Whether its server ended the cell.
@@ -56,18 +65,13 @@ pub(super) fn doubt(cell: &Cell, wrongs: &[Wrong]) -> Option<String> {
     }
 }
 
-/// Why a cell is not to be believed, for reasons that are not its server's: what that did to payloads is left out.
+/// Why a cell is not to be believed, for reasons that are not its server's: that nothing arrived is one of those.
 fn generators_doubt(cell: &Cell) -> Option<String> {
-    let counts = &cell.counts;
-    let trust = match counts.corrupt + counts.foreign {
-        0 => cell.trust.clone(),
-        _ => trust::judge(&Cell {
-            counts: Counts { corrupt: 0, foreign: 0, ..counts.clone() },
-            ..cell.clone()
-        }),
-    };
-    let Trust { level, reasons } = trust;
-    (level == TrustLevel::Invalid).then(|| reasons.join("; "))
+    // Earlier versions called a cell invalid for what its server had done to payloads.
+    let judged_anew = (cell.counts.corrupt + cell.counts.foreign > 0)
+        .then(|| Cell { trust: trust::judge(cell), ..cell.clone() });
+    let cell = judged_anew.as_ref().unwrap_or(cell);
+    trust::says_nothing(cell).then(|| cell.trust.reasons.join("; "))
 }
 
 /// What the servers' wrongs say before any figure does. `None` without any.
@@ -80,32 +84,37 @@ pub(super) fn verdict(pairs: &[Pair<'_>]) -> Option<Finding> {
         .filter(|wrongs| !wrongs.is_empty())
         .collect();
     let sure = wrong.iter().any(|wrongs| wrongs.iter().any(|wrong| wrong.sure));
-    let inconclusive = |why| Finding { outcome: Outcome::Inconclusive, settled: false, wrong: sure, why };
+    let inconclusive =
+        |why| Some(Finding { outcome: Outcome::Inconclusive, settled: false, wrong: sure, why });
     match (base, new) {
         (None, None) => None,
         (None, Some(new)) if sound >= REPLICATES && (sure || wrong.len() >= REPLICATES) => {
-            Some(Finding::settled(Outcome::Regression, format!("{new}; the base did nothing like it")))
+            Some(Finding::settled(Outcome::Regression, format!("{new}, the base in none)")))
         }
         (None, Some(new)) if sound < REPLICATES => {
-            Some(inconclusive(format!("{new}; it takes {REPLICATES} replicates in which the base does not")))
+            inconclusive(format!("{new}): it takes {REPLICATES} replicates in which the base does not"))
         }
         (None, Some(new)) => {
-            Some(inconclusive(format!("{new}; that may have been another's doing, and did not happen again")))
+            inconclusive(format!("{new}): that may be another's doing, and it did not happen again"))
         }
-        (Some(base), None) => Some(inconclusive(format!("{base}: nothing is known of a sound base"))),
-        (Some(base), Some(new)) => Some(inconclusive(format!("{base}; {new}: both sides are broken"))),
+        (Some(base), None) => inconclusive(format!("{base}): a broken base tells nothing of a change")),
+        (Some(base), Some(new)) => inconclusive(format!("{base}); {new}): both sides are broken")),
     }
 }
 
-/// What a side did wrong, in words: the first of it, and in how many replicates there was any.
+/// What a side did wrong, in words: the first of it, and, in brackets left open, in how many replicates there was any.
 fn told(pairs: &[Pair<'_>], side: Side) -> Option<String> {
     let mut wrong = pairs.iter().map(|pair| &pair.wrongs[side as usize]).filter(|wrongs| !wrongs.is_empty());
     let what = in_words(wrong.next()?);
     let times = wrong.count() + 1;
-    Some(format!("{}: {what}, in {times} of {} replicates", side.word(), pairs.len()))
+    Some(format!("{}: {what} (in {times} of {} replicates", side.word(), pairs.len()))
 }
 
 /// All that went wrong in a cell.
 pub(super) fn in_words(wrongs: &[Wrong]) -> String {
     wrongs.iter().map(|wrong| wrong.what.as_str()).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+#[path = "account_tests.rs"]
+mod tests;

@@ -74,7 +74,7 @@ pub(super) fn of_figures(
         (Outcome::Inconclusive, _) => exact,
         (_, Outcome::Inconclusive) => noisy,
         (_, Outcome::Pass) if some_unsteady => {
-            Finding { why: format!("{}; {}", exact.why, noisy.why), ..noisy }
+            Finding { why: format!("{}; {}", noisy.why, exact.why), ..noisy }
         }
         (_, Outcome::Pass) => noisy,
     }
@@ -113,10 +113,8 @@ fn exact_verdict(replicates: usize, exact: &Findings) -> Finding {
     }
     let mut why = format!("{} exact metrics agree", exact.agree);
     if let Some(alike) = stands(|_| true) {
-        let those = all_that_are(&alike);
-        why += &format!(
-            "; of what the base does not agree on with itself nothing is seen to be worse ({those})"
-        );
+        let names = alike.iter().map(|unsteady| unsteady.metric).collect::<Vec<_>>().join(", ");
+        why += &format!("; the base does not agree with itself on {names}, and nothing is seen to be worse");
     }
     Finding::settled(Outcome::Pass, why)
 }

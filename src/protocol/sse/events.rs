@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use eventsource_stream::{Event, EventStream};
 use futures_util::Stream;
@@ -32,6 +33,8 @@ pub(super) struct Block {
     pub(super) event: Event,
     /// It carried data, so it is an event and not only an `id` or a `retry`.
     pub(super) has_data: bool,
+    /// The pause that it asks for. The crate's own field knows no number beyond 64 bits, and some that are none.
+    pub(super) retry: Option<Duration>,
 }
 
 /// The stream breaks the rules, or our limits.
@@ -60,7 +63,8 @@ impl Events {
         let mut cx = Context::from_waker(Waker::noop());
         match Pin::new(&mut self.parser).poll_next(&mut cx) {
             Poll::Ready(Some(Ok(event))) => {
-                Ok(Some(Block { event, has_data: self.blocks.borrow().last_has_data }))
+                let Blocks { last_has_data, last_retry, .. } = *self.blocks.borrow();
+                Ok(Some(Block { event, has_data: last_has_data, retry: last_retry }))
             }
             Poll::Ready(Some(Err(error))) => Err(EventError::Syntax(error.to_string())),
             Poll::Ready(None) | Poll::Pending => Ok(None),
@@ -78,6 +82,7 @@ struct Blocks {
     /// No end of the next block lies before this.
     searched: usize,
     last_has_data: bool,
+    last_retry: Option<Duration>,
     /// The parser has been given something.
     begun: bool,
 }
@@ -118,10 +123,16 @@ impl Blocks {
         while let Some(end) = self.end() {
             let lines = self.text[self.start..end].lines();
             let (mut data, mut other) = (false, false);
+            self.last_retry = None;
             for line in lines {
-                match line.split_once(':').map_or(line, |(name, _)| name) {
+                let (name, value) = line.split_once(':').unwrap_or((line, ""));
+                match name {
                     "data" => data = true,
-                    "id" | "retry" => other = true,
+                    "id" => other = true,
+                    "retry" => {
+                        other = true;
+                        self.last_retry = retry(value.strip_prefix(' ').unwrap_or(value)).or(self.last_retry);
+                    }
                     _ => {}
                 }
             }
@@ -147,6 +158,12 @@ impl Blocks {
         self.start = end;
         block
     }
+}
+
+/// The pause that a field of digits alone names in milliseconds, however many they are.
+fn retry(value: &str) -> Option<Duration> {
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| Duration::from_millis(value.parse().unwrap_or(u64::MAX)))
 }
 
 /// Where an empty line is, and the end of the line before it.
@@ -179,7 +196,7 @@ mod tests {
         let mut seen = Vec::new();
         for piece in pieces {
             events.feed(piece).unwrap();
-            while let Some(Block { event, has_data }) = events.next().unwrap() {
+            while let Some(Block { event, has_data, .. }) = events.next().unwrap() {
                 seen.push((event.event, event.data, event.id, has_data));
             }
         }
@@ -198,10 +215,19 @@ mod tests {
 
     #[test]
     fn retry_without_data_is_seen() {
-        let mut events = Events::new();
-        events.feed(b"retry: 1500\nid: a\n\n").unwrap();
-        let block = events.next().unwrap().unwrap();
-        assert_eq!(block.event.retry, Some(std::time::Duration::from_millis(1500)));
+        let retry = |fields: &str| {
+            let mut events = Events::new();
+            events.feed(format!("{fields}\nid: a\n\n").as_bytes()).unwrap();
+            events.next().unwrap().unwrap().retry.map(|retry| retry.as_millis())
+        };
+        assert_eq!(retry("retry: 1500"), Some(1500));
+        assert_eq!(retry("retry:0"), Some(0));
+        assert_eq!(retry("retry: 7\nretry: seven"), Some(7));
+        let huge = format!("retry: 1{}", "0".repeat(300));
+        assert_eq!(retry(&huge), Some(u64::MAX.into()), "of any size");
+        for none in ["retry: +5", "retry: 5 ", "retry: -1", "retry:  5", "retry", "retry: 0x5", "id: b"] {
+            assert_eq!(retry(none), None, "{none}");
+        }
     }
 
     #[test]

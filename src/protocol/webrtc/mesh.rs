@@ -5,13 +5,12 @@
 //! one began to listen, reaches that one, and the offer is sent again. Nothing is ever repeated on a timer.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::endpoint::Endpoint;
 use super::peer::Peer;
-use super::signal::{Body, News, Signal, Signalling};
-use crate::protocol::{Failure, Mesh, Options, Phase, Target};
+use super::signal::{Body, News, Place, Signal, Signalling};
+use crate::protocol::{Failure, Mesh, Options, Phase, Seat};
 
 /// One member that is about to join its group.
 pub(super) struct Joining {
@@ -32,15 +31,15 @@ struct Pair {
 }
 
 impl Joining {
-    pub(super) fn start(target: &Rc<Target>, mesh: &Mesh, options: &Options) -> Result<Joining, Failure> {
+    pub(super) fn start(seat: &Seat, mesh: &Mesh) -> Result<Joining, Failure> {
         if mesh.index >= mesh.size {
             let error = format!("no member {} in a group of {}", mesh.index, mesh.size);
             return Err(Failure::protocol(Phase::Subscribe, error));
         }
         Ok(Joining {
-            signalling: Signalling::start(target, mesh)?,
+            signalling: Signalling::start(Place::of(seat), mesh)?,
             mesh: mesh.clone(),
-            options: options.clone(),
+            options: seat.options.clone(),
             life: RandomState::new().build_hasher().finish(),
             pairs: vec![Pair::default(); mesh.size],
         })

@@ -229,7 +229,7 @@ impl Peer {
         self.failed(Kind::Protocol, error.to_string())
     }
 
-    fn failed(&self, kind: Kind, detail: impl Into<String>) -> Failure {
+    fn failed(&self, kind: Kind, detail: impl AsRef<str>) -> Failure {
         let phase = match self.state {
             State::Offered(_) | State::Connecting => Phase::Connect,
             State::Open(_) => Phase::Receive,

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::gate::judge::tests::{about, file, replicates};
+use crate::gate::judge::tests::{about, change, file, replicates};
 use crate::gate::selftest::ARMS;
 use crate::measure::cell::Cell;
 use crate::report::{self, terminal, tests};
@@ -44,6 +44,31 @@ fn a_gate_in_every_form() {
     assert_eq!(rendered(&run, "junit").matches("<failure").count(), 1);
     // Eight replicates, two sides, six slices.
     assert_eq!(rendered(&run, "slices.csv").lines().count(), 1 + 8 * 2 * 6);
+}
+
+/// What the base does not agree on with itself, what a server did wrong, and what does not count.
+#[test]
+fn what_is_beside_the_figures_is_told_in_every_form() {
+    let mut cells = replicates(9, about(1.0));
+    let lose = |cell: &mut Cell| (cell.counts.lost, cell.counts.delivered) = (1, 26_999);
+    change(&mut cells, "base/", |repeat| repeat == 2, lose);
+    change(&mut cells, "new/", |repeat| repeat == 4, lose);
+    change(&mut cells, "base/", |repeat| repeat == 5, |cell| cell.host.steal_share = Some(0.4));
+    let unsteady = gate(cells.clone());
+    insta::assert_snapshot!("unsteady_at_80", tests::plain(&terminal::gate(&unsteady, 80)));
+    insta::assert_snapshot!("unsteady_csv", rendered(&unsteady, "gate.csv"));
+    assert!(rendered(&unsteady, "html").contains("agree with itself on delivered, lost, "));
+    let corrupt = |cell: &mut Cell| cell.counts.corrupt = 12;
+    change(&mut cells, "base/", |repeat| repeat == 7, corrupt);
+    change(&mut cells, "new/", |repeat| repeat > 6, corrupt);
+    let broken = gate(cells);
+    insta::assert_snapshot!("broken_md", rendered(&broken, "markdown"));
+    assert!(rendered(&broken, "html").contains("Replicate 8, new: corrupted 12 payloads."));
+    assert_eq!(
+        rendered(&broken, "junit").matches("<error").count(),
+        1,
+        "a broken side is no test to be skipped"
+    );
 }
 
 #[test]

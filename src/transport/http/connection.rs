@@ -6,10 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::body::{Decoder, Framing};
-use super::head::{self, Head};
+use super::content::Content;
+use super::head::{self, Head, HeadError};
+use super::refusal::Refused;
 use super::request::Request;
 use crate::protocol::{Failure, Kind, Phase};
+use crate::transport::reception::Refusal;
 use crate::transport::scratch;
 use crate::transport::stream::{Dialer, Stream};
 
@@ -18,10 +20,10 @@ pub trait Answer {
     /// The head of the answer itself; interim ones (1xx) are not shown.
     ///
     /// # Errors
-    /// Any that ends the exchange and the connection.
+    /// Any that ends the exchange and the connection. What was asked and the first words of the answer are added to it.
     fn head(&mut self, head: &Head<'_>) -> Result<(), Failure>;
 
-    /// The next piece of the body, without its framing.
+    /// The next piece of the body, without its framing and compression.
     ///
     /// # Errors
     /// Any that ends the exchange and the connection.
@@ -54,11 +56,12 @@ pub struct Connection {
     stays_open: bool,
 }
 
-#[derive(Debug)]
 enum Stage {
     Connecting,
     Head,
-    Body(Decoder),
+    Body(Content),
+    /// The answer is not what was asked for; its first words are still to come.
+    Refused(Box<Refused>),
     Complete,
 }
 
@@ -94,27 +97,24 @@ impl Connection {
         matches!(self.stage, Stage::Complete)
     }
 
-    /// Whether the exchange failed in the way a connection does that the server closed while it was idle.
-    pub(super) fn went_stale(&self, failure: &Failure) -> bool {
-        self.exchanges > 0 && self.read == 0 && matches!(failure.kind, Kind::Eof | Kind::Reset)
+    /// Whether the exchange failed in a way that a connection does that was idle for too long, and may be begun again: the
+    /// server had closed it, or gave up waiting just then.
+    pub(super) fn went_stale(&self, request: &Request<'_>, failure: &Failure) -> bool {
+        let unanswered = self.read == 0 && matches!(failure.kind, Kind::Eof | Kind::Reset);
+        self.exchanges > 0 && (failure.kind == Kind::Status(408) || unanswered && request.is_repeatable())
     }
 
-    /// Makes ready for another exchange. `false` if the server closed the connection in the meantime.
-    ///
-    /// # Errors
-    /// The server said something without being asked.
-    pub(super) fn begin_again(&mut self, cx: &mut Context<'_>, phase: Phase) -> Result<bool, Failure> {
+    /// Makes ready for another exchange. `false` if the server ended the connection in the meantime, or said something
+    /// without being asked, as one does that answers 408 before it closes: what it says next belongs to no request.
+    pub(super) fn begin_again(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
-        let mut buf = ReadBuf::new(&mut byte);
-        match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
-            Poll::Pending => {}
-            Poll::Ready(Ok(())) if !buf.filled().is_empty() => return Err(unasked(phase)),
-            Poll::Ready(_) => return Ok(false),
+        if Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_ready() {
+            return false;
         }
         self.stage = Stage::Head;
         (self.written, self.read) = (0, 0);
         self.exchanges += 1;
-        Ok(true)
+        true
     }
 
     /// Goes on with the exchange: connects, writes, reads once. Call with the same request until `Complete`.
@@ -130,12 +130,21 @@ impl Connection {
         if matches!(self.stage, Stage::Connecting) {
             ready!(self.stream.poll_connected(cx))?;
             self.stage = Stage::Head;
+            if request.phase == Phase::Subscribe {
+                self.stream.meter().reception.ask();
+            }
+        }
+        if let Stage::Refused(refused) = &mut self.stage
+            && refused.poll_patience(cx).is_ready()
+        {
+            return Poll::Ready(Err(self.refused()));
         }
         self.write(cx, request);
         scratch::with(|buffer| {
             let mut buf = ReadBuf::new(buffer);
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
             Poll::Ready(match read {
+                Err(_) if matches!(self.stage, Stage::Refused(_)) => Err(self.refused()),
                 Err(e) => Err(self.broken(request.phase, &e)),
                 Ok(()) if buf.filled().is_empty() => self.at_eof(request.phase),
                 Ok(()) => {
@@ -183,6 +192,7 @@ impl Connection {
                 let unparsed = std::mem::take(&mut self.unparsed);
                 self.take_head(&unparsed, request, answer)
             }
+            Stage::Refused(_) => self.take_words(input),
             _ => self.take_body(input, request.phase, answer),
         }
     }
@@ -197,61 +207,102 @@ impl Connection {
         loop {
             let parsed = head::parse(input, |head, length| {
                 if head.is_interim() {
-                    return Ok((length, None));
+                    return (length, None);
                 }
-                answer.head(head)?;
-                let framing = head.framing(request.is_head());
-                let framing = framing.map_err(|e| Failure::protocol(phase, e.to_string()))?;
-                self.stays_open = head.keeps_open() && framing != Framing::UntilEof;
-                Ok((length, Some((framing, head.status == 101))))
+                self.stays_open = head.keeps_open();
+                let content = answer.head(head).and_then(|()| Content::of(head, request.is_head(), phase));
+                let stage = match content {
+                    Err(failure) => Stage::Refused(Box::new(Refused::new(request, head, failure))),
+                    Ok(_) if head.status == 101 => Stage::Complete,
+                    Ok(content) => Stage::Body(content),
+                };
+                (length, Some(stage))
             });
-            match parsed.map_err(|e| Failure::protocol(phase, e.to_string()))?.transpose()? {
+            match parsed.map_err(|error| self.is_no_answer(request, &error))? {
                 None => {
                     self.unparsed = input.to_vec();
                     return Ok(Progress::Partial);
                 }
                 Some((length, None)) => input = &input[length..],
-                Some((length, Some((_, true)))) => {
-                    self.unparsed = input[length..].to_vec();
-                    self.stage = Stage::Complete;
-                    return Ok(Progress::Complete);
-                }
-                Some((length, Some((framing, false)))) => {
-                    self.stage = Stage::Body(Decoder::new(framing));
-                    return self.take_body(&input[length..], phase, answer);
+                Some((length, Some(stage))) => {
+                    self.stage = stage;
+                    return self.behind_head(&input[length..], phase, answer);
                 }
             }
         }
+    }
+
+    /// Takes what came along with the head.
+    fn behind_head(
+        &mut self,
+        input: &[u8],
+        phase: Phase,
+        answer: &mut dyn Answer,
+    ) -> Result<Progress, Failure> {
+        if let Stage::Refused(_) = self.stage {
+            return self.take_words(input);
+        }
+        if phase == Phase::Subscribe {
+            self.stream.meter().reception.welcome();
+        }
+        if self.is_complete() {
+            self.unparsed = input.to_vec();
+            return Ok(Progress::Complete);
+        }
+        self.take_body(input, phase, answer)
     }
 
     fn take_body(
         &mut self,
-        mut input: &[u8],
+        input: &[u8],
         phase: Phase,
         answer: &mut dyn Answer,
     ) -> Result<Progress, Failure> {
-        let Stage::Body(decoder) = &mut self.stage else { return Err(unasked(phase)) };
-        while !input.is_empty() && !decoder.is_done() {
-            let (taken, piece) = decoder.next(input).map_err(|e| Failure::protocol(phase, e.to_string()))?;
-            input = &input[taken..];
-            if !piece.is_empty() {
-                answer.body(piece)?;
-            }
-        }
-        if !decoder.is_done() {
+        let Stage::Body(content) = &mut self.stage else { return Err(unasked(phase)) };
+        let taken = content.take(input, phase, |piece| answer.body(piece))?;
+        if !content.is_done() {
             return Ok(Progress::Partial);
         }
         self.stage = Stage::Complete;
-        if input.is_empty() { Ok(Progress::Complete) } else { Err(unasked(phase)) }
+        if taken == input.len() { Ok(Progress::Complete) } else { Err(unasked(phase)) }
+    }
+
+    fn take_words(&mut self, input: &[u8]) -> Result<Progress, Failure> {
+        let Stage::Refused(refused) = &mut self.stage else { return Err(self.refused()) };
+        if refused.take(input) { Err(self.refused()) } else { Ok(Progress::Partial) }
+    }
+
+    /// The failure of an answer that was not what was asked for. The connection is of no use any more.
+    fn refused(&mut self) -> Failure {
+        let Stage::Refused(refused) = std::mem::replace(&mut self.stage, Stage::Complete) else {
+            return unasked(Phase::Receive);
+        };
+        let (failure, refusal) = refused.told();
+        self.stream.meter().reception.refuse(&failure, || refusal);
+        failure
+    }
+
+    /// The failure of bytes that are no answer at all.
+    fn is_no_answer(&self, request: &Request<'_>, error: &HeadError) -> Failure {
+        let failure = Failure::protocol(request.phase, error.to_string());
+        let what = || format!("{} was not answered in HTTP", request.target());
+        self.stream.meter().reception.refuse(&failure, || Refusal {
+            what: what(),
+            words: error.to_string(),
+            status: 0,
+        });
+        failure
     }
 
     fn at_eof(&mut self, phase: Phase) -> Result<Progress, Failure> {
         match &mut self.stage {
-            Stage::Body(decoder) => {
-                decoder.eof().map_err(|e| Failure::new(phase, Kind::Eof, e.to_string()))?;
+            Stage::Body(content) => {
+                content.eof(phase)?;
+                self.stays_open = false;
                 self.stage = Stage::Complete;
                 Ok(Progress::Complete)
             }
+            Stage::Refused(_) => Err(self.refused()),
             _ => Err(self.broken(phase, &io::ErrorKind::UnexpectedEof.into())),
         }
     }

@@ -15,8 +15,6 @@ pub struct Head<'a> {
     pub status: u16,
     minor_version: u8,
     fields: &'a [httparse::Header<'a>],
-    /// What of the body came along.
-    rest: &'a [u8],
 }
 
 /// Why bytes are not the head of an answer.
@@ -52,7 +50,6 @@ pub(super) fn parse<R>(
                 status: response.code.unwrap_or(0),
                 minor_version: response.version.unwrap_or(0),
                 fields: response.headers,
-                rest: &input[length..],
             };
             Ok(Some(then(&head, length)))
         }
@@ -77,16 +74,22 @@ impl Head<'_> {
         fields.filter_map(|field| std::str::from_utf8(field.value).ok())
     }
 
-    fn tokens<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    /// The tokens of fields that are lists.
+    pub(crate) fn tokens<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name).flat_map(|value| value.split(',')).map(str::trim)
     }
 
-    /// A failure that tells the status, with the first line of the body where it came along.
+    /// The failure of an answer with another status than what was asked for. Whoever reads the answer adds its words.
     pub fn refusal(&self, phase: Phase) -> Failure {
-        const MAX_DETAIL_BYTES: usize = 200;
-        let line = self.rest.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-        let line = String::from_utf8_lossy(&line[..line.len().min(MAX_DETAIL_BYTES)]);
-        Failure::new(phase, Kind::Status(self.status), line)
+        Failure::new(phase, Kind::Status(self.status), "")
+    }
+
+    /// How the content is compressed, besides not at all.
+    pub(super) fn codings(&self) -> impl Iterator<Item = &str> {
+        let transfer =
+            self.tokens("transfer-encoding").filter(|coding| !coding.eq_ignore_ascii_case("chunked"));
+        let codings = self.tokens("content-encoding").chain(transfer);
+        codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
     }
 
     /// An answer that precedes the real one. 101 is none: it is the last thing said in HTTP.

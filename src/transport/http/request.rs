@@ -1,6 +1,7 @@
 //! Requests.
 
 use crate::protocol::{Phase, Target};
+use crate::quote;
 use crate::transport::scratch;
 
 /// One request, as often as it takes to send it.
@@ -18,6 +19,14 @@ impl Request<'_> {
     /// Sending it twice does what sending it once does.
     pub(super) fn is_repeatable(&self) -> bool {
         self.head.starts_with(b"GET ")
+    }
+
+    /// Method and path, for people.
+    pub(super) fn target(&self) -> String {
+        const MAX_CHARS: usize = 80;
+        let line = self.head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let line = String::from_utf8_lossy(line);
+        quote::within(line.strip_suffix(" HTTP/1.1").unwrap_or(&line), MAX_CHARS)
     }
 
     pub(super) fn is_head(&self) -> bool {

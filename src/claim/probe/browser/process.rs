@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use tokio::process::{Child, Command};
 
 use crate::host::programs;
+use crate::quote;
 
 /// Programs that are a browser with these options, and what people call them.
 const PROGRAMS: [(&str, &str); 3] =
@@ -92,7 +93,8 @@ impl Browser {
         let words = fs::read(self.profile.words()).unwrap_or_default();
         let words = String::from_utf8_lossy(&words);
         let lines: Vec<&str> = words.lines().collect();
-        lines[lines.len().saturating_sub(3)..].join(" | ")
+        let last = &lines[lines.len().saturating_sub(3)..];
+        last.iter().map(|words| quote::line(words)).collect::<Vec<_>>().join(" | ")
     }
 
     /// Ends it, and waits until it is gone.
