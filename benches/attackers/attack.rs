@@ -29,7 +29,8 @@ pub(crate) static ALL: &[Attack] = &[
     Attack { name: "giants-unread", about: "5 that echo frames of 1 MiB and never read", connections: 5, act: |to, _| Box::pin(giants(to, false)) },
     Attack { name: "partial", about: "500 frames of 1 MiB without their last byte", connections: 500, act: |to, _| Box::pin(partial(to)) },
     Attack { name: "pings", about: "200 that ping at full speed", connections: 200, act: |to, _| Box::pin(pings(to)) },
-    Attack { name: "topics", about: "subscribes to 75,000 topics", connections: 2, act: |to, at| Box::pin(topics(to, at)) },
+    Attack { name: "fragments", about: "50 that send messages in empty parts", connections: 50, act: |to, _| Box::pin(fragments(to)) },
+    Attack { name: "topics", about: "2 that subscribe to 75,000 topics, 16 to 1,000 and leave", connections: 18, act: |to, at| Box::pin(topics(to, at)) },
     Attack { name: "offers", about: "offers with 14,500 candidates, and no offers", connections: 4, act: |to, at| Box::pin(offers(to, at)) },
     Attack { name: "churn", about: "64 that come, ask and go", connections: 64, act: |to, _| Box::pin(churn(to)) },
     Attack { name: "publish", about: "20 that publish 100 B at full speed, 4 that publish 1 MiB", connections: 24, act: |to, at| Box::pin(publish(to, at)) },
@@ -113,17 +114,13 @@ async fn unread(to: SocketAddr, at: usize) -> io::Result<()> {
 }
 
 async fn giants(to: SocketAddr, reads: bool) -> io::Result<()> {
-    let stream = websocket(to, "echo=1").await?;
     let message = frame(0x82, &vec![b'x'; 1 << 20]);
-    let (mut reader, mut writer) = stream.into_split();
     if reads {
-        tokio::task::spawn_local(async move {
-            let mut scratch = vec![0; 256 * 1024];
-            while reader.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
-        });
+        return flood(to, "echo=1", message).await;
     }
+    let mut stream = websocket(to, "echo=1").await?;
     loop {
-        writer.write_all(&message).await?;
+        stream.write_all(&message).await?;
     }
 }
 
@@ -136,11 +133,18 @@ async fn partial(to: SocketAddr) -> io::Result<()> {
 }
 
 async fn pings(to: SocketAddr) -> io::Result<()> {
-    let stream = websocket(to, "echo=1").await?;
-    let message = frame(0x89, b"").repeat(1000);
-    let (mut reader, mut writer) = stream.into_split();
+    flood(to, "echo=1", frame(0x89, b"").repeat(1000)).await
+}
+
+async fn fragments(to: SocketAddr) -> io::Result<()> {
+    flood(to, "echo=1", [frame(0x01, b""), frame(0x00, b"").repeat(10_000), frame(0x80, b"")].concat()).await
+}
+
+/// Sends the same again and again, and reads what comes.
+async fn flood(to: SocketAddr, query: &str, message: Vec<u8>) -> io::Result<()> {
+    let (mut reader, mut writer) = websocket(to, query).await?.into_split();
     tokio::task::spawn_local(async move {
-        let mut scratch = vec![0; 64 * 1024];
+        let mut scratch = vec![0; 256 * 1024];
         while reader.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
     });
     loop {
@@ -149,12 +153,16 @@ async fn pings(to: SocketAddr) -> io::Result<()> {
 }
 
 async fn topics(to: SocketAddr, at: usize) -> io::Result<()> {
-    let mut stream = websocket(to, "").await?;
+    let (topics, leaves) = if at < 2 { (75_000, false) } else { (1000, true) };
     for round in 0.. {
-        let names: Vec<_> = (0..75_000).map(|topic| format!("\"{at}.{round}.{topic}\"")).collect();
-        let command = format!(r#"{{"op":"subscribe","topics":[{}]}}"#, names.join(","));
-        stream.write_all(&frame(0x81, command.as_bytes())).await?;
-        stream.read(&mut [0; 512]).await?;
+        let names: Vec<_> = (0..topics).map(|topic| format!("\"{at}.{round}.{topic}\"")).collect();
+        let command =
+            frame(0x81, format!(r#"{{"op":"subscribe","topics":[{}]}}"#, names.join(",")).as_bytes());
+        let mut stream = websocket(to, "").await?;
+        for _ in 0..if leaves { 1 } else { 1000 } {
+            stream.write_all(&command).await?;
+            stream.read(&mut [0; 512]).await?;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What one client can do to the others: the latency and the deliveries of well-behaved clients of the reference server, in
-//! alternating slices with and without an attacker, and the server's memory.
+//! alternating slices without an attacker, with one, and with one that attacks another server on the same core (the control:
+//! what an attacker costs by taking time from the machine, whatever the server does); and the server's memory.
 //!
 //! ```text
 //! cargo bench --bench attackers -- short
@@ -76,21 +77,27 @@ mod linux {
         only: Vec<String>,
     }
 
-    /// How long and how often.
+    /// How often and how long.
     struct Plan {
-        pairs: u32,
+        rounds: usize,
         slice: Duration,
     }
+
+    /// From an attack's start or end to what is measured next.
+    const SETTLE: Duration = Duration::from_millis(500);
+
+    /// Longer than the server keeps a topic that nobody uses.
+    const FORGOTTEN: Duration = Duration::from_millis(2500);
 
     pub(super) fn main() -> Result<()> {
         process::descriptor_limit();
         match Cli::parse().command {
             Some(Command::Attack { name, address }) => attack::run(&name, address),
             Some(Command::Short(options)) => {
-                table(&options, &Plan { pairs: 2, slice: Duration::from_millis(1000) })
+                table(&options, &Plan { rounds: 2, slice: Duration::from_millis(1000) })
             }
             Some(Command::All(options)) => {
-                table(&options, &Plan { pairs: 8, slice: Duration::from_millis(1500) })
+                table(&options, &Plan { rounds: 8, slice: Duration::from_millis(1500) })
             }
             // `cargo bench` runs every bench there is, and this one takes some minutes.
             None => {
@@ -115,8 +122,8 @@ mod linux {
             );
         }
         println!(
-            "| attack | build | p50 without / with, ms | p99 without / with, ms | p99 moved, ms | delivered without / with | \
-             server MB: before, most, after |\n|---|---|---|---|---|---|---|"
+            "| attack | server | p50 alone / attacked, ms | p99 alone / attacked / control, ms | delivered alone / attacked | \
+             server MB before / most / after |\n|---|---|---|---|---|---|"
         );
         for attack in attack::ALL {
             if !options.only.is_empty() && !options.only.iter().any(|name| name == attack.name) {
@@ -125,7 +132,7 @@ mod linux {
             for (build, path) in &binaries {
                 let row = row(attack, path, plan, cores, is_first)
                     .with_context(|| format!("{}, {build}", attack.name))?;
-                println!("| {} | {build} | {row} |", attack.about);
+                println!("| {} | {build} | {row}", attack.about);
             }
         }
         Ok(())
@@ -133,51 +140,44 @@ mod linux {
 
     fn row(attack: &Attack, path: &Path, plan: &Plan, cores: [usize; 2], is_first: bool) -> Result<String> {
         Mask::of(&[cores[0]]).tie_this_thread();
-        let server = Server::start(path)?;
+        let server = Server::start(path, is_first)?;
+        let other = Server::start(path, false)?;
         Mask::of(&[cores[1]]).tie_this_thread();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mb = |bytes: Option<u64>| bytes.unwrap_or_default() / 1_000_000;
-        let (mut without, mut with) = (Seen::default(), Seen::default());
-        let mut most = 0;
-        let memory = || process::resident_bytes(server.pid());
-        let row = runtime.block_on(async {
+        let memory_mb = || process::resident_bytes(server.pid()).unwrap_or_default() / 1_000_000;
+        let attacked = [None, Some(server.address), Some(other.address)];
+        let mut seen = attacked.map(|_| Seen::default());
+        let mut most_mb = 0;
+        runtime.block_on(async {
             let victims = Victims::connect(server.address).await?;
             // Everything that is made at first use is there.
             victims.measure(plan.slice / 2).await;
-            let before = memory();
-            for pair in 0..plan.pairs {
-                for attacked in [pair % 2 == 0, pair % 2 != 0] {
-                    if !attacked {
-                        without.add(victims.measure(plan.slice).await);
-                        continue;
-                    }
-                    let attacker = Attacker::start(attack.name, server.address, is_first)?;
-                    tokio::time::sleep(Duration::from_millis(400)).await;
-                    with.add(victims.measure(plan.slice).await);
-                    most = most.max(memory().unwrap_or_default());
-                    drop(attacker);
-                    // What is still on its way belongs to neither.
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
+            let before_mb = memory_mb();
+            for slice in 0..plan.rounds * attacked.len() {
+                // Each kind is as often the first of its round as the others.
+                let kind = (slice + slice / attacked.len()) % attacked.len();
+                let attacker =
+                    attacked[kind].map(|to| Attacker::start(attack.name, to, is_first)).transpose()?;
+                tokio::time::sleep(SETTLE).await;
+                seen[kind].add(victims.measure(plan.slice).await);
+                most_mb = most_mb.max(memory_mb());
+                drop(attacker);
+                // What is still on its way belongs to neither.
+                tokio::time::sleep(SETTLE).await;
             }
-            // Longer than an idle topic is kept.
-            tokio::time::sleep(Duration::from_millis(2500)).await;
-            let [p50, p99] = [0.5, 0.99].map(|q| [without.quantile_ms(q), with.quantile_ms(q)]);
+            tokio::time::sleep(FORGOTTEN).await;
+            let [alone, attacked, control] = &seen;
             anyhow::Ok(format!(
-                "{:.2} / {:.2} | {:.2} / {:.2} | {:+.2} | {} / {} | {}, {}, {}",
-                p50[0],
-                p50[1],
-                p99[0],
-                p99[1],
-                p99[1] - p99[0],
-                without.delivered(),
-                with.delivered(),
-                mb(before),
-                mb(Some(most)),
-                mb(memory()),
+                "{:.2} / {:.2} | {:.2} / {:.2} / {:.2} | {} / {} | {before_mb} / {most_mb} / {} |",
+                alone.quantile_ms(0.5),
+                attacked.quantile_ms(0.5),
+                alone.quantile_ms(0.99),
+                attacked.quantile_ms(0.99),
+                control.quantile_ms(0.99),
+                alone.delivered(),
+                attacked.delivered(),
+                memory_mb(),
             ))
-        })?;
-        drop(server);
-        Ok(row)
+        })
     }
 }

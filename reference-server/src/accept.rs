@@ -13,6 +13,7 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use crate::app::App;
 use crate::connection::{Connection, Order};
 use crate::front::Front;
+use crate::turn::HANDSHAKE;
 use crate::wire::{Stream, Wire};
 
 /// Pause after a failed accept: without descriptors the queue stays readable, and trying again at once would spin.
@@ -62,7 +63,11 @@ async fn secure(handshake: Accept<TcpStream>, connection: Arc<Connection>, route
     // Not a part of what lives on.
     let mut handshake = Box::pin(handshake);
     let secured = std::future::poll_fn(|cx| match connection.order(cx) {
-        Order::Serve => handshake.as_mut().poll(cx).map(Result::ok),
+        Order::Serve if !connection.may_go_on() => Poll::Pending,
+        Order::Serve => {
+            connection.turn().spend(HANDSHAKE);
+            handshake.as_mut().poll(cx).map(Result::ok)
+        }
         Order::Stop | Order::Cut => Poll::Ready(None),
     });
     // Why it failed is the client's to say.

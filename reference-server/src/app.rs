@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 
 use crate::connection::Connections;
 use crate::fault::{self, Inlet};
-use crate::hub::{Batch, Hub, TooManyTopics};
+use crate::hub::{Batch, Hub, Limits, TooManyTopics};
 use crate::protocol::{self, Protocol, Routes, Start};
 use crate::request::{self, BadRequest};
 use crate::stats::{self, Kind, Metric, Stats, Values};
 use crate::turn::Turns;
-use crate::{Config, Listeners, accept, front};
+use crate::{Config, Listeners, accept, alive, front};
 
 /// How long connections may take to end in good order when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(900);
@@ -178,7 +178,12 @@ impl App {
         }
         // Copied, because what arrives is a piece of a read buffer and would keep all of that alive in the history:
         // 8 KB for each event of a POST, as measured.
-        self.inlet.enter(topic, Bytes::copy_from_slice(payload), binary)
+        self.inlet.enter(topic, alive::counted(payload.to_vec(), &self.stats), binary)?;
+        let Limits { history_bytes, buffer_bytes, .. } = self.config.limits;
+        if self.stats.event_bytes.get() > history_bytes.saturating_add(buffer_bytes) as u64 {
+            self.connections.cut_unread();
+        }
+        Ok(())
     }
 
     /// Whether one more subscriber is let in.
@@ -221,8 +226,8 @@ impl App {
         fault::spin(self.config.faults.spin);
     }
 
-    fn metrics(&self) -> Vec<Metric> {
-        let (sum, max) = self.hub.queue_depths();
+    async fn metrics(&self) -> Vec<Metric> {
+        let (sum, max) = self.hub.queue_depths().await;
         let (topics, topics_bytes) = self.hub.topics();
         let gauge = |name, help, value| Metric { name, help, kind: Kind::Gauge, values: Values::One(value) };
         let mut metrics = self.stats.metrics();
@@ -279,7 +284,7 @@ fn common_routes() -> Routes {
         .route("/cut", post(cut))
         .route("/browser", get(async || Html(include_str!("browser.html"))))
         .route("/healthz", get(async || "ok"))
-        .route("/stats", get(async |State(app): State<Arc<App>>| Json(stats::json(&app.metrics()))))
+        .route("/stats", get(async |State(app): State<Arc<App>>| Json(stats::json(&app.metrics().await))))
         .route("/metrics", get(metrics))
 }
 
@@ -310,5 +315,5 @@ async fn cut(State(app): State<Arc<App>>) -> StatusCode {
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], stats::prometheus(&app.metrics())).into_response()
+    ([(header::CONTENT_TYPE, kind)], stats::prometheus(&app.metrics().await)).into_response()
 }

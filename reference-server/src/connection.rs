@@ -32,6 +32,9 @@ const LEAST_HELD: usize = 4096;
 /// Connections that differ by less buffer the same; who began first goes first.
 const SAME_HELD: usize = 256 * 1024;
 
+/// Connections that are broken at once for what they do not read.
+const UNREAD_AT_ONCE: usize = 16;
+
 /// One connection, of whatever transport. Everything that serves it holds it; it ends with the last of these.
 pub(crate) struct Connection {
     app: Arc<App>,
@@ -48,6 +51,8 @@ pub(crate) struct Connection {
     held: AtomicUsize,
     /// Which of those that buffer began first.
     held_since: AtomicU64,
+    /// Bytes of events that it was given and does not take.
+    unread: AtomicUsize,
 }
 
 struct Subscriber {
@@ -72,6 +77,7 @@ impl Connection {
             turn: app.turns.first(),
             held: AtomicUsize::new(0),
             held_since: AtomicU64::new(0),
+            unread: AtomicUsize::new(0),
         })
     }
 
@@ -90,9 +96,10 @@ impl Connection {
         &self.turn
     }
 
-    /// Whether more may be done for it now; else its task is woken when it is called up.
-    pub(crate) fn may_go_on(self: &Arc<Self>, cx: &Context<'_>) -> bool {
-        self.turn.is_on() || self.app.turns.over(cx, self, self.app.stats.connections.get())
+    /// Whether more may be done for it now; else its task is woken when it is called up. That is the one that `order` was last
+    /// asked by: not what happens to ask here, which can be a part of it that forgets who waits.
+    pub(crate) fn may_go_on(self: &Arc<Self>) -> bool {
+        self.turn.is_on() || self.app.turns.over(self)
     }
 
     /// Whether its task has nothing to do before it is called up. One that is told to end goes on.
@@ -103,8 +110,10 @@ impl Connection {
         self.turn.waits()
     }
 
-    /// It buffers so many bytes of its own. If all together buffer too much, who buffers most is broken.
-    pub(crate) fn holds(&self, bytes: usize) {
+    /// It buffers so many bytes of its own, and so many of events, which are the hub's. If all together buffer too much of
+    /// their own, who buffers most is broken.
+    pub(crate) fn holds(&self, bytes: usize, event_bytes: usize) {
+        self.unread.store(event_bytes, Relaxed);
         let bytes = if bytes < LEAST_HELD { 0 } else { bytes };
         let before = self.held.load(Relaxed);
         if bytes == before {
@@ -190,6 +199,11 @@ impl Connection {
 
     fn tell(&self, order: Order) {
         self.order.fetch_max(order as u8, Relaxed);
+        self.wake();
+    }
+
+    /// Wakes its task.
+    pub(crate) fn wake(&self) {
         self.waker.wake();
     }
 }
@@ -270,12 +284,18 @@ impl Connections {
         }
     }
 
-    /// Breaks those that buffer most until what all buffer is at most so many bytes.
+    /// Breaks those that buffer most until what all buffer is somewhat less than so many bytes; somewhat, because this looks at
+    /// all connections.
     #[cold]
     fn cut_down_to(&self, most_bytes: usize) {
         let mut open = self.all();
         open.retain(|connection| connection.held.load(Relaxed) > 0 && connection.current() != Order::Cut);
         let mut bytes: usize = open.iter().map(|connection| connection.held.load(Relaxed)).sum();
+        if bytes <= most_bytes {
+            // Those that were broken have not gone yet.
+            return;
+        }
+        let most_bytes = most_bytes - most_bytes / 32;
         open.sort_unstable_by_key(|connection| {
             let size = connection.held.load(Relaxed).div_ceil(SAME_HELD);
             (Reverse(size), connection.held_since.load(Relaxed))
@@ -285,6 +305,19 @@ impl Connections {
             bytes = bytes.saturating_sub(connection.held.load(Relaxed));
             is_too_much
         }) {
+            connection.stats().buffers_cut.add(1);
+            connection.tell(Order::Cut);
+        }
+    }
+
+    /// Breaks those for whom most events wait. Which of these nobody else has is not known, so it is some of them at a time,
+    /// until it was enough.
+    #[cold]
+    pub(crate) fn cut_unread(&self) {
+        let mut open = self.all();
+        open.retain(|connection| connection.unread.load(Relaxed) > 0 && connection.current() != Order::Cut);
+        open.sort_unstable_by_key(|connection| Reverse(connection.unread.load(Relaxed)));
+        for connection in open.iter().take(UNREAD_AT_ONCE) {
             connection.stats().buffers_cut.add(1);
             connection.tell(Order::Cut);
         }

@@ -23,7 +23,7 @@ use tokio::io::AsyncWrite;
 use crate::app::{Refusal, Rejection};
 use crate::connection::{Connection, Order};
 use crate::protocol::{self, Protocol};
-use crate::turn::REQUEST;
+use crate::turn::{QUERY_BYTE, REQUEST};
 use crate::wire::{Wire, with_input};
 
 mod hand_over;
@@ -67,14 +67,22 @@ impl Future for Front {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            let connection = match &*self {
+                Front::Http(http) => http.wire.connection(),
+                Front::Other(connection, _) => connection,
+                Front::Over => return Poll::Ready(()),
+            };
+            // For everything below, which only asks what the order is.
+            connection.order(cx);
+            if connection.waits() {
+                return Poll::Pending;
+            }
             let end = match &mut *self {
-                Front::Http(http) if http.wire.connection().waits() => return Poll::Pending,
                 Front::Http(http) => {
                     let polled = http.poll(cx);
                     http.count_held();
                     ready!(polled)
                 }
-                Front::Other(connection, _) if connection.waits() => return Poll::Pending,
                 Front::Other(_, other) => return other.as_mut().poll(cx),
                 Front::Over => return Poll::Ready(()),
             };
@@ -118,14 +126,14 @@ enum End {
 impl Http {
     /// Counts what waits here: input that was not looked at yet, and an answer. The events of a stream are the hub's.
     fn count_held(&self) {
-        let is_own = !matches!(self.phase, Phase::Streaming(_));
-        let unsent_bytes = if is_own { self.wire.unsent_bytes() } else { 0 };
-        self.wire.connection().holds(unsent_bytes + self.wire.unread.len());
+        let unsent = self.wire.unsent_bytes();
+        let (own, events) = if matches!(self.phase, Phase::Streaming(_)) { (0, unsent) } else { (unsent, 0) };
+        self.wire.connection().holds(own + self.wire.unread.len(), events);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let order = self.wire.connection().order(cx);
+            let order = self.wire.connection().current();
             if order == Order::Cut || self.wire.connection().is_too_slow(cx) {
                 return Poll::Ready(End::Closed);
             }
@@ -179,7 +187,7 @@ impl Http {
     /// Answers the next request, once it is there.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End>>> {
         // Many requests in one piece are many turns.
-        if !self.wire.connection().may_go_on(cx) {
+        if !self.wire.connection().may_go_on() {
             return Poll::Pending;
         }
         with_input(|input| {
@@ -207,6 +215,8 @@ impl Http {
                     Poll::Ready(bytes) => filled += bytes,
                     Poll::Pending => {
                         if filled > self.wire.unread.len() {
+                            // Some of it was copied twice for the few bytes that came.
+                            self.wire.connection().turn().spend(filled);
                             self.wire.unread = Bytes::copy_from_slice(&input[..filled]);
                         }
                         return Poll::Pending;
@@ -224,7 +234,7 @@ impl Http {
         input: &[u8],
     ) -> io::Result<Option<End>> {
         let connection = self.wire.connection();
-        connection.turn().spend(REQUEST + self.wire.unread.len());
+        connection.turn().spend(REQUEST + QUERY_BYTE * request.query.len());
         let app = connection.app();
         let handler = match request.method {
             "GET" if request.body.is_empty() => protocol::ALL.iter().find_map(|protocol| match protocol {

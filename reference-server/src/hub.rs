@@ -28,7 +28,7 @@ mod topics;
 
 pub(crate) use subscription::Watch;
 pub use subscription::{Subscription, TooManyTopics, TooSlow};
-use topics::{Topic, Topics};
+use topics::{LOOKED_AT_ONCE, Topic, Topics};
 
 /// How much the hub remembers, and what it does with those who cannot keep up.
 #[derive(Clone, Copy, Debug)]
@@ -283,7 +283,7 @@ impl Hub {
         state.last_id += 1;
         let id = state.last_id;
         let (sse, websocket) = Default::default();
-        self.append(state, index, Event { id, binary, payload, sse, websocket });
+        self.append(&mut state.topics, index, Event { id, binary, payload, sse, websocket });
         self.tell(state, index);
         self.stats.published.add(1);
         self.stats.published_bytes.add(payload_bytes);
@@ -323,12 +323,27 @@ impl Hub {
         Cursor { hub: self.id, after: event.id }
     }
 
-    /// How far live subscribers lie behind, in events: the sum over all and the largest.
-    pub fn queue_depths(&self) -> (u64, u64) {
-        let state = self.lock();
-        let topics = state.topics.topics.iter();
-        let depths = topics.flat_map(|topic| topic.subscribers.iter().map(|seat| topic.depth(seat)));
-        depths.fold((0, 0), |(sum, max), depth| (sum + depth, max.max(depth)))
+    /// How far live subscribers lie behind, in events: the sum over all and the largest. Looks at some of them at a time, and
+    /// lets everybody else have a turn in between.
+    pub async fn queue_depths(&self) -> (u64, u64) {
+        let (mut sum, mut max, mut topic, mut seat) = (0, 0, 0, 0);
+        loop {
+            let mut left = LOOKED_AT_ONCE;
+            while left > 0 {
+                let state = self.lock();
+                let Some(here) = state.topics.topics.get(topic) else { return (sum, max) };
+                let seats = here.subscribers.get(seat..).unwrap_or_default();
+                let looked_at = seats.len().min(left - 1);
+                for seat in &seats[..looked_at] {
+                    sum += here.depth(seat);
+                    max = max.max(here.depth(seat));
+                }
+                left -= looked_at + 1;
+                (topic, seat) =
+                    if looked_at < seats.len() { (topic, seat + looked_at) } else { (topic + 1, 0) };
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Number of topics, and what they take in bytes.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 mod accept;
+mod alive;
 mod app;
 mod connection;
 pub mod envelope;

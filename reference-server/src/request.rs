@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::hub::{BadCursor, Cursor, TooManyTopics};
 
 /// Longest topic name, in characters.
-const MAX_TOPIC_CHARS: usize = 128;
+pub(crate) const MAX_TOPIC_CHARS: usize = 128;
 /// Longest cursor, in characters.
 const MAX_CURSOR_CHARS: usize = 64;
 

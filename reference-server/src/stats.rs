@@ -111,6 +111,7 @@ stats! {
     cut: Counter Counter, "Connections broken on request.";
     peers_lost: Counter Counter, "Data-channel peers that fell silent, or never opened a channel.";
     buffered_bytes: Gauge Counter, "What connections buffer of their own, in bytes; of each that buffers 4096 or more.";
+    event_bytes: Gauge Counter, "Large events that history or a client that does not read still has, in bytes; of each of 16384 or more.";
     connections: Gauge Counter, "Connections open.";
     connections_opened: Counter Counter, "Connections accepted.";
     subscribers: Gauge ByProtocol, "Open connections that hold a subscription or were polled on.";

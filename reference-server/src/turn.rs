@@ -5,13 +5,13 @@
 //! each time the event loop has looked for news. So everybody who asks for little is served at once, whatever the others ask
 //! for; and nothing is idle while there is anything to do.
 //!
-//! The clock is read only when a turn is over: units come back with time, each connection's share of them. Who sends a
-//! message now and then is therefore never put in line.
+//! Units come back with time, and faster the fewer are in line: who asks for less than those in line get is never put there.
+//! The clock is read only when a turn is over.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
@@ -21,11 +21,14 @@ use crate::connection::Connection;
 /// Units of one turn: some 0.2 ms of work.
 const TURN: i64 = 128 * 1024;
 
+/// Those of a connection that comes: enough for what an ordinary one asks for first. With a whole turn each, many that come and
+/// go would never stand in line.
+const FIRST: i64 = TURN / 8;
+
 /// Less than this is not worth going on for.
 const LEAST: i64 = TURN / 4;
 
-/// Units that come back in a second, to all connections together: about half of what one core can do, so that who uses less than
-/// half of an equal share is never put in line.
+/// Units that come back in a second, to all together: about half of what one core can do.
 const UNITS_PER_S: u64 = 256 << 20;
 
 /// Price of a read beside its bytes.
@@ -40,8 +43,20 @@ pub(crate) const MESSAGE: usize = 512;
 /// Price of a request that the front answers.
 pub(crate) const REQUEST: usize = 2048;
 
+/// Price of each byte of its query; following a topic takes eight of them at least.
+pub(crate) const QUERY_BYTE: usize = 32;
+
 /// Price of a request that hyper answers.
 pub(crate) const LONG_REQUEST: usize = 16 * 1024;
+
+/// Price of following one more topic.
+pub(crate) const FOLLOW: usize = 256;
+
+/// Price of looking whether a topic that is followed has anything new.
+pub(crate) const LOOK: usize = 16;
+
+/// Price of a step of a TLS handshake, of which there are three.
+pub(crate) const HANDSHAKE: usize = 64 * 1024;
 
 /// What one connection has left of its turn.
 pub(crate) struct Turn {
@@ -78,7 +93,7 @@ impl Turn {
 /// Those who have used up their turns.
 pub(crate) struct Turns {
     started: Instant,
-    line: Mutex<VecDeque<(Waker, Arc<Connection>)>>,
+    line: Mutex<VecDeque<Arc<Connection>>>,
     /// Wakes the task that calls up.
     waker: AtomicWaker,
 }
@@ -92,34 +107,37 @@ impl Turns {
         self.started.elapsed().as_nanos() as u64
     }
 
-    /// For a connection that comes: its first turn.
-    pub(crate) fn first(&self) -> Turn {
-        Turn { left: TURN.into(), waits: false.into(), filled_ns: self.now_ns().into() }
+    fn line(&self) -> MutexGuard<'_, VecDeque<Arc<Connection>>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The turn of `connection`, one of so many, is over. Gives it what has come back since; false if that is too little and
-    /// it was put in line, to be woken when it is called up.
+    /// For a connection that comes: its first turn.
+    pub(crate) fn first(&self) -> Turn {
+        Turn { left: FIRST.into(), waits: false.into(), filled_ns: self.now_ns().into() }
+    }
+
+    /// The turn of `connection` is over. Gives it what has come back since; false if that is too little and it was put in line,
+    /// to be woken when it is called up.
     #[cold]
-    pub(crate) fn over(&self, cx: &Context<'_>, connection: &Arc<Connection>, among: u64) -> bool {
+    pub(crate) fn over(&self, connection: &Arc<Connection>) -> bool {
         let turn = connection.turn();
         if turn.waits() {
             return false;
         }
         let now_ns = self.now_ns();
-        let passed_ns = now_ns - turn.filled_ns.swap(now_ns, Relaxed).min(now_ns);
-        let share = UNITS_PER_S / among.max(1);
-        let back = (u128::from(passed_ns) * u128::from(share) / 1_000_000_000).min(TURN as u128) as i64;
-        let left = (turn.left.load(Relaxed) + back).min(TURN);
+        let passed_ns = now_ns.saturating_sub(turn.filled_ns.swap(now_ns, Relaxed));
+        let mut line = self.line();
+        // With itself and one more, as nobody may go on for ever because nobody else is in line yet.
+        let share = UNITS_PER_S / (line.len() as u64 + 2);
+        let back = u128::from(passed_ns) * u128::from(share) / 1_000_000_000;
+        let left = turn.left.load(Relaxed).saturating_add(back.min(2 * TURN as u128) as i64).min(TURN);
         turn.left.store(left, Relaxed);
         if left >= LEAST {
             return true;
         }
         turn.waits.store(true, Relaxed);
         connection.stats().turns_over.add(1);
-        self.line
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back((cx.waker().clone(), connection.clone()));
+        line.push_back(connection.clone());
         self.waker.wake();
         false
     }
@@ -127,23 +145,23 @@ impl Turns {
     /// Calls up those in line, one each time the event loop comes round.
     pub(crate) async fn call_up(&self) {
         loop {
-            let (waker, connection) = std::future::poll_fn(|cx| self.poll_first(cx)).await;
+            let connection = std::future::poll_fn(|cx| self.poll_first(cx)).await;
+            // One that was told to end did not wait for this.
             if connection.turn().waits() {
                 connection.turn().begin();
                 connection.turn().filled_ns.store(self.now_ns(), Relaxed);
+                connection.wake();
             }
-            waker.wake();
             drop(connection);
             // Behind what the sockets have brought meanwhile.
             tokio::task::yield_now().await;
         }
     }
 
-    fn poll_first(&self, cx: &mut Context<'_>) -> Poll<(Waker, Arc<Connection>)> {
+    fn poll_first(&self, cx: &mut Context<'_>) -> Poll<Arc<Connection>> {
         // Registered before looking, so that one who comes between the two is not forgotten.
         self.waker.register(cx.waker());
-        let first = self.line.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some(first) = first else { return Poll::Pending };
+        let Some(first) = self.line().pop_front() else { return Poll::Pending };
         // Who comes from now on must not end the pause that follows.
         self.waker.take();
         Poll::Ready(first)

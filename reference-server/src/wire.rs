@@ -108,7 +108,7 @@ impl Wire {
     }
 
     fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.connection.may_go_on(cx) {
+        if !self.connection.may_go_on() {
             return Poll::Pending;
         }
         let before = buf.filled().len();
@@ -186,7 +186,7 @@ impl Wire {
 
     /// As much as can be written now.
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
-        if !self.connection.may_go_on(cx) {
+        if !self.connection.may_go_on() {
             return Ok(0);
         }
         let result = each!(&mut self.stream, poll_write(cx, &bytes[..bytes.len().min(OUTPUT_BYTES)]));
@@ -198,7 +198,7 @@ impl Wire {
     fn write_pieces(&mut self, cx: &mut Context<'_>, pieces: &mut [Bytes]) -> io::Result<(usize, bool)> {
         let mut written = match pieces {
             [only] => self.write(cx, only)?,
-            _ if !self.connection.may_go_on(cx) => 0,
+            _ if !self.connection.may_go_on() => 0,
             _ => {
                 let mut slices = [IoSlice::new(&[]); PIECES];
                 let mut room = OUTPUT_BYTES;
@@ -251,7 +251,7 @@ impl AsyncRead for Wire {
             return this.poll_stream(cx, buf);
         }
         if !this.unread.is_empty() {
-            if !this.connection.may_go_on(cx) {
+            if !this.connection.may_go_on() {
                 return Poll::Pending;
             }
             let bytes = this.unread.len().min(buf.remaining());
@@ -286,7 +286,7 @@ impl AsyncWrite for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_drain(cx))?;
-        if !self.connection.may_go_on(cx) {
+        if !self.connection.may_go_on() {
             return Poll::Pending;
         }
         let result = each!(&mut self.stream, poll_write_vectored(cx, bufs));

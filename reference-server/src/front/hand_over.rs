@@ -42,7 +42,7 @@ pub(super) async fn serve(wire: Wire, router: Router) {
         http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).serve_connection(TokioIo::new(wire), service);
     let mut http = pin!(http);
     std::future::poll_fn(|cx| {
-        match connection.order(cx) {
+        match connection.current() {
             Order::Serve => {}
             Order::Stop => http.as_mut().graceful_shutdown(),
             Order::Cut => return Poll::Ready(()),
@@ -77,11 +77,13 @@ impl Service<Request<Incoming>> for Tagged {
         // All of a body is collected before it is looked at.
         let body = request.body().size_hint();
         let connection = self.connection.clone();
-        connection.holds(body.upper().map_or(most, |bytes| bytes as usize));
+        connection.holds(body.upper().map_or(most, |bytes| bytes as usize), 0);
         let answer = self.router.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            connection.holds(0);
+            // What there is of the answer: until the next request, as nobody tells when it was written.
+            let body = answer.as_ref().map_or(0, |answer| answer.body().size_hint().lower());
+            connection.holds(body as usize, 0);
             answer
         })
     }

@@ -81,6 +81,11 @@ impl Watch {
 }
 
 impl Subscription {
+    /// Number of topics that it follows.
+    pub(crate) fn topics(&self) -> usize {
+        self.seats.len()
+    }
+
     /// What wakes this subscriber.
     pub(crate) fn signal(&self) -> &Arc<Signal> {
         &self.signal
@@ -178,7 +183,9 @@ impl Subscription {
         let from = self.seats.iter().map(|seat| (topic_of(seat), topic_of(seat).index_of(seat)));
         self.after = batch.gather(state.last_id, most, from);
         for seat in &self.seats {
-            seat.next.fetch_max(topic_of(seat).ordinal_after(self.after), Relaxed);
+            let next = topic_of(seat).ordinal_after(self.after);
+            // Changed under the lock alone.
+            seat.next.store(next.max(seat.next.load(Relaxed)), Relaxed);
         }
         Ok(())
     }

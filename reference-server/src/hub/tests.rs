@@ -3,10 +3,15 @@
 
 use super::fan_out::SLICE;
 use super::*;
+use futures_util::FutureExt;
 use proptest::prelude::*;
 
 fn hub(limits: Limits) -> Arc<Hub> {
     Hub::new(7, limits, Arc::default())
+}
+
+fn depths(hub: &Hub) -> (u64, u64) {
+    hub.queue_depths().now_or_never().unwrap()
 }
 
 fn payloads(batch: &Batch) -> Vec<u8> {
@@ -26,6 +31,21 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 proptest! {
+    /// Whatever is published and forgotten, each history is counted and is found by its size.
+    #[test]
+    fn histories_are_listed_by_their_sizes(acts in proptest::collection::vec((0usize..5, 0usize..3000), 0..200)) {
+        let hub = hub(Limits { history_bytes: 20_000, topic_bytes: 9000, ..Limits::default() });
+        for (topic, bytes) in acts {
+            if bytes == 0 {
+                let topics = &mut hub.lock().topics;
+                topics.find(["a", "b", "c", "d", "e"][topic]).into_iter().for_each(|index| topics.forget(index));
+            } else {
+                hub.publish(["a", "b", "c", "d", "e"][topic], Bytes::from(vec![0; bytes]), false).unwrap();
+            }
+            hub.lock().topics.check();
+        }
+    }
+
     /// Whatever the interleaving, a poller and a live subscriber see each event of their topics once, in order.
     #[test]
     fn polling_and_subscribing_see_the_same(acts in acts(), max in 1usize..4) {
@@ -66,10 +86,28 @@ fn a_slow_subscriber_loses_the_oldest_and_every_loss_is_counted() {
     for i in 0..5 {
         hub.publish("t", Bytes::from(vec![i]), false).unwrap();
     }
-    assert_eq!(hub.queue_depths(), (5, 5));
+    assert_eq!(depths(&hub), (5, 5));
     let batch = live.take(Most::ALL).unwrap();
     assert_eq!((payloads(&batch), batch.missed), (vec![2, 3, 4], 2));
     assert_eq!(hub.stats().dropped.get(), 2);
+}
+
+#[test]
+fn the_largest_histories_give_first_and_nothing_that_was_just_published_does() {
+    let hub = hub(Limits { history_bytes: 100_000, ..Limits::default() });
+    let kept = |topic: &str| hub.lock().topics.get(topic).unwrap().ring.len();
+    for i in 0..300 {
+        hub.publish(["large", "small"][usize::from(i % 60 == 0)], Bytes::from(vec![0; 1000]), false).unwrap();
+        assert!(hub.topics().1 <= 100_000);
+    }
+    assert_eq!(kept("small"), 5);
+    assert!((20..25).contains(&kept("large")), "{}", kept("large"));
+    // Larger than everything may be: it is there, alone, until there is a newer one.
+    for topic in ["giant", "other"] {
+        hub.publish(topic, Bytes::from(vec![0; 50_000]), false).unwrap();
+        assert_eq!(kept(topic), 1);
+    }
+    assert_eq!([kept("small"), kept("large"), kept("giant")], [0; 3]);
 }
 
 #[test]
@@ -130,7 +168,7 @@ fn a_watcher_is_never_behind() {
     }
     assert!(watch.poll_published(&mut cx).is_ready());
     assert!(watch.poll_published(&mut cx).is_pending());
-    assert_eq!((hub.queue_depths(), hub.stats().slow_disconnects.get()), ((0, 0), 0));
+    assert_eq!((depths(&hub), hub.stats().slow_disconnects.get()), ((0, 0), 0));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The topics of a hub: what is kept of each, and when it is forgotten.
 //!
-//! Everything is bounded in bytes: a topic's history, all histories together, and the topics themselves. Whoever published
-//! most gives first: where all together are too much, the largest histories are cut to one size. A topic that nobody
-//! follows, publishes to or polls is forgotten after a while, or at once if its place is needed.
+//! Everything is bounded in bytes: a topic's history, all histories together, and the topics themselves. Where all together
+//! are too much, one of the largest histories gives (within a factor of two, so that none has to be looked for). A topic
+//! that nobody follows, publishes to or polls is forgotten after a while, or at once if its place is needed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::fan_out::Pass;
-use super::{Event, Hub, Limits, Seat, State};
+use super::{Event, Hub, Limits, Seat};
 
 /// What a topic takes beside its events, in bytes.
 const TOPIC_BYTES: usize = 512;
@@ -21,18 +21,19 @@ const EVENT_BYTES: usize = 256;
 /// Places that are looked at for a topic to forget when room for one is needed.
 const PLACES_AT_ONCE: usize = 64;
 
-/// Topics looked at for having been idle before everybody else gets a turn.
-const LOOKED_AT_ONCE: usize = 256;
+/// Topics, or their subscribers, looked at before everybody else gets a turn.
+pub(super) const LOOKED_AT_ONCE: usize = 256;
 
 /// How often in its idle time a topic is looked at.
 const LOOKS: u32 = 4;
 
 /// Topics by name and by index.
-#[derive(Default)]
 pub(super) struct Topics {
     indices: HashMap<Arc<str>, usize>,
     pub(super) topics: Vec<Topic>,
     free: Vec<usize>,
+    /// Topics that keep events, by the size of their histories: a list for each power of two.
+    by_size: [Vec<usize>; usize::BITS as usize + 1],
     /// Bytes of all histories.
     pub(super) bytes: usize,
     /// Id of the newest event of a topic that was forgotten.
@@ -51,6 +52,8 @@ pub(super) struct Topic {
     pub(super) ring: VecDeque<Arc<Event>>,
     /// Bytes of the ring.
     bytes: usize,
+    /// Its list among those by size, and its place there. The first list is always empty.
+    listed: (usize, usize),
     /// Events ever published here; the ordinal of the next one.
     pub(super) published: u64,
     /// Id of the newest event that fell out of the ring.
@@ -100,14 +103,13 @@ impl Topic {
     pub(super) fn ordinal_after(&self, after: u64) -> u64 {
         self.oldest() + self.index_after(after) as u64
     }
+}
 
-    /// Forgets the oldest event; gives its bytes.
-    fn evict(&mut self) -> usize {
-        let Some(event) = self.ring.pop_front() else { return 0 };
-        self.evicted_id = event.id;
-        let bytes = event_bytes(&event);
-        self.bytes -= bytes;
-        bytes
+impl Default for Topics {
+    fn default() -> Topics {
+        let by_size = std::array::from_fn(|_| Vec::new());
+        let (indices, topics, free, bytes, forgotten_id, look, hand) = Default::default();
+        Topics { indices, topics, free, by_size, bytes, forgotten_id, look, hand }
     }
 }
 
@@ -155,14 +157,81 @@ impl Topics {
         index
     }
 
-    fn forget(&mut self, index: usize) {
+    /// Puts a topic into the list of its size.
+    fn list(&mut self, index: usize) {
+        let size = (usize::BITS - self.topics[index].bytes.leading_zeros()) as usize;
+        let (before, place) = self.topics[index].listed;
+        if size == before {
+            return;
+        }
+        if before > 0 {
+            self.by_size[before].swap_remove(place);
+            if let Some(&moved) = self.by_size[before].get(place) {
+                self.topics[moved].listed.1 = place;
+            }
+        }
+        self.topics[index].listed = (size, self.by_size[size].len());
+        if size > 0 {
+            self.by_size[size].push(index);
+        }
+    }
+
+    /// Adds an event to a topic.
+    fn push(&mut self, index: usize, event: Event) {
+        let bytes = event_bytes(&event);
+        let topic = &mut self.topics[index];
+        topic.ring.push_back(Arc::new(event));
+        topic.published += 1;
+        topic.bytes += bytes;
+        self.bytes += bytes;
+    }
+
+    /// Forgets the oldest event of a topic.
+    fn evict(&mut self, index: usize) {
+        let topic = &mut self.topics[index];
+        let Some(event) = topic.ring.pop_front() else { return };
+        topic.evicted_id = event.id;
+        let bytes = event_bytes(&event);
+        topic.bytes -= bytes;
+        self.bytes -= bytes;
+    }
+
+    /// One of the largest topics; not `newest` for its only event, which nobody has got yet.
+    fn largest(&self, newest: usize) -> Option<usize> {
+        let mut from_largest = self.by_size.iter().rev().flat_map(|list| list.iter().rev().copied());
+        from_largest.find(|&index| index != newest || self.topics[index].ring.len() > 1)
+    }
+
+    pub(super) fn forget(&mut self, index: usize) {
+        while !self.topics[index].ring.is_empty() {
+            self.evict(index);
+        }
+        self.list(index);
         let topic = std::mem::take(&mut self.topics[index]);
         let Some(name) = &topic.name else { return };
         self.indices.remove(name);
-        let newest = topic.ring.back().map_or(0, |event| event.id);
-        self.forgotten_id = self.forgotten_id.max(newest).max(topic.evicted_id);
-        self.bytes -= topic.bytes + TOPIC_BYTES;
+        self.forgotten_id = self.forgotten_id.max(topic.evicted_id);
+        self.bytes -= TOPIC_BYTES;
         self.free.push(index);
+    }
+
+    /// Panics if what is counted of histories is not so.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let bytes_of = |topic: &Topic| topic.ring.iter().map(|event| event_bytes(event)).sum::<usize>();
+        for topic in &self.topics {
+            assert_eq!(topic.bytes, bytes_of(topic));
+        }
+        let bytes: usize = self.topics.iter().map(bytes_of).sum();
+        assert_eq!(self.bytes, bytes + self.len() * TOPIC_BYTES);
+        for (size, list) in self.by_size.iter().enumerate() {
+            for (place, &index) in list.iter().enumerate() {
+                assert_eq!(self.topics[index].listed, (size, place));
+                assert!(self.topics[index].bytes.checked_ilog2() == Some(size as u32 - 1));
+            }
+        }
+        let listed: usize = self.by_size.iter().map(Vec::len).sum();
+        assert_eq!(listed, self.topics.iter().filter(|topic| topic.bytes > 0).count());
     }
 
     fn is_followed(&self, index: usize) -> bool {
@@ -190,53 +259,23 @@ impl Hub {
     }
 
     /// Appends an event to a topic, and forgets what is too much.
-    pub(super) fn append(&self, state: &mut State, index: usize, event: Event) {
-        let topics = &mut state.topics;
-        let topic = &mut topics.topics[index];
-        topic.used = topics.look;
-        let bytes = event_bytes(&event);
-        topic.ring.push_back(Arc::new(event));
-        topic.published += 1;
-        topic.bytes += bytes;
-        topics.bytes += bytes;
-        while topic.ring.len() > self.limits.history_events.max(1) {
-            topics.bytes -= topic.evict();
+    pub(super) fn append(&self, topics: &mut Topics, index: usize, event: Event) {
+        topics.topics[index].used = topics.look;
+        topics.push(index, event);
+        while topics.topics[index].ring.len() > self.limits.history_events.max(1) {
+            topics.evict(index);
         }
-        while topic.bytes > self.limits.topic_bytes && topic.ring.len() > 1 {
-            topics.bytes -= topic.evict();
+        while topics.topics[index].bytes > self.limits.topic_bytes && topics.topics[index].ring.len() > 1 {
+            topics.evict(index);
             self.stats.evicted.add(1);
         }
-        if topics.bytes > self.limits.history_bytes {
-            self.level(topics, index);
-        }
-    }
-
-    /// Cuts the largest histories to one size, such that all together are somewhat below the limit. Of the topic that was
-    /// just published to the newest event stays.
-    #[cold]
-    fn level(&self, topics: &mut Topics, newest: usize) {
-        let overhead = topics.len() * TOPIC_BYTES;
-        let limit = self.limits.history_bytes;
-        // Somewhat, because this looks at all topics.
-        let mut left = (limit - limit / 32).saturating_sub(overhead);
-        let mut sizes: Vec<_> = topics.topics.iter().map(|topic| topic.bytes).collect();
-        sizes.sort_unstable();
-        let count = sizes.len();
-        let mut most = usize::MAX;
-        for (smaller, size) in sizes.into_iter().enumerate() {
-            let share = left / (count - smaller);
-            if size > share {
-                most = share;
-                break;
-            }
-            left -= size;
-        }
-        for (index, topic) in topics.topics.iter_mut().enumerate() {
-            let kept = usize::from(index == newest);
-            while topic.bytes > most && topic.ring.len() > kept {
-                topics.bytes -= topic.evict();
-                self.stats.evicted.add(1);
-            }
+        topics.list(index);
+        while topics.bytes > self.limits.history_bytes
+            && let Some(largest) = topics.largest(index)
+        {
+            topics.evict(largest);
+            topics.list(largest);
+            self.stats.evicted.add(1);
         }
     }
 

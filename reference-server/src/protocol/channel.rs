@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, Refusal};
 use crate::connection::Connection;
 use crate::hub::{Batch, Event, Most, SlowPolicy, Subscription, TooManyTopics, TooSlow};
-use crate::request::{self, BadRequest, Subscribe};
+use crate::request::{self, BadRequest, MAX_TOPIC_CHARS, Subscribe};
+use crate::turn::{FOLLOW, LOOK, MESSAGE};
 
 /// Events taken from the hub in one go. Small enough that thousands of subscribers take turns, large enough that
 /// one that lags catches up.
@@ -22,6 +23,15 @@ pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 
 /// What a text message begins with if it is a command.
 const COMMAND_PREFIX: &[u8] = b"{\"op\":";
+
+/// Most that a command takes for each of its topics: a name, two quotes and a comma.
+const TOPIC_BYTES: usize = MAX_TOPIC_CHARS + 3;
+
+/// Most that it takes beside them.
+const COMMAND_BYTES: usize = 256;
+
+/// Commas between the parts of a command, at most.
+const COMMAND_PARTS: usize = 8;
 
 /// One message for the client.
 #[derive(Debug)]
@@ -74,7 +84,7 @@ pub(crate) struct Conversation {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
+#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
 enum Command {
     Subscribe { topics: Vec<String>, after: Option<String> },
     Publish { topic: String },
@@ -134,14 +144,22 @@ impl Conversation {
         })
     }
 
-    /// Takes one message from the client: publishes it, queues its echo or obeys the command in it. Call
+    /// Takes one message from the client of `connection`: publishes it, queues its echo or obeys the command in it. Call
     /// `poll_outgoing` afterwards; what this queues wakes nobody.
     ///
     /// # Errors
     /// Why the channel must be closed.
-    pub(crate) fn incoming(&mut self, payload: Bytes, binary: bool) -> Result<(), Refusal> {
+    pub(crate) fn incoming(
+        &mut self,
+        connection: &Connection,
+        payload: Bytes,
+        binary: bool,
+    ) -> Result<(), Refusal> {
+        connection.turn().spend(MESSAGE);
         if !binary && payload.starts_with(COMMAND_PREFIX) {
+            let before = self.subscription.topics();
             let answer = self.obey(&payload);
+            connection.turn().spend(payload.len() + FOLLOW * (self.subscription.topics() - before));
             self.reply(answer);
             return Ok(());
         }
@@ -188,6 +206,7 @@ impl Conversation {
         self.reply_bytes -= bytes;
         let mut more = !self.replies.is_empty();
         let mut batch = BATCH.take();
+        connection.turn().spend(LOOK * self.subscription.topics());
         if let Poll::Ready(taken) = self.subscription.poll_take(cx, &mut batch, MOST) {
             taken?;
             more |= batch.more;
@@ -218,6 +237,16 @@ impl Conversation {
     }
 
     fn obey(&mut self, text: &[u8]) -> Reply {
+        // Known before anything is parsed, which takes longer the more there is of it. No name has a comma in it.
+        let most = self.app.config.limits.client_topics;
+        let commas = text.iter().filter(|&&byte| byte == b',').count();
+        if commas > most.saturating_add(COMMAND_PARTS) {
+            return Answer::Error { reason: TooManyTopics::OfOne(most).to_string() }.encode();
+        }
+        let most_bytes = most.saturating_mul(TOPIC_BYTES).saturating_add(COMMAND_BYTES);
+        if text.len() > most_bytes {
+            return Answer::Error { reason: format!("a command has at most {most_bytes} bytes") }.encode();
+        }
         let answer = match serde_json::from_slice(text) {
             Ok(Command::Subscribe { topics, after }) => self.follow(&topics, after.as_deref()),
             Ok(Command::Publish { topic }) => request::topic(&topic).map(|name| {
@@ -278,6 +307,11 @@ mod tests {
         Conversation::new(&app, Subscribe::parse(query, Accepts::Channel).unwrap()).unwrap()
     }
 
+    fn incoming(conversation: &mut Conversation, payload: Bytes, binary: bool) -> Result<(), Refusal> {
+        let connection = Connection::open(&conversation.app);
+        conversation.incoming(&connection, payload, binary)
+    }
+
     fn outgoing(conversation: &mut Conversation) -> Poll<Result<Vec<String>, TooSlow>> {
         let mut out = Vec::new();
         let connection = Connection::open(&conversation.app);
@@ -292,7 +326,7 @@ mod tests {
     fn echoes_that_nobody_takes_are_bounded_and_counted() {
         let mut conversation = conversation("echo=1", SlowPolicy::DropOldest);
         for text in ["1", "2", "3", "4", "5"] {
-            conversation.incoming(Bytes::from(text), false).unwrap();
+            incoming(&mut conversation, Bytes::from(text), false).unwrap();
         }
         let expected = [r#"{"op":"missed","count":2}"#, "3", "4", "5"].map(String::from);
         assert_eq!(outgoing(&mut conversation), Poll::Ready(Ok(expected.into())));
@@ -304,7 +338,7 @@ mod tests {
     fn one_that_takes_no_echoes_is_disconnected_where_that_is_the_policy() {
         let mut conversation = conversation("echo=1", SlowPolicy::Disconnect);
         for text in ["1", "2", "3", "4", "5"] {
-            conversation.incoming(Bytes::from(text), false).unwrap();
+            incoming(&mut conversation, Bytes::from(text), false).unwrap();
         }
         assert_eq!(outgoing(&mut conversation), Poll::Ready(Err(TooSlow)));
         assert_eq!(conversation.app.stats.slow_disconnects.get(), 1);
@@ -314,10 +348,10 @@ mod tests {
     fn a_command_is_obeyed_as_a_whole_or_not_at_all() {
         let mut conversation = conversation("", SlowPolicy::DropOldest);
         let command = r#"{"op":"subscribe","topics":["good","b a d"]}"#;
-        conversation.incoming(Bytes::from(command), false).unwrap();
+        incoming(&mut conversation, Bytes::from(command), false).unwrap();
         conversation.app.publish("good", b"x", false).unwrap();
         let Poll::Ready(Ok(texts)) = outgoing(&mut conversation) else { panic!("no answer") };
         assert!(texts.len() == 1 && texts[0].starts_with(r#"{"op":"error""#), "{texts:?}");
-        assert_eq!(conversation.incoming(Bytes::from("x"), false), Err(Refusal::NoOutlet));
+        assert_eq!(incoming(&mut conversation, Bytes::from("x"), false), Err(Refusal::NoOutlet));
     }
 }

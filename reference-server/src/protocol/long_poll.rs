@@ -45,7 +45,7 @@ async fn held(
     end: Instant,
 ) -> (Batch, Cursor) {
     while found.0.events.is_empty() {
-        let published = poll_fn(|cx| match connection.order(cx) {
+        let published = poll_fn(|cx| match connection.current() {
             Order::Serve => watch.poll_published(cx).map(Ok),
             _ => Poll::Ready(Err(Stopped)),
         });

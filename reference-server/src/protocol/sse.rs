@@ -14,11 +14,13 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
 use super::Id;
+use crate::alive::counted;
 use crate::app::Rejection;
 use crate::connection::{Connection, Order};
 use crate::front::{Ask, Chunks, Fields, Reply, chunk};
 use crate::hub::{BadCursor, Batch, Event, Hub, Most, Subscription};
 use crate::request::{self, Accepts, BadRequest, Subscribe};
+use crate::turn::LOOK;
 
 /// Taken from the hub in one go.
 const MOST: Most = Most { events: 32, bytes: 64 * 1024 };
@@ -69,6 +71,7 @@ impl EventStream {
         }
         let app = self.connection.app();
         let mut batch = BATCH.take();
+        self.connection.turn().spend(LOOK * self.subscription.topics());
         let mut taken = self.subscription.poll_take(cx, &mut batch, MOST).map(|taken| taken.is_ok());
         if taken == Poll::Ready(true) {
             if !batch.more {
@@ -126,7 +129,9 @@ thread_local! {
 
 /// The event as every subscriber gets it; made by the first who needs it.
 fn encoded(event: &Event, hub: &Hub, framing_bytes: usize) -> Bytes {
-    event.sse.get_or_init(|| encode(event, &hub.behind(event).to_string(), framing_bytes)).clone()
+    let encoded =
+        || counted(encode(event, &hub.behind(event).to_string(), framing_bytes).into(), hub.stats());
+    event.sse.get_or_init(encoded).clone()
 }
 
 fn encode(event: &Event, id: &str, framing_bytes: usize) -> Bytes {

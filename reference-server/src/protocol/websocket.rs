@@ -178,13 +178,16 @@ impl Socket {
     /// Counts what waits here for the peer, or for the rest of its message.
     fn count_held(&self) {
         let Line { wire, partial } = self.stream.get_ref();
-        // Events are the hub's, and shared.
-        let unsent_bytes = wire.unsent_bytes().min(self.own_bytes);
-        wire.connection().holds(partial + self.conversation.reply_bytes() + unsent_bytes);
+        let unread_bytes = wire.unread.len() + partial;
+        let unsent_bytes = wire.unsent_bytes();
+        // The rest are events, which are the hub's.
+        let own_bytes = unsent_bytes.min(self.own_bytes);
+        let held_bytes = unread_bytes + self.conversation.reply_bytes() + own_bytes;
+        wire.connection().holds(held_bytes, unsent_bytes - own_bytes);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        match self.wire().connection().order(cx) {
+        match self.wire().connection().current() {
             Order::Serve => {}
             Order::Stop => return Poll::Ready(close_with(1001, "the server stops")),
             Order::Cut => return Poll::Ready(End::Drop),
@@ -214,21 +217,25 @@ impl Socket {
     /// Takes one message from the client. Never waits for anything to be written, so that two ends that both send
     /// much cannot wait for each other.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        if !self.stream.get_ref().wire.connection().may_go_on(cx) {
+        if !self.stream.get_ref().wire.connection().may_go_on() {
             return Poll::Pending;
         }
-        let refused = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-            Some(Ok(Message::Text(text))) => self.conversation.incoming(text.into(), false),
-            Some(Ok(Message::Binary(bytes))) => self.conversation.incoming(bytes, true),
+        let message = ready!(Pin::new(&mut self.stream).poll_next(cx));
+        let line = self.stream.get_mut();
+        line.partial = 0;
+        let connection = line.wire.connection();
+        let refused = match message {
+            Some(Ok(Message::Text(text))) => self.conversation.incoming(connection, text.into(), false),
+            Some(Ok(Message::Binary(bytes))) => self.conversation.incoming(connection, bytes, true),
             Some(Ok(Message::Close(_))) => return Poll::Ready(Err(End::Answer)),
             // Pings are answered by the library.
-            Some(Ok(_)) => Ok(()),
+            Some(Ok(_)) => {
+                connection.turn().spend(MESSAGE);
+                Ok(())
+            }
             Some(Err(error)) => return Poll::Ready(Err(end_of(&error))),
             None => return Poll::Ready(Err(End::Drop)),
         };
-        let line = self.stream.get_mut();
-        line.partial = 0;
-        line.wire.connection().turn().spend(MESSAGE);
         Poll::Ready(refused.map_err(|refusal| close_with(refusal.close_code(), refusal.reason())))
     }
 
@@ -241,7 +248,7 @@ impl Socket {
         }
         let mut batch = BATCH.take();
         let connection = self.stream.get_ref().wire.connection();
-        if !connection.may_go_on(cx) {
+        if !connection.may_go_on() {
             BATCH.set(batch);
             return Poll::Pending;
         }

@@ -159,6 +159,53 @@ async fn of_those_that_buffer_too_much_together_the_one_that_buffers_most_is_bro
     assert_eq!(bystander.take_text().await, "still here");
 }
 
+/// What is no longer kept, and waits for one who does not read, is nobody else's.
+#[tokio::test]
+async fn events_that_wait_for_those_who_never_read_are_bounded_in_all() {
+    const MOST: u64 = 4 << 20;
+    const EVENT: usize = 300_000;
+    let server = server(Limits { history_bytes: 1 << 20, buffer_bytes: 3 << 20, ..Limits::default() });
+    let mut clients = Vec::new();
+    for path in ["ws", "sse"].repeat(10) {
+        let mut client = server.connect_narrow().await;
+        match path {
+            "ws" => client.websocket("topic=t").await,
+            _ => drop(client.sse("topic=t", "").await),
+        }
+        clients.push(client);
+        // More than a socket takes that nobody reads.
+        for _ in 0..20 {
+            server.text("t", vec![b'x'; EVENT]).await;
+            let event_bytes = server.stat("event_bytes").await;
+            assert!(event_bytes < MOST + 20 * EVENT as u64, "{event_bytes}");
+        }
+    }
+    server.until_stat("buffers_cut", 1).await;
+    // Whoever reads is not meant.
+    let mut reader = server.connect().await;
+    reader.websocket("topic=t").await;
+    server.text("t", "still here").await;
+    assert_eq!(reader.take_text().await, "still here");
+}
+
+/// Each message takes far longer to understand than to refuse.
+#[tokio::test]
+async fn a_command_is_refused_by_its_size_before_it_is_understood() {
+    let server = server(Limits { client_topics: 10, ..Limits::default() });
+    let mut client = server.connect().await;
+    client.websocket("topic=a").await;
+    let long = format!(r#"{{"op":"publish","topic":"{}"}}"#, "x".repeat(10 * 131 + 256));
+    for (command, reason) in [
+        (long.as_str(), "a command has at most 1566 bytes"),
+        (&format!(r#"{{"op":"subscribe","topics":[{}]}}"#, "1,".repeat(20)), "a client may follow 10 topics"),
+        (r#"{"op":"subscribe","topics":["b"],"afer":"x"}"#, "unknown field `afer`"),
+    ] {
+        client.frame(TEXT, command).await;
+        let answer = client.take_text().await;
+        assert!(answer.starts_with(&format!(r#"{{"op":"error","reason":"{reason}"#)), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_to_a_poll_is_bounded_and_the_rest_comes_with_the_next() {
     let server = server(Limits::default());

@@ -29,6 +29,12 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a timer that is due at once is obeyed before the others get their turn.
 const TIMEOUTS_AT_ONCE: usize = 8;
 
+/// What a peer takes that has not opened a channel yet, in bytes. Whoever only sends offers pays for none of them.
+const UNOPENED_BYTES: usize = 16 << 10;
+
+/// Channels of one peer, at most.
+const MAX_CHANNELS: usize = 64;
+
 /// When a peer gets its next turn that would have needed more.
 const SHORT_BREAK: Duration = Duration::from_millis(1);
 
@@ -169,17 +175,7 @@ impl Peer {
 
     fn handle(&mut self, event: Event) -> Result<(), Gone> {
         match event {
-            Event::ChannelOpen(id, _) if !self.closing => {
-                self.open_by = None;
-                self.connection.subscribed(Id::WebRtc);
-                let conversation = match Conversation::new(&self.app, self.request.clone()) {
-                    Ok(conversation) => conversation,
-                    // A channel that cannot be served has no other way to say so.
-                    Err(_) => return self.close(),
-                };
-                self.channels.push(Channel { id, conversation, batch: VecDeque::new() });
-                Ok(())
-            }
+            Event::ChannelOpen(id, _) if !self.closing => self.open(id),
             Event::ChannelData(data) => self.incoming(data),
             Event::ChannelClose(id) => {
                 self.channels.retain(|channel| channel.id != id);
@@ -188,6 +184,22 @@ impl Peer {
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => Err(self.lost()),
             // Whatever else there is concerns media, or is told a second time by one of the above.
             _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, id: ChannelId) -> Result<(), Gone> {
+        self.open_by = None;
+        self.connection.subscribed(Id::WebRtc);
+        // Each follows all topics, which one client has so many of.
+        let topics = (self.channels.len() + 1) * self.request.topics.len();
+        let has_room = self.channels.len() < MAX_CHANNELS && topics <= self.app.config.limits.client_topics;
+        match Conversation::new(&self.app, self.request.clone()) {
+            Ok(conversation) if has_room => {
+                self.channels.push(Channel { id, conversation, batch: VecDeque::new() });
+                Ok(())
+            }
+            // A channel that cannot be served has no other way to say so.
+            _ => self.close(),
         }
     }
 
@@ -200,7 +212,7 @@ impl Peer {
         let Some(channel) = self.channels.iter_mut().find(|channel| channel.id == id) else { return Ok(()) };
         let is_message = binary || std::str::from_utf8(&data).is_ok();
         // Data channels have no close code; that they are closed must be enough.
-        if !is_message || channel.conversation.incoming(data.into(), binary).is_err() {
+        if !is_message || channel.conversation.incoming(&self.connection, data.into(), binary).is_err() {
             return self.close();
         }
         Ok(())
@@ -226,7 +238,8 @@ impl Peer {
                 Err(Gone) => close = true,
             }
         }
-        self.connection.holds(self.channels.iter().map(|channel| channel.conversation.reply_bytes()).sum());
+        let held = self.channels.iter_mut().map(|channel| channel.held_bytes(&mut self.rtc)).sum();
+        self.connection.holds(if self.open_by.is_some() { UNOPENED_BYTES } else { held }, 0);
         if close {
             self.close()?;
         }
@@ -235,6 +248,12 @@ impl Peer {
 }
 
 impl Channel {
+    /// What waits for the client. Events are its own, too, once they are copied into the send buffer.
+    fn held_bytes(&mut self, rtc: &mut Rtc) -> usize {
+        let buffered = rtc.channel(self.id).map_or(0, |mut channel| channel.buffered_amount());
+        buffered + self.conversation.reply_bytes()
+    }
+
     /// `Err` if this client must be disconnected.
     fn deliver(
         &mut self,
