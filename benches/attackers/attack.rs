@@ -39,8 +39,12 @@ pub(crate) static ALL: &[Attack] = &[
 /// Attacks until it is killed.
 pub(crate) fn run(name: &str, address: SocketAddr) -> Result<()> {
     rtbench::host::process::descriptor_limit();
-    // SAFETY: no memory is involved. Whoever is killed with all his connections leaves no orphan behind.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    // SAFETY: no memory is involved. Whoever is killed with all his connections leaves no orphan behind, and in a session of
+    // its own it is no more than any other program.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::setsid();
+    }
     let attack = ALL.iter().find(|attack| attack.name == name).context("there is no such attack")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();

@@ -304,17 +304,18 @@ impl Hub {
     pub fn read(&self, topics: &[impl AsRef<str>], cursor: Cursor, most: Most) -> (Batch, Cursor) {
         self.stats.lookups.add(1);
         let after = self.own(cursor);
-        let mut state = self.lock();
-        let State { topics: all, last_id, .. } = &mut *state;
-        let mut batch = Batch::default();
-        for name in topics {
-            let forgotten_id = all.forgotten_id;
-            let evicted_id = all.get(name.as_ref()).map_or(forgotten_id, |topic| topic.evicted_id);
+        let state = self.lock();
+        let all = &state.topics;
+        let (mut batch, mut missed) = (Batch::default(), 0);
+        let found = topics.iter().filter_map(|name| {
+            let topic = all.get(name.as_ref());
+            let evicted_id = topic.map_or(all.forgotten_id, |topic| topic.evicted_id);
             // A foreign cursor (0) claims nothing about what its owner has seen, so nothing is missed.
-            batch.missed += u64::from(after > 0 && evicted_id > after);
-        }
-        let found = topics.iter().filter_map(|name| all.find(name.as_ref())).map(|index| &all.topics[index]);
-        let cut = batch.gather(*last_id, most, found.map(|topic| (topic, topic.index_after(after))));
+            missed += u64::from(after > 0 && evicted_id > after);
+            topic.map(|topic| (topic, topic.index_after(after)))
+        });
+        let cut = batch.gather(state.last_id, most, found);
+        batch.missed = missed;
         (batch, Cursor { hub: self.id, after: cut })
     }
 

@@ -107,6 +107,7 @@ impl Wire {
         Poll::Ready(Ok(input.filled().len()))
     }
 
+    #[inline]
     fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.connection.may_go_on() {
             return Poll::Pending;
@@ -185,6 +186,7 @@ impl Wire {
     }
 
     /// As much as can be written now.
+    #[inline]
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
         if !self.connection.may_go_on() {
             return Ok(0);

@@ -29,7 +29,8 @@ pub struct ServeArgs {
     /// What SSE clients are told to wait before they reconnect
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub retry: Seconds,
-    /// Events kept for each topic
+    /// Events kept for each topic, for those who come back after a gap: at 10 a second what came in the last 100 s, and some 0.5 KB of
+    /// memory each
     #[arg(long, value_name = "N", default_value = "1024")]
     pub history: Count,
     /// Events that a live subscriber may fall behind

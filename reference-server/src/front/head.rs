@@ -109,7 +109,8 @@ pub(super) fn is_host(value: &[u8]) -> bool {
         Some(at) if value[at] == b':' => (&value[..at], &value[at + 1..]),
         _ => (value, &[][..]),
     };
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    let is_mark = |byte| matches!(byte, b'!' | b'$'..=b'.' | b';' | b'=' | b'_' | b'~');
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || is_mark(*byte);
     let is_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
     port.iter().all(u8::is_ascii_digit)
         && match name {

@@ -100,6 +100,10 @@ impl Subscription {
         if self.seats.len() + topics.len() > most {
             return Err(TooManyTopics::OfOne(most));
         }
+        if topics.len() < 2 {
+            // One alone is added or not.
+            return Ok(());
+        }
         let all = &mut self.hub.lock().topics;
         let new = topics.iter().filter(|name| all.find(name.as_ref()).is_none()).count();
         match new == 0 || self.hub.has_room(all, new) {
@@ -149,7 +153,10 @@ impl Subscription {
 
     /// The cursor behind everything this subscriber has taken.
     pub fn cursor(&self) -> Cursor {
-        Cursor { hub: self.hub.id, after: self.after }
+        match self.seats.is_empty() {
+            true => self.hub.now(),
+            false => Cursor { hub: self.hub.id, after: self.after },
+        }
     }
 
     /// Takes what is there, within limits; does not wait.
@@ -168,6 +175,9 @@ impl Subscription {
         batch.missed = std::mem::take(&mut self.missed);
         if self.signal.too_slow.load(Relaxed) {
             return Err(TooSlow);
+        }
+        if self.seats.is_empty() {
+            return Ok(());
         }
         let state = self.hub.lock();
         let topic_of = |seat: &Seat| &state.topics.topics[seat.topic];
@@ -215,7 +225,7 @@ impl Drop for Subscription {
         let look = state.topics.look;
         for seat in &self.seats {
             let topic = &mut state.topics.topics[seat.topic];
-            topic.used = look;
+            topic.used.store(look, Relaxed);
             let at = seat.at.load(Relaxed);
             topic.subscribers.swap_remove(at);
             if let Some(moved) = topic.subscribers.get(at) {

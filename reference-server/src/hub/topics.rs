@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::fan_out::Pass;
@@ -61,7 +61,7 @@ pub(super) struct Topic {
     pub(super) subscribers: Vec<Arc<Seat>>,
     pub(super) pass: Option<Pass>,
     /// The look before which it was used last.
-    pub(super) used: u32,
+    pub(super) used: AtomicU32,
 }
 
 /// Bytes that an event may take: the payload as it came, as WebSocket sends it, and as SSE sends it, in base64 at worst.
@@ -115,10 +115,10 @@ impl Default for Topics {
 
 impl Topics {
     /// A topic that exists, and is used now.
-    pub(super) fn get(&mut self, name: &str) -> Option<&mut Topic> {
+    pub(super) fn get(&self, name: &str) -> Option<&Topic> {
         let &index = self.indices.get(name)?;
-        let topic = &mut self.topics[index];
-        topic.used = self.look;
+        let topic = &self.topics[index];
+        topic.used.store(self.look, Relaxed);
         Some(topic)
     }
 
@@ -135,12 +135,12 @@ impl Topics {
     /// The index of a topic that comes to be if it did not exist.
     pub(super) fn index(&mut self, name: &str) -> usize {
         if let Some(&index) = self.indices.get(name) {
-            self.topics[index].used = self.look;
+            self.topics[index].used.store(self.look, Relaxed);
             return index;
         }
         let name: Arc<str> = name.into();
         // What one of this name that was forgotten has had is not known any more.
-        let (evicted_id, used) = (self.forgotten_id, self.look);
+        let (evicted_id, used) = (self.forgotten_id, self.look.into());
         let topic = Topic { name: Some(name.clone()), evicted_id, used, ..Topic::default() };
         let index = match self.free.pop() {
             Some(index) => {
@@ -260,7 +260,7 @@ impl Hub {
 
     /// Appends an event to a topic, and forgets what is too much.
     pub(super) fn append(&self, topics: &mut Topics, index: usize, event: Event) {
-        topics.topics[index].used = topics.look;
+        topics.topics[index].used.store(topics.look, Relaxed);
         topics.push(index, event);
         while topics.topics[index].ring.len() > self.limits.history_events.max(1) {
             topics.evict(index);
@@ -302,7 +302,7 @@ impl Hub {
         let topics = &mut self.lock().topics;
         let end = topics.topics.len().min(*from + LOOKED_AT_ONCE);
         for index in *from..end {
-            let idle = topics.look.wrapping_sub(topics.topics[index].used);
+            let idle = topics.look.wrapping_sub(topics.topics[index].used.load(Relaxed));
             if idle >= LOOKS && !topics.is_followed(index) {
                 topics.forget(index);
                 self.stats.forgotten_topics.add(1);

@@ -30,7 +30,7 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(30);
 const TIMEOUTS_AT_ONCE: usize = 8;
 
 /// What a peer takes that has not opened a channel yet, in bytes. Whoever only sends offers pays for none of them.
-const UNOPENED_BYTES: usize = 16 << 10;
+const UNOPENED_BYTES: usize = 24 << 10;
 
 /// Channels of one peer, at most.
 const MAX_CHANNELS: usize = 64;
