@@ -77,6 +77,7 @@ impl Future for Front {
             if connection.waits() {
                 return Poll::Pending;
             }
+            connection.turn().runs();
             let end = match &mut *self {
                 Front::Http(http) => {
                     let polled = http.poll(cx);

@@ -34,6 +34,9 @@ const UNITS_PER_S: u64 = 256 << 20;
 /// Price of a read beside its bytes.
 pub(crate) const READ: usize = 1024;
 
+/// Price of a piece of what was read that is handed on, beside its bytes: there may be very many frames in it.
+pub(crate) const PIECE: usize = 768;
+
 /// Price of a write beside its bytes.
 pub(crate) const WRITE: usize = 2048;
 
@@ -65,6 +68,8 @@ pub(crate) struct Turn {
     waits: AtomicBool,
     /// When units last came back, in ns from the server's start.
     filled_ns: AtomicU64,
+    /// Units came back since its task last ran.
+    filled: AtomicBool,
 }
 
 impl Turn {
@@ -81,6 +86,11 @@ impl Turn {
     /// Whether it was put in line and not called up yet.
     pub(crate) fn waits(&self) -> bool {
         self.waits.load(Relaxed)
+    }
+
+    /// Its task runs.
+    pub(crate) fn runs(&self) {
+        self.filled.store(false, Relaxed);
     }
 
     /// A new turn begins.
@@ -113,7 +123,8 @@ impl Turns {
 
     /// For a connection that comes: its first turn.
     pub(crate) fn first(&self) -> Turn {
-        Turn { left: FIRST.into(), waits: false.into(), filled_ns: self.now_ns().into() }
+        let (waits, filled) = Default::default();
+        Turn { left: FIRST.into(), waits, filled_ns: self.now_ns().into(), filled }
     }
 
     /// The turn of `connection` is over. Gives it what has come back since; false if that is too little and it was put in line,
@@ -129,6 +140,8 @@ impl Turns {
         let mut line = self.line();
         // With itself and one more, as nobody may go on for ever because nobody else is in line yet.
         let share = UNITS_PER_S / (line.len() as u64 + 2);
+        // Once: what takes longer than its price must not be paid for by the time that it takes.
+        let passed_ns = if turn.filled.swap(true, Relaxed) { 0 } else { passed_ns };
         let back = u128::from(passed_ns) * u128::from(share) / 1_000_000_000;
         let left = turn.left.load(Relaxed).saturating_add(back.min(2 * TURN as u128) as i64).min(TURN);
         turn.left.store(left, Relaxed);

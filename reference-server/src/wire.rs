@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use crate::connection::{Connection, Order};
-use crate::turn::{READ, WRITE};
+use crate::turn::{PIECE, READ, WRITE};
 
 /// Most that is read in one go.
 pub(crate) const INPUT_BYTES: usize = 64 * 1024;
@@ -257,6 +257,7 @@ impl AsyncRead for Wire {
                 return Poll::Pending;
             }
             let bytes = this.unread.len().min(buf.remaining());
+            this.connection.turn().spend(PIECE + bytes);
             buf.put_slice(&this.unread.split_to(bytes));
             return Poll::Ready(Ok(()));
         }

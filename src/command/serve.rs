@@ -44,6 +44,7 @@ fn config(args: &ServeArgs) -> Config {
 /// The address cannot be bound, or the system refuses what a server needs.
 pub fn run(args: &ServeArgs) -> Result<Exit> {
     process::descriptor_limit();
+    process::give_memory_back();
     let listeners = Listeners::bind(args.bind, args.rtc_sockets).with_context(|| {
         format!("cannot listen on {}; choose another port, or 0 for a free one", args.bind)
     })?;

@@ -278,3 +278,31 @@ async fn who_asks_for_much_is_put_in_line_behind_who_asks_for_little() {
         assert_eq!(client.take(2 * PINGS).await, [0x8a, 0].repeat(PINGS));
     }
 }
+
+/// What takes longer than it has bytes is no longer turn for it: parts of messages with nothing in them.
+#[tokio::test]
+async fn who_sends_very_many_frames_is_put_in_line_too() {
+    let server = server(Limits::default());
+    let mut bystander = server.connect().await;
+    bystander.websocket("echo=1").await;
+    const PARTS: usize = 20_000;
+    let message = [frame(TEXT & 0x7f, b""), frame(0, b"").repeat(PARTS), frame(0, b"x")].concat();
+    // The first byte says whether it is the last part.
+    let mut parts = message;
+    for at in (0..parts.len() - 7).step_by(6) {
+        parts[at] &= 0x7f;
+    }
+    let mut busy = server.connect().await;
+    busy.websocket("echo=1").await;
+    let before = server.stat("turns_over").await;
+    let (sent, ()) = tokio::join!(busy.send(&parts), async {
+        for _ in 0..3 {
+            bystander.frame(TEXT, "x").await;
+            assert_eq!(soon(bystander.take_text()).await, "x");
+        }
+    });
+    let () = sent;
+    assert_eq!(soon(busy.take_text()).await, "x");
+    // 120 kB are one turn by their bytes.
+    assert!(server.stat("turns_over").await - before >= 3);
+}
