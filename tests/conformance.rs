@@ -3,11 +3,12 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use reference_server::hub::Limits;
-use reference_server::{Config, Faults};
+use reference_server::{Config, Faults, Listeners};
 use rtbench::protocol::{ALL, Failure, Kind, Pause, Phase, Protocol, Seat, Step};
 use support::driver::{Driver, run, seat, soon};
 use support::server::Server;
@@ -326,5 +327,21 @@ fn a_post_is_counted_apart_as_one_exchange() {
         assert_eq!(meter.exchange_in_bytes.get(), meter.wire_in_bytes.get());
         assert_eq!(meter.exchange_out_bytes.get(), meter.wire_out_bytes.get());
         assert_eq!(publisher.meter.wire_out_bytes.get(), shared);
+    });
+}
+
+#[test]
+fn one_socket_serves_data_channels_over_both_versions_of_ip() {
+    run(async {
+        // A host without IPv6 has nothing to show.
+        let Ok(listeners) = Listeners::bind("[::]:0".parse().unwrap(), 1) else { return };
+        let server = Server::with(listeners, config());
+        for ip in ["127.0.0.1", "::1"] {
+            let address = SocketAddr::new(ip.parse().unwrap(), server.address.port());
+            let webrtc = ALL.iter().find(|protocol| protocol.name == "webrtc").unwrap();
+            let mut driver = Driver::ready(webrtc, seat(address, &["t"], None)).await;
+            server.publish("t", ip).await;
+            assert_eq!(driver.receive(1).await.unwrap(), [ip.as_bytes()]);
+        }
     });
 }

@@ -13,18 +13,26 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use crate::app::App;
 use crate::connection::{Connection, Order};
 use crate::front::Front;
+use crate::turn::HANDSHAKE;
 use crate::wire::{Stream, Wire};
 
 /// Pause after a failed accept: without descriptors the queue stays readable, and trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Accepts connections and serves each in a task of its own. Of a long queue tokio's budget lets it take some hundred in
-/// one turn.
+/// Connections accepted before everybody else gets a turn.
+const AT_ONCE: usize = 8;
+
+/// Accepts connections and serves each in a task of its own.
 pub(crate) async fn forever(app: &Arc<App>, listener: &TcpListener, router: &Router) {
     let tls = app.config.tls.clone().map(TlsAcceptor::from);
+    let mut accepted = 0;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                accepted += 1;
+                if accepted % AT_ONCE == 0 {
+                    tokio::task::yield_now().await;
+                }
                 if cfg!(not(target_os = "linux")) {
                     // If it fails, the connection is dead, and its task will notice.
                     let _ = stream.set_nodelay(true);
@@ -55,7 +63,11 @@ async fn secure(handshake: Accept<TcpStream>, connection: Arc<Connection>, route
     // Not a part of what lives on.
     let mut handshake = Box::pin(handshake);
     let secured = std::future::poll_fn(|cx| match connection.order(cx) {
-        Order::Serve => handshake.as_mut().poll(cx).map(Result::ok),
+        Order::Serve if !connection.may_go_on() => Poll::Pending,
+        Order::Serve => {
+            connection.turn().spend(HANDSHAKE);
+            handshake.as_mut().poll(cx).map(Result::ok)
+        }
         Order::Stop | Order::Cut => Poll::Ready(None),
     });
     // Why it failed is the client's to say.

@@ -17,11 +17,12 @@ use tokio::task::JoinSet;
 
 use crate::connection::Connections;
 use crate::fault::{self, Inlet};
-use crate::hub::{Batch, Hub};
+use crate::hub::{Batch, Hub, Limits, TooManyTopics};
 use crate::protocol::{self, Protocol, Routes, Start};
 use crate::request::{self, BadRequest};
 use crate::stats::{self, Kind, Metric, Stats, Values};
-use crate::{Config, Listeners, accept, front};
+use crate::turn::Turns;
+use crate::{Config, Listeners, accept, alive, front};
 
 /// How long connections may take to end in good order when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(900);
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) connections: Connections,
     /// The way in for messages.
     pub(crate) inlet: Inlet,
+    /// Whose turn it is.
+    pub(crate) turns: Turns,
     /// Subscribers that asked to be let in; counted where only so many are.
     asked: AtomicU64,
 }
@@ -58,25 +61,29 @@ pub(crate) enum Refusal {
     Fault,
     /// So many are served, and no more (a fault).
     Full,
+    /// There is nothing in it.
+    Empty,
+    /// It needs a topic that there is no room for.
+    Topics,
 }
 
 impl Refusal {
     /// The WebSocket close code (RFC 6455, section 7.4.1).
     pub(crate) fn close_code(self) -> u16 {
         match self {
-            Refusal::NoOutlet => 1008,
+            Refusal::NoOutlet | Refusal::Empty => 1008,
             Refusal::Binary => 1003,
             Refusal::TooBig => 1009,
-            Refusal::Fault | Refusal::Full => 1013,
+            Refusal::Fault | Refusal::Full | Refusal::Topics => 1013,
         }
     }
 
     fn status(self) -> StatusCode {
         match self {
-            Refusal::NoOutlet => StatusCode::BAD_REQUEST,
+            Refusal::NoOutlet | Refusal::Empty => StatusCode::BAD_REQUEST,
             Refusal::Binary => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::TooBig => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::Fault | Refusal::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Fault | Refusal::Full | Refusal::Topics => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -88,6 +95,8 @@ impl Refusal {
             Refusal::TooBig => "the message is over the limit",
             Refusal::Fault => "this message is refused",
             Refusal::Full => "no more subscribers are served",
+            Refusal::Empty => "a payload is 1 byte or more",
+            Refusal::Topics => "there is no room for more topics",
         }
     }
 }
@@ -107,6 +116,15 @@ impl From<BadRequest> for Rejection {
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Rejection {
         Rejection::Refused(refusal)
+    }
+}
+
+impl From<TooManyTopics> for Rejection {
+    fn from(too_many: TooManyTopics) -> Rejection {
+        match too_many {
+            TooManyTopics::OfOne(_) => Rejection::Bad(too_many.into()),
+            TooManyTopics::InAll => Rejection::Refused(Refusal::Topics),
+        }
     }
 }
 
@@ -132,7 +150,7 @@ impl App {
         let hub = Hub::new(id, config.limits, stats.clone());
         let inlet = Inlet::new(&hub, &config.faults)?;
         let (connections, asked) = Default::default();
-        Ok(Arc::new(App { config, hub, stats, connections, inlet, asked }))
+        Ok(Arc::new(App { config, hub, stats, connections, inlet, turns: Turns::new(), asked }))
     }
 
     /// Whether a message from a client may enter.
@@ -155,9 +173,17 @@ impl App {
     /// Why it does not.
     pub(crate) fn publish(&self, topic: &str, payload: &[u8], binary: bool) -> Result<(), Refusal> {
         self.admit(payload.len(), binary)?;
+        if payload.is_empty() {
+            return Err(Refusal::Empty);
+        }
         // Copied, because what arrives is a piece of a read buffer and would keep all of that alive in the history:
         // 8 KB for each event of a POST, as measured.
-        self.inlet.enter(topic, Bytes::copy_from_slice(payload), binary)
+        self.inlet.enter(topic, alive::counted(payload.to_vec(), &self.stats), binary)?;
+        let Limits { history_bytes, buffer_bytes, .. } = self.config.limits;
+        if self.stats.event_bytes.get() > history_bytes.saturating_add(buffer_bytes) as u64 {
+            self.connections.cut_unread();
+        }
+        Ok(())
     }
 
     /// Whether one more subscriber is let in.
@@ -200,12 +226,14 @@ impl App {
         fault::spin(self.config.faults.spin);
     }
 
-    fn metrics(&self) -> Vec<Metric> {
-        let (sum, max) = self.hub.queue_depths();
+    async fn metrics(&self) -> Vec<Metric> {
+        let (sum, max) = self.hub.queue_depths().await;
+        let (topics, topics_bytes) = self.hub.topics();
         let gauge = |name, help, value| Metric { name, help, kind: Kind::Gauge, values: Values::One(value) };
         let mut metrics = self.stats.metrics();
         metrics.extend([
-            gauge("topics", "Topics that came to be.", self.hub.topics() as u64),
+            gauge("topics", "Topics.", topics as u64),
+            gauge("history_bytes", "What they take at most, in bytes.", topics_bytes as u64),
             gauge("queued_events", "Events that live subscribers have not taken yet.", sum),
             gauge("queued_events_max", "The same for the subscriber that lies furthest behind.", max),
         ]);
@@ -229,6 +257,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: impl Future<Out
         };
     }
     tasks.spawn(app.hub.clone().fan_out());
+    tasks.spawn(app.hub.clone().forget_idle());
+    let turns = app.clone();
+    tasks.spawn(async move { turns.turns.call_up().await });
     let router = router
         .fallback(async || (StatusCode::NOT_FOUND, "no such path\n"))
         .layer(DefaultBodyLimit::max(app.config.max_payload_bytes))
@@ -253,7 +284,7 @@ fn common_routes() -> Routes {
         .route("/cut", post(cut))
         .route("/browser", get(async || Html(include_str!("browser.html"))))
         .route("/healthz", get(async || "ok"))
-        .route("/stats", get(async |State(app): State<Arc<App>>| Json(stats::json(&app.metrics()))))
+        .route("/stats", get(async |State(app): State<Arc<App>>| Json(stats::json(&app.metrics().await))))
         .route("/metrics", get(metrics))
 }
 
@@ -284,5 +315,5 @@ async fn cut(State(app): State<Arc<App>>) -> StatusCode {
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], stats::prometheus(&app.metrics())).into_response()
+    ([(header::CONTENT_TYPE, kind)], stats::prometheus(&app.metrics().await)).into_response()
 }

@@ -1,6 +1,7 @@
 //! The open connections of a server: who they are, and how they are told to end.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::cmp::Reverse;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Context;
 
@@ -11,6 +12,7 @@ use crate::app::{App, Refusal};
 use crate::hub::{Batch, Signal};
 use crate::protocol::Id;
 use crate::stats::Stats;
+use crate::turn::Turn;
 
 /// What a connection's task is told to do. A later one overrules an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +26,15 @@ pub(crate) enum Order {
     Cut,
 }
 
+/// A connection that buffers less counts as none: nearly all do, for a moment.
+const LEAST_HELD: usize = 4096;
+
+/// Connections that differ by less buffer the same; who began first goes first.
+const SAME_HELD: usize = 256 * 1024;
+
+/// Connections that are broken at once for what they do not read.
+const UNREAD_AT_ONCE: usize = 16;
+
 /// One connection, of whatever transport. Everything that serves it holds it; it ends with the last of these.
 pub(crate) struct Connection {
     app: Arc<App>,
@@ -35,6 +46,13 @@ pub(crate) struct Connection {
     waker: AtomicWaker,
     subscriber: OnceLock<Subscriber>,
     slow: OnceLock<Arc<Signal>>,
+    turn: Turn,
+    /// Bytes that it buffers, as counted.
+    held: AtomicUsize,
+    /// Which of those that buffer began first.
+    held_since: AtomicU64,
+    /// Bytes of events that it was given and does not take.
+    unread: AtomicUsize,
 }
 
 struct Subscriber {
@@ -56,6 +74,10 @@ impl Connection {
             waker: AtomicWaker::new(),
             subscriber: OnceLock::new(),
             slow: OnceLock::new(),
+            turn: app.turns.first(),
+            held: AtomicUsize::new(0),
+            held_since: AtomicU64::new(0),
+            unread: AtomicUsize::new(0),
         })
     }
 
@@ -67,6 +89,47 @@ impl Connection {
     /// What its server counts.
     pub(crate) fn stats(&self) -> &Stats {
         &self.app.stats
+    }
+
+    /// What it has left of its turn.
+    pub(crate) fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
+    /// Whether more may be done for it now; else its task is woken when it is called up. That is the one that `order` was last
+    /// asked by: not what happens to ask here, which can be a part of it that forgets who waits.
+    pub(crate) fn may_go_on(self: &Arc<Self>) -> bool {
+        self.turn.is_on() || self.app.turns.over(self)
+    }
+
+    /// Whether its task has nothing to do before it is called up. One that is told to end goes on.
+    pub(crate) fn waits(&self) -> bool {
+        if self.turn.waits() && self.current() != Order::Serve {
+            self.turn.begin();
+        }
+        self.turn.waits()
+    }
+
+    /// It buffers so many bytes of its own, and so many of events, which are the hub's. If all together buffer too much of
+    /// their own, who buffers most is broken.
+    pub(crate) fn holds(&self, bytes: usize, event_bytes: usize) {
+        self.unread.store(event_bytes, Relaxed);
+        let bytes = if bytes < LEAST_HELD { 0 } else { bytes };
+        let before = self.held.load(Relaxed);
+        if bytes == before {
+            return;
+        }
+        let stats = self.stats();
+        if before == 0 {
+            self.held_since.store(self.app.connections.began_to_hold.fetch_add(1, Relaxed), Relaxed);
+        }
+        self.held.store(bytes, Relaxed);
+        stats.buffered_bytes.add(bytes as u64);
+        stats.buffered_bytes.sub(before as u64);
+        let most = self.app.config.limits.buffer_bytes;
+        if bytes > before && stats.buffered_bytes.get() > most as u64 {
+            self.app.connections.cut_down_to(most);
+        }
     }
 
     /// It asks for a subscription, or is polled on. Counts once per connection.
@@ -136,6 +199,11 @@ impl Connection {
 
     fn tell(&self, order: Order) {
         self.order.fetch_max(order as u8, Relaxed);
+        self.wake();
+    }
+
+    /// Wakes its task.
+    pub(crate) fn wake(&self) {
         self.waker.wake();
     }
 }
@@ -143,6 +211,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.app.stats.connections.sub(1);
+        self.app.stats.buffered_bytes.sub(self.held.load(Relaxed) as u64);
         if let Some(subscriber) = self.subscriber.get() {
             self.app.stats.subscribers.of(subscriber.protocol).sub(1);
         }
@@ -155,6 +224,8 @@ impl Drop for Connection {
 pub(crate) struct Connections {
     open: Mutex<Open>,
     empty: Notify,
+    /// How often a connection began to buffer.
+    began_to_hold: AtomicU64,
 }
 
 #[derive(Default)]
@@ -209,6 +280,45 @@ impl Connections {
     pub(crate) fn cut_subscribers(&self) {
         for connection in self.all().iter().filter(|connection| connection.subscriber.get().is_some()) {
             connection.app.stats.cut.add(1);
+            connection.tell(Order::Cut);
+        }
+    }
+
+    /// Breaks those that buffer most until what all buffer is somewhat less than so many bytes; somewhat, because this looks at
+    /// all connections.
+    #[cold]
+    fn cut_down_to(&self, most_bytes: usize) {
+        let mut open = self.all();
+        open.retain(|connection| connection.held.load(Relaxed) > 0 && connection.current() != Order::Cut);
+        let mut bytes: usize = open.iter().map(|connection| connection.held.load(Relaxed)).sum();
+        if bytes <= most_bytes {
+            // Those that were broken have not gone yet.
+            return;
+        }
+        let most_bytes = most_bytes - most_bytes / 32;
+        open.sort_unstable_by_key(|connection| {
+            let size = connection.held.load(Relaxed).div_ceil(SAME_HELD);
+            (Reverse(size), connection.held_since.load(Relaxed))
+        });
+        for connection in open.iter().take_while(|connection| {
+            let is_too_much = bytes > most_bytes;
+            bytes = bytes.saturating_sub(connection.held.load(Relaxed));
+            is_too_much
+        }) {
+            connection.stats().buffers_cut.add(1);
+            connection.tell(Order::Cut);
+        }
+    }
+
+    /// Breaks those for whom most events wait. Which of these nobody else has is not known, so it is some of them at a time,
+    /// until it was enough.
+    #[cold]
+    pub(crate) fn cut_unread(&self) {
+        let mut open = self.all();
+        open.retain(|connection| connection.unread.load(Relaxed) > 0 && connection.current() != Order::Cut);
+        open.sort_unstable_by_key(|connection| Reverse(connection.unread.load(Relaxed)));
+        for connection in open.iter().take(UNREAD_AT_ONCE) {
+            connection.stats().buffers_cut.add(1);
             connection.tell(Order::Cut);
         }
     }

@@ -63,8 +63,7 @@ impl Inlet {
     /// It is refused.
     pub(crate) fn enter(&self, topic: &str, payload: Bytes, binary: bool) -> Result<(), Refusal> {
         if !self.faulty {
-            self.hub.publish(topic, payload, binary);
-            return Ok(());
+            return self.hub.publish(topic, payload, binary).map(drop).map_err(|_| Refusal::Topics);
         }
         let number = self.entered.fetch_add(1, Relaxed) + 1;
         let hits = |one_in: Option<u64>| one_in.is_some_and(|n| n > 0 && number.is_multiple_of(n));
@@ -129,7 +128,8 @@ fn corrupted(payload: &Bytes, binary: bool) -> Bytes {
 }
 
 fn publish(hub: &Hub, Entry { topic, payload, binary }: Entry) {
-    hub.publish(&topic, payload, binary);
+    // Nobody is left to be told that it was refused; it is counted.
+    let _ = hub.publish(&topic, payload, binary);
 }
 
 /// Publishes each entry when it is due; all are delayed equally, so they are due in the order they are sent.

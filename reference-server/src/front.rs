@@ -11,6 +11,7 @@ use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,8 +20,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::io::AsyncWrite;
 
-use crate::connection::Order;
+use crate::app::{Refusal, Rejection};
+use crate::connection::{Connection, Order};
 use crate::protocol::{self, Protocol};
+use crate::turn::{QUERY_BYTE, REQUEST};
 use crate::wire::{Wire, with_input};
 
 mod hand_over;
@@ -48,7 +51,7 @@ thread_local! {
 pub(crate) enum Front {
     Http(Http),
     /// Hyper, or an upgraded protocol.
-    Other(Boxed<()>),
+    Other(Arc<Connection>, Boxed<()>),
     Over,
 }
 
@@ -64,18 +67,34 @@ impl Future for Front {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            let connection = match &*self {
+                Front::Http(http) => http.wire.connection(),
+                Front::Other(connection, _) => connection,
+                Front::Over => return Poll::Ready(()),
+            };
+            // For everything below, which only asks what the order is.
+            connection.order(cx);
+            if connection.waits() {
+                return Poll::Pending;
+            }
+            connection.turn().runs();
             let end = match &mut *self {
-                Front::Http(http) => ready!(http.poll(cx)),
-                Front::Other(other) => return other.as_mut().poll(cx),
+                Front::Http(http) => {
+                    let polled = http.poll(cx);
+                    http.count_held();
+                    ready!(polled)
+                }
+                Front::Other(_, other) => return other.as_mut().poll(cx),
                 Front::Over => return Poll::Ready(()),
             };
             let Front::Http(Http { wire, router, .. }) = std::mem::replace(&mut *self, Front::Over) else {
                 continue;
             };
+            let connection = wire.connection().clone();
             *self = match end {
                 End::Closed => Front::Over,
-                End::Strange => Front::Other(Box::pin(hand_over::serve(wire, router))),
-                End::Upgraded(upgrade) => Front::Other(upgrade(wire)),
+                End::Strange => Front::Other(connection, Box::pin(hand_over::serve(wire, router))),
+                End::Upgraded(upgrade) => Front::Other(connection, upgrade(wire)),
             };
         }
     }
@@ -106,9 +125,16 @@ enum End {
 }
 
 impl Http {
+    /// Counts what waits here: input that was not looked at yet, and an answer. The events of a stream are the hub's.
+    fn count_held(&self) {
+        let unsent = self.wire.unsent_bytes();
+        let (own, events) = if matches!(self.phase, Phase::Streaming(_)) { (0, unsent) } else { (unsent, 0) };
+        self.wire.connection().holds(own + self.wire.unread.len(), events);
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let order = self.wire.connection().order(cx);
+            let order = self.wire.connection().current();
             if order == Order::Cut || self.wire.connection().is_too_slow(cx) {
                 return Poll::Ready(End::Closed);
             }
@@ -161,6 +187,10 @@ impl Http {
 
     /// Answers the next request, once it is there.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End>>> {
+        // Many requests in one piece are many turns.
+        if !self.wire.connection().may_go_on() {
+            return Poll::Pending;
+        }
         with_input(|input| {
             let mut filled = self.wire.unread.len();
             input[..filled].copy_from_slice(&self.wire.unread);
@@ -170,7 +200,12 @@ impl Http {
                     match Request::parse(&input[..filled], &mut headers) {
                         Ok(Some(request)) => return Poll::Ready(self.answer(cx, &request, &input[..filled])),
                         Ok(None) => {}
-                        Err(Strange) => {
+                        Err(Strange::TooLarge) => {
+                            (self.wire.unread, self.last) = (Bytes::new(), true);
+                            let refused = Rejection::from(Refusal::TooBig).into();
+                            return Poll::Ready(self.send_full(cx, refused).map(|()| None));
+                        }
+                        Err(Strange::Other) => {
                             self.wire.unread = Bytes::copy_from_slice(&input[..filled]);
                             return Poll::Ready(Ok(Some(End::Strange)));
                         }
@@ -181,6 +216,8 @@ impl Http {
                     Poll::Ready(bytes) => filled += bytes,
                     Poll::Pending => {
                         if filled > self.wire.unread.len() {
+                            // Some of it was copied twice for the few bytes that came.
+                            self.wire.connection().turn().spend(filled);
                             self.wire.unread = Bytes::copy_from_slice(&input[..filled]);
                         }
                         return Poll::Pending;
@@ -198,6 +235,7 @@ impl Http {
         input: &[u8],
     ) -> io::Result<Option<End>> {
         let connection = self.wire.connection();
+        connection.turn().spend(REQUEST + QUERY_BYTE * request.query.len());
         let app = connection.app();
         let handler = match request.method {
             "GET" if request.body.is_empty() => protocol::ALL.iter().find_map(|protocol| match protocol {
@@ -310,6 +348,9 @@ fn acknowledged(delay: Duration) -> Reply {
 /// The topic that a request publishes to, if it is spelled plainly: anything else has its errors from the router.
 fn published_to<'a>(request: &Request<'a>) -> Option<&'a str> {
     let topic = request.path.strip_prefix("/topics/")?;
-    let plain = request.method == "POST" && !topic.is_empty() && !topic.contains(['/', '%']);
+    let plain = request.method == "POST"
+        && request.query.is_empty()
+        && !topic.is_empty()
+        && !topic.contains(['/', '%']);
     plain.then_some(topic)
 }

@@ -4,15 +4,16 @@
 //! topic's subscribers; a subscriber reads what lies behind its own position. Short polls, held polls, streams
 //! and resumed streams are all that one read, so none of them can lose what another would have seen. The
 //! distance between a subscriber and the head of the topic *is* its queue: it costs no memory, it is bounded
-//! by `queue_events`, and what falls off its end is counted.
+//! by `queue_events`, and what falls off its end is counted. What is kept is bounded in bytes, too; see `topics`.
 //!
 //! Events are numbered across all topics of the hub, so that one number is a cursor over any set of topics.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -23,10 +24,11 @@ mod fan_out;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod topics;
 
-use fan_out::Pass;
 pub(crate) use subscription::Watch;
-pub use subscription::{Subscription, TooSlow};
+pub use subscription::{Subscription, TooManyTopics, TooSlow};
+use topics::{LOOKED_AT_ONCE, Topic, Topics};
 
 /// How much the hub remembers, and what it does with those who cannot keep up.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +39,34 @@ pub struct Limits {
     pub queue_events: usize,
     /// What happens to a subscriber that falls further behind.
     pub slow: SlowPolicy,
+    /// Most that the events of one topic may take, in bytes, with the forms they are sent in (3.4 times their payload, and
+    /// 256 for each); the newest is always kept.
+    pub topic_bytes: usize,
+    /// Most that all topics may take together, in bytes; half of it for events at least, and 512 for each topic.
+    pub history_bytes: usize,
+    /// Topics that one client may follow.
+    pub client_topics: usize,
+    /// A topic that nobody follows, publishes to or polls for so long is forgotten.
+    pub topic_idle: Duration,
+    /// Most that may wait for one client of what is its own (echoes and answers), in bytes; one message always may.
+    pub client_bytes: usize,
+    /// Most that all connections together may buffer of their own, in bytes. Beyond it the one that buffers most is broken.
+    pub buffer_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { history_events: 1024, queue_events: 1024, slow: SlowPolicy::DropOldest }
+        Limits {
+            history_events: 1024,
+            queue_events: 1024,
+            slow: SlowPolicy::DropOldest,
+            topic_bytes: 64 << 20,
+            history_bytes: 256 << 20,
+            client_topics: 1024,
+            topic_idle: Duration::from_secs(60),
+            client_bytes: 4 << 20,
+            buffer_bytes: 256 << 20,
+        }
     }
 }
 
@@ -123,62 +148,6 @@ struct State {
     passes: VecDeque<usize>,
 }
 
-/// Topics by name and by index. None is ever forgotten.
-#[derive(Default)]
-struct Topics {
-    indices: HashMap<Box<str>, usize>,
-    topics: Vec<Topic>,
-}
-
-impl Topics {
-    fn get(&self, name: &str) -> Option<&Topic> {
-        self.indices.get(name).map(|&index| &self.topics[index])
-    }
-
-    /// The index of a topic that comes to be if it did not exist.
-    fn index(&mut self, name: &str) -> usize {
-        if let Some(&index) = self.indices.get(name) {
-            return index;
-        }
-        self.topics.push(Topic::default());
-        self.indices.insert(name.into(), self.topics.len() - 1);
-        self.topics.len() - 1
-    }
-}
-
-#[derive(Default)]
-struct Topic {
-    ring: VecDeque<Arc<Event>>,
-    /// Events ever published here; the ordinal of the next one.
-    published: u64,
-    /// Id of the newest event that fell out of the ring.
-    evicted_id: u64,
-    subscribers: Vec<Arc<Seat>>,
-    pass: Option<Pass>,
-}
-
-impl Topic {
-    /// Ordinal of the oldest event in the ring.
-    fn oldest(&self) -> u64 {
-        self.published - self.ring.len() as u64
-    }
-
-    /// How far `seat` lies behind the newest event.
-    fn depth(&self, seat: &Seat) -> u64 {
-        self.published.saturating_sub(seat.next.load(Relaxed))
-    }
-
-    /// Index in the ring of the next event that `seat` wants.
-    fn index_of(&self, seat: &Seat) -> usize {
-        (seat.next.load(Relaxed) - self.oldest()) as usize
-    }
-
-    /// Index in the ring of the first event behind `after`.
-    fn index_after(&self, after: u64) -> usize {
-        self.ring.partition_point(|event| event.id <= after)
-    }
-}
-
 /// Wakes one subscriber, and tells it why.
 #[derive(Default)]
 pub(crate) struct Signal {
@@ -224,6 +193,61 @@ pub struct Batch {
     /// Events lost before these, because they fell out of the queue or the history. For a cursor that lies before
     /// the history the true number is unknown, and this is 1.
     pub missed: u64,
+    /// There are more behind these.
+    pub more: bool,
+}
+
+/// How much a read may give.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    /// Events of each topic.
+    pub events: usize,
+    /// Payload bytes in all, after which nothing more is added.
+    pub bytes: usize,
+}
+
+impl Most {
+    /// Everything.
+    pub const ALL: Most = Most { events: usize::MAX, bytes: usize::MAX };
+}
+
+impl Batch {
+    /// Nothing.
+    pub(crate) const EMPTY: Batch = Batch { events: Vec::new(), missed: 0, more: false };
+
+    /// Adds events of several topics, in the order of their ids and not more than is asked for; gives the id up to which
+    /// all are in it. `from` are the topics, and where in each to begin.
+    fn gather<'a>(
+        &mut self,
+        last_id: u64,
+        most: Most,
+        from: impl Iterator<Item = (&'a Topic, usize)>,
+    ) -> u64 {
+        let (mut cut, mut topics) = (last_id, 0);
+        for (topic, start) in from {
+            topics += 1;
+            let end = topic.ring.len().min(start.saturating_add(most.events));
+            if end < topic.ring.len() {
+                cut = cut.min(topic.ring[end - 1].id);
+            }
+            self.events.extend(topic.ring.range(start..end).cloned());
+        }
+        if topics > 1 {
+            self.events.sort_unstable_by_key(|event| event.id);
+        }
+        let mut bytes = 0;
+        let end = self.events.iter().position(|event| {
+            let is_too_much = event.id > cut || bytes >= most.bytes;
+            bytes += event.payload.len();
+            is_too_much
+        });
+        if let Some(end) = end {
+            self.events.truncate(end);
+            cut = cut.min(self.events.last().map_or(cut, |event| event.id));
+        }
+        self.more = cut < last_id;
+        cut
+    }
 }
 
 impl Hub {
@@ -244,23 +268,26 @@ impl Hub {
     }
 
     /// Appends an event to `topic` and wakes its subscribers. The topic comes to be if it did not exist.
-    pub fn publish(&self, topic: &str, payload: Bytes, binary: bool) -> Cursor {
-        self.stats.published.add(1);
-        self.stats.published_bytes.add(payload.len() as u64);
+    ///
+    /// # Errors
+    /// There is no room for one more topic.
+    pub fn publish(&self, topic: &str, payload: Bytes, binary: bool) -> Result<Cursor, TooManyTopics> {
+        let payload_bytes = payload.len() as u64;
         let mut state = self.lock();
         let state = &mut *state;
+        let index = match state.topics.find(topic) {
+            Some(index) => index,
+            None if self.has_room(&mut state.topics, 1) => state.topics.index(topic),
+            None => return Err(TooManyTopics::InAll),
+        };
         state.last_id += 1;
         let id = state.last_id;
-        let index = state.topics.index(topic);
-        let topic = &mut state.topics.topics[index];
-        if topic.ring.len() >= self.limits.history_events.max(1) {
-            topic.evicted_id = topic.ring.pop_front().map_or(0, |event| event.id);
-        }
         let (sse, websocket) = Default::default();
-        topic.ring.push_back(Arc::new(Event { id, binary, payload, sse, websocket }));
-        topic.published += 1;
+        self.append(&mut state.topics, index, Event { id, binary, payload, sse, websocket });
         self.tell(state, index);
-        Cursor { hub: self.id, after: id }
+        self.stats.published.add(1);
+        self.stats.published_bytes.add(payload_bytes);
+        Ok(Cursor { hub: self.id, after: id })
     }
 
     /// The cursor behind every event so far: who starts here receives only what comes next.
@@ -273,21 +300,23 @@ impl Hub {
         if cursor.hub == self.id { cursor.after } else { 0 }
     }
 
-    /// One look-up into the store: the events of `topics` behind `cursor`, and the cursor behind those.
-    pub fn read(&self, topics: &[impl AsRef<str>], cursor: Cursor) -> (Batch, Cursor) {
+    /// One look-up into the store: events of `topics` behind `cursor`, the oldest first, and the cursor behind those.
+    pub fn read(&self, topics: &[impl AsRef<str>], cursor: Cursor, most: Most) -> (Batch, Cursor) {
         self.stats.lookups.add(1);
         let after = self.own(cursor);
         let state = self.lock();
-        let mut batch = Batch::default();
-        for topic in topics.iter().filter_map(|name| state.topics.get(name.as_ref())) {
+        let all = &state.topics;
+        let (mut batch, mut missed) = (Batch::default(), 0);
+        let found = topics.iter().filter_map(|name| {
+            let topic = all.get(name.as_ref());
+            let evicted_id = topic.map_or(all.forgotten_id, |topic| topic.evicted_id);
             // A foreign cursor (0) claims nothing about what its owner has seen, so nothing is missed.
-            batch.missed += u64::from(after > 0 && topic.evicted_id > after);
-            batch.events.extend(topic.ring.iter().skip(topic.index_after(after)).cloned());
-        }
-        if topics.len() > 1 {
-            batch.events.sort_unstable_by_key(|event| event.id);
-        }
-        (batch, Cursor { hub: self.id, after: state.last_id })
+            missed += u64::from(after > 0 && evicted_id > after);
+            topic.map(|topic| (topic, topic.index_after(after)))
+        });
+        let cut = batch.gather(state.last_id, most, found);
+        batch.missed = missed;
+        (batch, Cursor { hub: self.id, after: cut })
     }
 
     /// The cursor behind `event`, for subscribers who got every earlier one of their topics.
@@ -295,16 +324,32 @@ impl Hub {
         Cursor { hub: self.id, after: event.id }
     }
 
-    /// How far live subscribers lie behind, in events: the sum over all and the largest.
-    pub fn queue_depths(&self) -> (u64, u64) {
-        let state = self.lock();
-        let topics = state.topics.topics.iter();
-        let depths = topics.flat_map(|topic| topic.subscribers.iter().map(|seat| topic.depth(seat)));
-        depths.fold((0, 0), |(sum, max), depth| (sum + depth, max.max(depth)))
+    /// How far live subscribers lie behind, in events: the sum over all and the largest. Looks at some of them at a time, and
+    /// lets everybody else have a turn in between.
+    pub async fn queue_depths(&self) -> (u64, u64) {
+        let (mut sum, mut max, mut topic, mut seat) = (0, 0, 0, 0);
+        loop {
+            let mut left = LOOKED_AT_ONCE;
+            while left > 0 {
+                let state = self.lock();
+                let Some(here) = state.topics.topics.get(topic) else { return (sum, max) };
+                let seats = here.subscribers.get(seat..).unwrap_or_default();
+                let looked_at = seats.len().min(left - 1);
+                for seat in &seats[..looked_at] {
+                    sum += here.depth(seat);
+                    max = max.max(here.depth(seat));
+                }
+                left -= looked_at + 1;
+                (topic, seat) =
+                    if looked_at < seats.len() { (topic, seat + looked_at) } else { (topic + 1, 0) };
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
-    /// Number of topics that were ever published to or subscribed.
-    pub fn topics(&self) -> usize {
-        self.lock().topics.topics.len()
+    /// Number of topics, and what they take in bytes.
+    pub fn topics(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.topics.len(), state.topics.bytes)
     }
 }

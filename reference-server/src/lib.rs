@@ -14,6 +14,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 mod accept;
+mod alive;
 mod app;
 mod connection;
 pub mod envelope;
@@ -25,6 +26,7 @@ mod request;
 pub mod rtc;
 pub mod stats;
 pub mod tls;
+mod turn;
 mod wire;
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! What a client asks for: topics, cursors and query strings, parsed in this one place.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::hub::{BadCursor, Cursor};
+use crate::hub::{BadCursor, Cursor, TooManyTopics};
 
 /// Longest topic name, in characters.
-const MAX_TOPIC_CHARS: usize = 128;
+pub(crate) const MAX_TOPIC_CHARS: usize = 128;
 /// Longest cursor, in characters.
 const MAX_CURSOR_CHARS: usize = 64;
 
@@ -22,6 +23,8 @@ pub(crate) enum BadRequest {
     Echo,
     #[error("unknown or repeated query parameter: {0:?}")]
     Parameter(String),
+    #[error(transparent)]
+    Topics(#[from] TooManyTopics),
     #[error("topic= is missing")]
     NoTopic,
     #[error("text is UTF-8; anything else is application/octet-stream")]
@@ -89,6 +92,13 @@ pub(crate) enum Accepts {
     Channel,
 }
 
+impl BadRequest {
+    /// There is no such parameter.
+    pub(crate) fn unknown(key: &str) -> BadRequest {
+        BadRequest::Parameter(key.chars().take(40).collect())
+    }
+}
+
 impl Subscribe {
     /// Parses a query string.
     ///
@@ -101,6 +111,10 @@ impl Subscribe {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             request.set(key, value, accepts)?;
         }
+        if request.topics.len() > 1 {
+            let mut seen = HashSet::new();
+            request.topics.retain(|topic| seen.insert(topic.clone()));
+        }
         if request.topics.is_empty() && !matches!(accepts, Accepts::Channel) {
             return Err(BadRequest::NoTopic);
         }
@@ -110,10 +124,7 @@ impl Subscribe {
     fn set(&mut self, key: &str, value: &str, accepts: Accepts) -> Result<(), BadRequest> {
         match (key, accepts) {
             ("topic", _) => {
-                let name = topic(value)?;
-                if !self.topics.contains(&name) {
-                    self.topics.push(name);
-                }
+                self.topics.push(topic(value)?);
             }
             ("after", Accepts::Poll | Accepts::Stream) if self.after.is_none() => {
                 self.after = Some(cursor(value)?)
@@ -127,7 +138,7 @@ impl Subscribe {
                     _ => return Err(BadRequest::Echo),
                 }
             }
-            _ => return Err(BadRequest::Parameter(key.chars().take(40).collect())),
+            _ => return Err(BadRequest::unknown(key)),
         }
         Ok(())
     }

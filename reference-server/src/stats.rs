@@ -110,6 +110,8 @@ stats! {
     slow_disconnects: Counter Counter, "Subscribers disconnected for being slow.";
     cut: Counter Counter, "Connections broken on request.";
     peers_lost: Counter Counter, "Data-channel peers that fell silent, or never opened a channel.";
+    buffered_bytes: Gauge Counter, "What connections buffer of their own, in bytes; of each that buffers 4096 or more.";
+    event_bytes: Gauge Counter, "Large events that history or a client that does not read still has, in bytes; of each of 16384 or more.";
     connections: Gauge Counter, "Connections open.";
     connections_opened: Counter Counter, "Connections accepted.";
     subscribers: Gauge ByProtocol, "Open connections that hold a subscription or were polled on.";
@@ -117,6 +119,11 @@ stats! {
     requests: Counter ByProtocol, "Requests that subscribe or poll.";
     empty_polls: Counter ByProtocol, "Polls answered without an event.";
     publish_requests: Counter Counter, "Requests that publish.";
+    turns_over: Counter Counter, "Turns that ended before the connection was done; it went on when its turn came again.";
+    buffers_cut: Counter Counter, "Connections broken because all together buffered too much, and they most.";
+    evicted: Counter Counter, "Events forgotten before their number was reached, because history had too many bytes.";
+    forgotten_topics: Counter Counter, "Topics forgotten because nobody used them, or to make room for others.";
+    refused_topics: Counter Counter, "Requests refused because they needed more topics than there may be.";
     accept_errors: Counter Counter, "Failures to accept a connection, for instance for want of descriptors.";
     received_bytes: Counter Counter, "Bytes read from connections.";
     sent_bytes: Counter Counter, "Bytes written to connections.";

@@ -14,12 +14,19 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use crate::connection::{Connection, Order};
+use crate::turn::{PIECE, READ, WRITE};
 
 /// Most that is read in one go.
 pub(crate) const INPUT_BYTES: usize = 64 * 1024;
 
 /// A reader's own buffer of this size is read into without the detour over the thread's.
 const DIRECT_BYTES: usize = 4096;
+
+/// Most that is written in one go, so that a large message is no long turn.
+const OUTPUT_BYTES: usize = 64 * 1024;
+
+/// Pieces that wait to be written before no more are taken: one of two bytes needs as much memory as one of fifty.
+const UNSENT_PIECES: usize = 256;
 
 /// Most pieces in one write.
 const PIECES: usize = 64;
@@ -96,10 +103,21 @@ impl Wire {
     /// Reads what the client sends behind what is unread; 0 at the end.
     pub(crate) fn poll_input(&mut self, cx: &mut Context<'_>, input: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut input = ReadBuf::new(input);
-        ready!(each!(&mut self.stream, poll_read(cx, &mut input)))?;
-        let bytes = input.filled().len();
+        ready!(self.poll_stream(cx, &mut input))?;
+        Poll::Ready(Ok(input.filled().len()))
+    }
+
+    #[inline]
+    fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.connection.may_go_on() {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(each!(&mut self.stream, poll_read(cx, buf)))?;
+        let bytes = buf.filled().len() - before;
+        self.connection.turn().spend(READ + bytes);
         self.connection.stats().received_bytes.add(bytes as u64);
-        Poll::Ready(Ok(bytes))
+        Poll::Ready(Ok(()))
     }
 
     /// Writes, or keeps what cannot be written. Call `poll_drain` afterwards, and before much more is sent.
@@ -157,14 +175,23 @@ impl Wire {
         each!(&mut self.stream, poll_flush(cx))
     }
 
-    /// Bytes that wait to be written; `poll_drain` waits for it.
+    /// Whether at least so many bytes wait to be written, or very many pieces; `poll_drain` waits for it.
+    pub(crate) fn is_full(&self, bytes: usize) -> bool {
+        self.unsent.len() >= UNSENT_PIECES || self.unsent_bytes() >= bytes
+    }
+
+    /// Bytes that wait to be written.
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.unsent.iter().map(Bytes::len).sum()
     }
 
     /// As much as can be written now.
+    #[inline]
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
-        let result = each!(&mut self.stream, poll_write(cx, bytes));
+        if !self.connection.may_go_on() {
+            return Ok(0);
+        }
+        let result = each!(&mut self.stream, poll_write(cx, &bytes[..bytes.len().min(OUTPUT_BYTES)]));
         self.written(result)
     }
 
@@ -173,9 +200,15 @@ impl Wire {
     fn write_pieces(&mut self, cx: &mut Context<'_>, pieces: &mut [Bytes]) -> io::Result<(usize, bool)> {
         let mut written = match pieces {
             [only] => self.write(cx, only)?,
+            _ if !self.connection.may_go_on() => 0,
             _ => {
                 let mut slices = [IoSlice::new(&[]); PIECES];
-                slices.iter_mut().zip(&*pieces).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
+                let mut room = OUTPUT_BYTES;
+                for (slice, piece) in slices.iter_mut().zip(&*pieces) {
+                    let bytes = piece.len().min(room);
+                    room -= bytes;
+                    *slice = IoSlice::new(&piece[..bytes]);
+                }
                 let slices = &slices[..pieces.len().min(PIECES)];
                 let result = each!(&mut self.stream, poll_write_vectored(cx, slices));
                 self.written(result)?
@@ -199,6 +232,7 @@ impl Wire {
         match result {
             Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(Ok(bytes)) => {
+                self.connection.turn().spend(WRITE + bytes);
                 self.connection.stats().sent_bytes.add(bytes as u64);
                 Ok(bytes)
             }
@@ -216,13 +250,14 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.unread.is_empty() && buf.remaining() >= DIRECT_BYTES {
-            let before = buf.filled().len();
-            ready!(each!(&mut this.stream, poll_read(cx, buf)))?;
-            this.connection.stats().received_bytes.add((buf.filled().len() - before) as u64);
-            return Poll::Ready(Ok(()));
+            return this.poll_stream(cx, buf);
         }
         if !this.unread.is_empty() {
+            if !this.connection.may_go_on() {
+                return Poll::Pending;
+            }
             let bytes = this.unread.len().min(buf.remaining());
+            this.connection.turn().spend(PIECE + bytes);
             buf.put_slice(&this.unread.split_to(bytes));
             return Poll::Ready(Ok(()));
         }
@@ -254,6 +289,9 @@ impl AsyncWrite for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_drain(cx))?;
+        if !self.connection.may_go_on() {
+            return Poll::Pending;
+        }
         let result = each!(&mut self.stream, poll_write_vectored(cx, bufs));
         match self.written(result)? {
             0 => Poll::Pending,

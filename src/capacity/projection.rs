@@ -24,7 +24,7 @@ pub fn of(curve: &Curve<'_>) -> Option<(Vec<Projection>, Drift)> {
     }
     let drift = curve::drift(&[cells.iter().filter_map(|cell| point(cell)).collect()]);
     // What a server that rtbench did not start keeps of its topics nobody knows.
-    let history_events = (!curve.foreign).then(projection::reference_history);
-    let question = Question { cells: &cells, like: &cells.first()?.spec, drift, history_events };
+    let keeps = (!curve.foreign).then(projection::reference_limits);
+    let question = Question { cells: &cells, like: &cells.first()?.spec, drift, keeps };
     Some((FIGURES.map(|(clients, servers)| question.on(clients, servers)).into(), drift))
 }

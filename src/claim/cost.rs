@@ -42,8 +42,8 @@ fn project(cells: &[Cell], protocol: &'static str, users: f64, drift: Drift) -> 
         loads(cells, protocol).into_iter().partition(|cell| cell.spec.name.starts_with("direct/"));
     let idle = cells.iter().filter(|cell| cell.spec.name.starts_with(&memory));
     let cells: Vec<&Cell> = loads.into_iter().chain(idle).collect();
-    let history_events = Some(projection::reference_history());
-    let question = Question { cells: &cells, like, drift, history_events };
+    let keeps = Some(projection::reference_limits());
+    let question = Question { cells: &cells, like, drift, keeps };
     let measured = direct.first().filter(|cell| f64::from(cell.spec.clients) == users);
     let projection = match measured {
         Some(cell) => question.on(users, servers(cell)),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::HostArgs;
-use crate::scenario::unit::{Count, Seconds};
+use crate::scenario::unit::{Bytes, Count, Seconds};
 
 /// `rtbench serve`.
 #[derive(Args)]
@@ -29,12 +29,31 @@ pub struct ServeArgs {
     /// What SSE clients are told to wait before they reconnect
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub retry: Seconds,
-    /// Events kept for each topic
+    /// Events kept for each topic, for those who come back after a gap: at 10 a second what came in the last 100 s, and some 0.5 KB of
+    /// memory each
     #[arg(long, value_name = "N", default_value = "1024")]
     pub history: Count,
     /// Events that a live subscriber may fall behind
     #[arg(long, value_name = "N", default_value = "1024")]
     pub queue: Count,
+    /// Most that the events of one topic may take, with the forms they are sent in: 3.4 times their payload and 256 bytes each
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub topic_bytes: Bytes,
+    /// The same for all topics together; the largest give first
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub history_bytes: Bytes,
+    /// A topic that nobody follows, publishes to or polls for so long is forgotten
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub topic_idle: Seconds,
+    /// Topics that one client may follow
+    #[arg(long, value_name = "N", default_value = "1024")]
+    pub client_topics: Count,
+    /// Most that may wait for one client of its own echoes and answers; further ones it loses, as it does events
+    #[arg(long, value_name = "SIZE", default_value = "4MiB")]
+    pub client_bytes: Bytes,
+    /// Most that all connections together may buffer; beyond it, who buffers most is broken
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub buffer_bytes: Bytes,
     /// What happens to a subscriber that falls further behind
     #[arg(long, value_enum, default_value_t = Slow::DropOldest)]
     pub slow: Slow,

@@ -25,6 +25,12 @@ fn config(args: &ServeArgs) -> Config {
                 Slow::DropOldest => SlowPolicy::DropOldest,
                 Slow::Disconnect => SlowPolicy::Disconnect,
             },
+            topic_bytes: args.topic_bytes.0 as usize,
+            history_bytes: args.history_bytes.0 as usize,
+            topic_idle: Duration::from_secs_f64(args.topic_idle.0),
+            client_topics: args.client_topics.0 as usize,
+            client_bytes: args.client_bytes.0 as usize,
+            buffer_bytes: args.buffer_bytes.0 as usize,
         },
         hold: Duration::from_secs_f64(args.hold.0),
         retry: Duration::from_secs_f64(args.retry.0),
@@ -39,6 +45,7 @@ fn config(args: &ServeArgs) -> Config {
 /// The address cannot be bound, or the system refuses what a server needs.
 pub fn run(args: &ServeArgs) -> Result<Exit> {
     process::descriptor_limit();
+    process::give_memory_back();
     let listeners = Listeners::bind(args.bind, args.rtc_sockets).with_context(|| {
         format!("cannot listen on {}; choose another port, or 0 for a free one", args.bind)
     })?;

@@ -115,6 +115,17 @@ mod absent {
     }
 }
 
+/// Lets freed memory go back to the system, where glibc would keep what it once had: large buffers at once, and the rest of the
+/// heap's end from some size on. Without it, 500 messages of 1 MiB that never became whole left 300 MB behind.
+pub fn give_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: sets two numbers of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 16 << 20);
+    }
+}
+
 /// How many descriptors a process may hold: raised to the hard limit first, where that is allowed.
 pub fn descriptor_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -1,5 +1,7 @@
 //! Memory: what an idle client takes, what the first messages add to its connection, and the events that a server keeps.
 
+use reference_server::hub::Limits;
+
 use super::curve::Value;
 use super::work::Work;
 use super::{Question, Told, servers};
@@ -23,7 +25,11 @@ pub(super) fn server(question: &Question<'_>, work: &Work, clients: f64) -> Told
     let (Some(empty), Some(idle)) = (empty, idle) else {
         return Told::withheld(what, "it was not read at two numbers of clients");
     };
-    let kept = if question.like.peer_to_peer { Some(0.0) } else { question.history_events };
+    let topics = clients * work.topics;
+    let of_topic = |limits: Limits| {
+        limits.kept_events(topics.ceil() as usize, question.like.payload_bytes as usize) as f64
+    };
+    let kept = if question.like.peer_to_peer { Some(0.0) } else { question.keeps.map(of_topic) };
     let Some(kept) = kept else {
         return Told::withheld(what, "what a server of others keeps of its topics is not known");
     };
@@ -32,7 +38,7 @@ pub(super) fn server(question: &Question<'_>, work: &Work, clients: f64) -> Told
         return Told::withheld(what, "too few events were published to tell what a kept one takes");
     };
     let traffic = median_of(&cells, |cell| traffic_bytes(cell, event_bytes)).unwrap_or(0.0).max(0.0);
-    let (connections, topics) = (clients * (idle.value + traffic), clients * work.topics);
+    let connections = clients * (idle.value + traffic);
     let history = topics * kept * event_bytes;
     let value = empty + connections + history;
     let half = (connections * share(&idle)).hypot(history * event_share);

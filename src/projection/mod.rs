@@ -6,6 +6,8 @@ pub mod memory;
 pub mod network;
 pub mod work;
 
+use reference_server::hub::Limits;
+
 use crate::claim::evidence::usable;
 use crate::claim::verdict::short;
 use crate::measure::bytes::polls;
@@ -131,8 +133,8 @@ pub struct Question<'a> {
     pub like: &'a CellSpec,
     /// How cells drift.
     pub drift: Drift,
-    /// Events that the server keeps of each topic; `None` where nobody knows.
-    pub history_events: Option<f64>,
+    /// How much the server keeps of its topics; `None` where nobody knows.
+    pub keeps: Option<Limits>,
 }
 
 /// Server processes of a cell.
@@ -159,9 +161,9 @@ pub fn point(cell: &Cell) -> Option<Point> {
     })
 }
 
-/// Events that the reference server keeps of a topic unless told otherwise.
-pub fn reference_history() -> f64 {
-    reference_server::Config::default().limits.history_events as f64
+/// How much the reference server keeps unless told otherwise.
+pub fn reference_limits() -> Limits {
+    reference_server::Config::default().limits
 }
 
 impl Question<'_> {

@@ -47,7 +47,7 @@ fn cell(clients: u32, us: f64) -> Cell {
 
 fn project(cells: &[Cell], users: f64, drift: Drift) -> Projection {
     let cells: Vec<&Cell> = cells.iter().collect();
-    let question = Question { cells: &cells, like: &cells[0].spec, drift, history_events: Some(1_024.0) };
+    let question = Question { cells: &cells, like: &cells[0].spec, drift, keeps: Some(reference_limits()) };
     question.on_enough_servers(users)
 }
 
@@ -70,13 +70,13 @@ fn memory_has_its_history_and_bytes_have_all_layers() {
     let cells: Vec<Cell> = [200, 1_000, 5_000].map(|n| cell(n, 10.0)).into();
     let projection = project(&cells, 10_000.0, STEADY);
     let memory = projection.memory_bytes.value().unwrap();
-    let truth = 1e6 + 10_000.0 * 2_000.0 + 1_000.0 * 1_024.0 * 480.0;
+    let truth = 1e6 + 10_000.0 * 2_000.0 + 1_000.0 * 457.0 * 480.0;
     assert!((memory.value / truth - 1.0).abs() < 1e-6, "{memory:?} for {truth}");
     let network = projection.network_bytes_per_s.value().unwrap();
     assert!((network.value - (72_000.0 * 206.0 + 8_000.0 * 210.0)).abs() < 1.0, "{network:?}");
     let line = projection.arithmetic.iter().find(|line| line.contains("kept")).unwrap();
     assert!(
-        line.contains("1,000 topics x 1,024 events kept x 480 B (payload 100 B), full after 128 s"),
+        line.contains("1,000 topics x 457 events kept x 480 B (payload 100 B), full after 57.1 s"),
         "{line}"
     );
 }
@@ -92,7 +92,7 @@ fn what_is_known_too_badly_or_from_too_few_loads_is_withheld() {
     assert_eq!(two.cores.value(), None);
     assert!(two.arithmetic[0].ends_with("kept up with, and there are 2"), "{:?}", two.arithmetic);
     let cells: Vec<&Cell> = cells.iter().collect();
-    let question = Question { cells: &cells, like: &cells[0].spec, drift: STEADY, history_events: None };
+    let question = Question { cells: &cells, like: &cells[0].spec, drift: STEADY, keeps: None };
     assert_eq!(question.on(10_000.0, 1.0).memory_bytes.value(), None, "a server of others");
 }
 

@@ -51,7 +51,11 @@ impl Server {
     }
 
     pub fn start(config: Config) -> Server {
-        let listeners = Listeners::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        Server::with(Listeners::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap(), config)
+    }
+
+    /// One that has its sockets already.
+    pub fn with(listeners: Listeners, config: Config) -> Server {
         let address = listeners.http.local_addr().unwrap();
         let rtc = listeners.rtc.iter().map(|socket| socket.local_addr().unwrap()).collect();
         let (stop, stopped) = oneshot::channel();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::ready;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, Version, header};
+use http_body::Body as _;
 use httparse::Header;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,11 +23,13 @@ use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 
-use super::head::MAX_HEAD_BYTES;
-use super::reply::{Ask, Chunks, Fields, Full, Handler, Reply, content};
+use super::head::{MAX_HEAD_BYTES, is_host};
+use super::reply::{Ask, Boxed, Chunks, Fields, Full, Handler, Reply, content};
 use crate::app::{App, Rejection};
 use crate::connection::{Connection, Order};
+use crate::protocol::{self, Protocol};
 use crate::request::BadRequest;
+use crate::turn::LONG_REQUEST;
 use crate::wire::Wire;
 
 /// Speaks HTTP/1.1 until the connection ends or is told to end. Begins with what is unread.
@@ -38,7 +42,7 @@ pub(super) async fn serve(wire: Wire, router: Router) {
         http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).serve_connection(TokioIo::new(wire), service);
     let mut http = pin!(http);
     std::future::poll_fn(|cx| {
-        match connection.order(cx) {
+        match connection.current() {
             Order::Serve => {}
             Order::Stop => http.as_mut().graceful_shutdown(),
             Order::Cut => return Poll::Ready(()),
@@ -61,12 +65,86 @@ struct Tagged {
 impl Service<Request<Incoming>> for Tagged {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Future = Boxed<Result<Self::Response, Self::Error>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.connection.turn().spend(LONG_REQUEST);
+        let most = self.connection.app().config.max_payload_bytes;
+        if let Err(refused) = checked(&request, most) {
+            return Box::pin(ready(Ok(refused.into_response())));
+        }
         request.extensions_mut().insert(self.connection.clone());
-        self.router.call(request)
+        // All of a body is collected before it is looked at.
+        let body = request.body().size_hint();
+        let connection = self.connection.clone();
+        connection.holds(body.upper().map_or(most, |bytes| bytes as usize), 0);
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            // What there is of the answer: until the next request, as nobody tells when it was written.
+            let body = answer.as_ref().map_or(0, |answer| answer.body().size_hint().lower());
+            connection.holds(body as usize, 0);
+            answer
+        })
     }
+}
+
+/// Why a request is refused before anybody looks at what it asks for, or reads its body.
+enum Refused {
+    /// It breaks RFC 9110 or 9112.
+    Malformed(&'static str),
+    Coding,
+    TooLarge,
+    Query(BadRequest),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Refused::Malformed(text) => (StatusCode::BAD_REQUEST, text),
+            Refused::Coding => (StatusCode::NOT_IMPLEMENTED, "a body is sent as it is, or chunked\n"),
+            Refused::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the message is over the limit\n"),
+            Refused::Query(bad) => return Rejection::from(bad).into_response(),
+        };
+        // Where the next request would begin is not known for sure, or not worth reading up to.
+        (status, [(header::CONNECTION, "close")], text).into_response()
+    }
+}
+
+/// What hyper does not check.
+fn checked(request: &Request<Incoming>, most_bytes: usize) -> Result<(), Refused> {
+    let headers = request.headers();
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    let is_missing = host.is_none() && request.version() >= Version::HTTP_11;
+    if is_missing || hosts.next().is_some() || host.is_some_and(|host| !is_host(host.as_bytes())) {
+        return Err(Refused::Malformed("a request names one host\n"));
+    }
+    let coding = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let codings: Vec<_> = coding.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).collect();
+    let is_chunked = |coding: &&[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if !codings.iter().all(is_chunked) {
+        return Err(Refused::Coding);
+    }
+    if codings.len() > 1 || !codings.is_empty() && headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(Refused::Malformed("a body is framed once\n"));
+    }
+    if request.body().size_hint().lower() > most_bytes as u64 {
+        return Err(Refused::TooLarge);
+    }
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    match query.split(['=', '&']).next() {
+        Some(key) if !key.is_empty() && !has_parameters(path) => {
+            Err(Refused::Query(BadRequest::unknown(key)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a path has parameters, which whoever serves it checks.
+fn has_parameters(path: &str) -> bool {
+    let is_own = |protocol: &Protocol| matches!(protocol, Protocol::Get(own, _) if *own == path);
+    protocol::ALL.iter().any(is_own) || path == "/rtc" || path == "/browser"
 }
 
 /// A handler of the front as a route of the router: for HEAD, HTTP/1.0 and whatever else is not plain.

@@ -15,6 +15,7 @@ use httpdate::HttpDate;
 
 use crate::app::{App, Rejection};
 use crate::connection::Connection;
+use crate::request::BadRequest;
 use crate::wire::Wire;
 
 /// A future of any kind.
@@ -127,7 +128,11 @@ impl Full {
 impl From<Rejection> for Full {
     fn from(rejection: Rejection) -> Full {
         let (status, text) = rejection.status_and_text();
-        let fields = Fields::default().with("content-type", "text/plain; charset=utf-8");
+        let mut fields = Fields::default().with("content-type", "text/plain; charset=utf-8");
+        if matches!(rejection, Rejection::Bad(BadRequest::Upgrade)) {
+            // RFC 6455, section 4.4.
+            fields = fields.with("sec-websocket-version", 13);
+        }
         Full { status, fields, body: text.into() }
     }
 }

@@ -10,6 +10,15 @@ use super::{Hub, SlowPolicy, State, Topic};
 /// Subscribers woken in one go. What else there is to do, an echo say, waits for no more than these.
 pub(super) const SLICE: usize = 64;
 
+/// Payload bytes sent in one go, likewise.
+const SLICE_BYTES: usize = 256 * 1024;
+
+/// How many of a topic's subscribers are woken in one go.
+fn slice(topic: &Topic) -> usize {
+    let bytes = topic.ring.back().map_or(0, |newest| newest.payload.len());
+    (SLICE_BYTES / bytes.max(1)).clamp(1, SLICE)
+}
+
 /// A walk over a topic's subscribers that wakes each. From the last to the first: who leaves gives its place to the
 /// last, which was woken already, and who comes is at the end and needs no waking.
 pub(super) struct Pass {
@@ -26,7 +35,7 @@ impl Hub {
         let everybody = 0..topic.subscribers.len();
         if let Some(pass) = &mut topic.pass {
             pass.again = true;
-        } else if state.fans_out && everybody.len() > SLICE {
+        } else if state.fans_out && everybody.len() > slice(topic) {
             topic.pass = Some(Pass { left: everybody.len(), again: false });
             state.passes.push_back(index);
             self.fan_out.wake();
@@ -38,9 +47,7 @@ impl Hub {
     /// Wakes some of a topic's subscribers.
     fn wake(&self, topic: &Topic, which: Range<usize>) {
         for seat in &topic.subscribers[which] {
-            if self.limits.slow == SlowPolicy::Disconnect
-                && topic.depth(seat) > self.limits.queue_events as u64
-            {
+            if self.limits.slow == SlowPolicy::Disconnect && topic.excess(seat, &self.limits) > 0 {
                 self.stats.slow_disconnects.add(u64::from(!seat.signal.too_slow.swap(true, Relaxed)));
             }
             seat.signal.published.store(true, Relaxed);
@@ -68,10 +75,12 @@ impl Hub {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(index) = state.passes.pop_front() else { return Poll::Pending };
+        // What is published from now on must not end the pause that follows.
+        self.fan_out.take();
         let topic = &mut state.topics.topics[index];
         let Some(Pass { left, again }) = topic.pass.take() else { return Poll::Ready(()) };
         let end = left.min(topic.subscribers.len());
-        let start = end.saturating_sub(SLICE);
+        let start = end.saturating_sub(slice(topic));
         self.wake(topic, start..end);
         let left = if start == 0 && again { topic.subscribers.len() } else { start };
         if left > 0 {

@@ -4,11 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
-use super::{Batch, Cursor, Hub, Limits, Seat, Signal, Topic, WATCHER};
+use super::{Batch, Cursor, Hub, Most, Seat, Signal, WATCHER};
 
 impl Hub {
     /// Starts a live subscription to `topics` behind `cursor`, or from now on.
-    pub fn subscribe(self: &Arc<Self>, topics: &[impl AsRef<str>], cursor: Option<Cursor>) -> Subscription {
+    ///
+    /// # Errors
+    /// They are too many.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        topics: &[impl AsRef<str>],
+        cursor: Option<Cursor>,
+    ) -> Result<Subscription, TooManyTopics> {
         let after = cursor.unwrap_or_else(|| self.now());
         let mut subscription = Subscription {
             hub: self.clone(),
@@ -17,19 +24,23 @@ impl Hub {
             after: self.own(after),
             missed: 0,
         };
+        subscription.has_room(topics)?;
         for topic in topics {
-            subscription.add(topic.as_ref(), cursor);
+            subscription.add(topic.as_ref(), cursor)?;
         }
-        subscription
+        Ok(subscription)
     }
 
     /// Watches `topics` without taking from them; for held polls, which read.
-    pub(crate) fn watch(self: &Arc<Self>, topics: &[impl AsRef<str>]) -> Watch {
-        let subscription = self.subscribe(topics, None);
+    ///
+    /// # Errors
+    /// They are too many.
+    pub(crate) fn watch(self: &Arc<Self>, topics: &[impl AsRef<str>]) -> Result<Watch, TooManyTopics> {
+        let subscription = self.subscribe(topics, None)?;
         for seat in &subscription.seats {
             seat.next.store(WATCHER, Relaxed);
         }
-        Watch(subscription)
+        Ok(Watch(subscription))
     }
 }
 
@@ -37,6 +48,7 @@ impl Hub {
 pub struct Subscription {
     hub: Arc<Hub>,
     signal: Arc<Signal>,
+    /// In the order of their topics' indices.
     seats: Vec<Arc<Seat>>,
     after: u64,
     missed: u64,
@@ -46,6 +58,17 @@ pub struct Subscription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fell behind by more than the queue holds")]
 pub struct TooSlow;
+
+/// More topics than there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooManyTopics {
+    /// Than one client may follow.
+    #[error("a client may follow {0} topics")]
+    OfOne(usize),
+    /// Than there is room for.
+    #[error("there is no room for more topics")]
+    InAll,
+}
 
 /// One who wants to know when there is something to read. Ends when dropped.
 pub(crate) struct Watch(Subscription);
@@ -58,86 +81,122 @@ impl Watch {
 }
 
 impl Subscription {
+    /// Number of topics that it follows.
+    pub(crate) fn topics(&self) -> usize {
+        self.seats.len()
+    }
+
     /// What wakes this subscriber.
     pub(crate) fn signal(&self) -> &Arc<Signal> {
         &self.signal
     }
 
-    /// Follows one more topic, behind `cursor` or from now on.
-    pub fn add(&mut self, name: &str, cursor: Option<Cursor>) {
+    /// Whether these topics may be followed, too.
+    ///
+    /// # Errors
+    /// They are too many.
+    pub fn has_room(&self, topics: &[impl AsRef<str>]) -> Result<(), TooManyTopics> {
+        let most = self.hub.limits.client_topics;
+        if self.seats.len() + topics.len() > most {
+            return Err(TooManyTopics::OfOne(most));
+        }
+        if topics.len() < 2 {
+            // One alone is added or not.
+            return Ok(());
+        }
+        let all = &mut self.hub.lock().topics;
+        let new = topics.iter().filter(|name| all.find(name.as_ref()).is_none()).count();
+        match new == 0 || self.hub.has_room(all, new) {
+            true => Ok(()),
+            false => Err(TooManyTopics::InAll),
+        }
+    }
+
+    /// Follows one more topic, behind `cursor` or from now on. One that is followed already goes back to the cursor, if it
+    /// is further.
+    ///
+    /// # Errors
+    /// They are too many.
+    pub fn add(&mut self, name: &str, cursor: Option<Cursor>) -> Result<(), TooManyTopics> {
         let mut state = self.hub.lock();
         let last_id = state.last_id;
-        let index = state.topics.index(name);
-        if self.seats.iter().any(|own| own.topic == index) {
-            return;
-        }
-        let topic = &mut state.topics.topics[index];
         let start = cursor.map(|cursor| self.hub.own(cursor));
-        if self.seats.is_empty() {
-            self.after = start.unwrap_or(last_id);
-        }
-        let next = match start {
-            None => topic.published,
-            Some(after) => {
-                self.missed += u64::from(after > 0 && topic.evicted_id > after);
-                topic.oldest() + topic.index_after(after) as u64
-            }
+        let index = match state.topics.find(name) {
+            Some(index) => index,
+            None if self.hub.has_room(&mut state.topics, 1) => state.topics.index(name),
+            None => return Err(TooManyTopics::InAll),
         };
-        let seat = Arc::new(Seat {
-            topic: index,
-            signal: self.signal.clone(),
-            next: AtomicU64::new(next),
-            at: topic.subscribers.len().into(),
-        });
-        topic.subscribers.push(seat.clone());
-        drop(state);
-        self.seats.push(seat);
+        let topic = &mut state.topics.topics[index];
+        let next = start.map_or(topic.published, |after| topic.ordinal_after(after));
+        let missed = start.is_some_and(|after| after > 0 && topic.evicted_id > after);
+        match self.seats.binary_search_by_key(&index, |own| own.topic) {
+            Ok(own) => {
+                if self.seats[own].next.fetch_min(next, Relaxed) <= next {
+                    return Ok(());
+                }
+            }
+            Err(place) => {
+                if self.seats.is_empty() {
+                    self.after = start.unwrap_or(last_id);
+                }
+                let (signal, at) = (self.signal.clone(), topic.subscribers.len().into());
+                let seat = Arc::new(Seat { topic: index, signal, next: AtomicU64::new(next), at });
+                topic.subscribers.push(seat.clone());
+                self.seats.insert(place, seat);
+            }
+        }
+        self.missed += u64::from(missed);
+        // Whoever comes back with this subscription's cursor must not skip what lies behind the older one.
+        self.after = self.after.min(start.unwrap_or(u64::MAX));
+        Ok(())
     }
 
     /// The cursor behind everything this subscriber has taken.
     pub fn cursor(&self) -> Cursor {
-        Cursor { hub: self.hub.id, after: self.after }
+        match self.seats.is_empty() {
+            true => self.hub.now(),
+            false => Cursor { hub: self.hub.id, after: self.after },
+        }
     }
 
-    /// Takes what is there, at most `max_events` per topic; does not wait.
+    /// Takes what is there, within limits; does not wait.
     ///
     /// # Errors
     /// `TooSlow` if the policy ends this subscriber.
-    pub fn take(&mut self, max_events: usize) -> Result<Batch, TooSlow> {
+    pub fn take(&mut self, most: Most) -> Result<Batch, TooSlow> {
         let mut batch = Batch::default();
-        self.take_into(&mut batch, max_events)?;
+        self.take_into(&mut batch, most)?;
         Ok(batch)
     }
 
     /// The same into a batch that was used before, whose memory is used again.
-    fn take_into(&mut self, batch: &mut Batch, max_events: usize) -> Result<(), TooSlow> {
+    fn take_into(&mut self, batch: &mut Batch, most: Most) -> Result<(), TooSlow> {
         batch.events.clear();
         batch.missed = std::mem::take(&mut self.missed);
         if self.signal.too_slow.load(Relaxed) {
             return Err(TooSlow);
         }
+        if self.seats.is_empty() {
+            return Ok(());
+        }
         let state = self.hub.lock();
+        let topic_of = |seat: &Seat| &state.topics.topics[seat.topic];
+        for seat in &self.seats {
+            let missed = topic_of(seat).excess(seat, &self.hub.limits);
+            if missed > 0 {
+                seat.next.fetch_add(missed, Relaxed);
+                batch.missed += missed;
+                self.hub.stats.dropped.add(missed);
+            }
+        }
         // All topics are cut at one id, so that the ids of a batch rise and its last one is a cursor over all of them.
-        let mut cut = state.last_id;
+        let from = self.seats.iter().map(|seat| (topic_of(seat), topic_of(seat).index_of(seat)));
+        self.after = batch.gather(state.last_id, most, from);
         for seat in &self.seats {
-            let topic = &state.topics.topics[seat.topic];
-            let missed = skip_excess(topic, seat, &self.hub.limits);
-            batch.missed += missed;
-            self.hub.stats.dropped.add(missed);
-            let last = topic.index_of(seat).saturating_add(max_events - 1);
-            cut = topic.ring.get(last).map_or(cut, |event| cut.min(event.id));
+            let next = topic_of(seat).ordinal_after(self.after);
+            // Changed under the lock alone.
+            seat.next.store(next.max(seat.next.load(Relaxed)), Relaxed);
         }
-        for seat in &self.seats {
-            let topic = &state.topics.topics[seat.topic];
-            let before = batch.events.len();
-            let wanted = topic.ring.range(topic.index_of(seat)..);
-            batch.events.extend(wanted.take_while(|event| event.id <= cut).cloned());
-            seat.next.fetch_add((batch.events.len() - before) as u64, Relaxed);
-        }
-        if self.seats.len() > 1 {
-            batch.events.sort_unstable_by_key(|event| event.id);
-        }
-        self.after = cut;
         Ok(())
     }
 
@@ -149,29 +208,24 @@ impl Subscription {
         &mut self,
         cx: &mut Context<'_>,
         batch: &mut Batch,
-        max_events: usize,
+        most: Most,
     ) -> Poll<Result<(), TooSlow>> {
         // Registered before looking, so that an event between the two is not slept through.
         self.signal.waker.register(cx.waker());
-        match self.take_into(batch, max_events) {
+        match self.take_into(batch, most) {
             Ok(()) if batch.events.is_empty() && batch.missed == 0 => Poll::Pending,
             taken => Poll::Ready(taken),
         }
     }
 }
 
-/// Moves a seat that lies too far behind to the oldest event its queue may hold; returns how many it lost.
-fn skip_excess(topic: &Topic, seat: &Seat, limits: &Limits) -> u64 {
-    let excess = topic.depth(seat).saturating_sub(limits.queue_events as u64);
-    seat.next.fetch_add(excess, Relaxed);
-    excess
-}
-
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut state = self.hub.lock();
+        let look = state.topics.look;
         for seat in &self.seats {
             let topic = &mut state.topics.topics[seat.topic];
+            topic.used.store(look, Relaxed);
             let at = seat.at.load(Relaxed);
             topic.subscribers.swap_remove(at);
             if let Some(moved) = topic.subscribers.get(at) {

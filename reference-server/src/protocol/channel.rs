@@ -10,15 +10,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Refusal};
 use crate::connection::Connection;
-use crate::hub::{Batch, Event, SlowPolicy, Subscription, TooSlow};
-use crate::request::{self, BadRequest, Subscribe};
+use crate::hub::{Batch, Event, Most, SlowPolicy, Subscription, TooManyTopics, TooSlow};
+use crate::request::{self, BadRequest, MAX_TOPIC_CHARS, Subscribe};
+use crate::turn::{FOLLOW, LOOK, MESSAGE};
 
 /// Events taken from the hub in one go. Small enough that thousands of subscribers take turns, large enough that
 /// one that lags catches up.
 pub(crate) const BATCH_EVENTS: usize = 32;
 
+/// Payload bytes taken in one go; one message more makes it full.
+pub(crate) const BATCH_BYTES: usize = 64 * 1024;
+
 /// What a text message begins with if it is a command.
 const COMMAND_PREFIX: &[u8] = b"{\"op\":";
+
+/// Most that a command takes for each of its topics: a name, two quotes and a comma.
+const TOPIC_BYTES: usize = MAX_TOPIC_CHARS + 3;
+
+/// Most that it takes beside them.
+const COMMAND_BYTES: usize = 256;
+
+/// Commas between the parts of a command, at most.
+const COMMAND_PARTS: usize = 8;
 
 /// One message for the client.
 #[derive(Debug)]
@@ -60,8 +73,10 @@ pub(crate) struct Conversation {
     app: Arc<App>,
     subscription: Subscription,
     outlet: Outlet,
-    /// Answers to commands, and echoes; at most `Limits::queue_events`, like the events of a topic.
+    /// Answers to commands, and echoes; at most `Limits::queue_events`, like the events of a topic, and `client_bytes`.
     replies: VecDeque<Reply>,
+    /// Bytes of those.
+    reply_bytes: usize,
     /// Replies that fell out of the queue and that the client was not told of yet.
     replies_missed: u64,
     /// The queue overflowed and the policy is to disconnect.
@@ -69,7 +84,7 @@ pub(crate) struct Conversation {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
+#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
 enum Command {
     Subscribe { topics: Vec<String>, after: Option<String> },
     Publish { topic: String },
@@ -92,44 +107,59 @@ impl Answer<'_> {
     }
 }
 
+/// Taken from the hub in one go.
+const MOST: Most = Most { events: BATCH_EVENTS, bytes: BATCH_BYTES };
+
 thread_local! {
     /// Events on their way from the hub.
-    static BATCH: Cell<Batch> = const { Cell::new(Batch { events: Vec::new(), missed: 0 }) };
+    static BATCH: Cell<Batch> = const { Cell::new(Batch::EMPTY) };
 }
 
 impl Conversation {
     /// Begins a conversation; the subscription it asks for is in force when this returns.
-    pub(crate) fn new(app: &Arc<App>, request: Subscribe) -> Conversation {
-        let mut subscription = app.hub.subscribe(&request.topics, request.after);
+    ///
+    /// # Errors
+    /// There is no room for its topics.
+    pub(crate) fn new(app: &Arc<App>, request: Subscribe) -> Result<Conversation, TooManyTopics> {
+        let mut subscription = app.hub.subscribe(&request.topics, request.after)?;
         let outlet = match (request.publish, request.echo) {
             (Some(topic), _) => Outlet::Topic(topic),
             (None, true) => match app.inlet.detour() {
                 None => Outlet::Echo,
                 Some(topic) => {
-                    subscription.add(&topic, None);
+                    subscription.add(&topic, None)?;
                     Outlet::Topic(topic)
                 }
             },
             (None, false) => Outlet::Nowhere,
         };
-        Conversation {
+        Ok(Conversation {
             subscription,
             app: app.clone(),
             outlet,
             replies: VecDeque::new(),
+            reply_bytes: 0,
             replies_missed: 0,
             too_slow: false,
-        }
+        })
     }
 
-    /// Takes one message from the client: publishes it, queues its echo or obeys the command in it. Call
+    /// Takes one message from the client of `connection`: publishes it, queues its echo or obeys the command in it. Call
     /// `poll_outgoing` afterwards; what this queues wakes nobody.
     ///
     /// # Errors
     /// Why the channel must be closed.
-    pub(crate) fn incoming(&mut self, payload: Bytes, binary: bool) -> Result<(), Refusal> {
+    pub(crate) fn incoming(
+        &mut self,
+        connection: &Connection,
+        payload: Bytes,
+        binary: bool,
+    ) -> Result<(), Refusal> {
+        connection.turn().spend(MESSAGE);
         if !binary && payload.starts_with(COMMAND_PREFIX) {
+            let before = self.subscription.topics();
             let answer = self.obey(&payload);
+            connection.turn().spend(payload.len() + FOLLOW * (self.subscription.topics() - before));
             self.reply(answer);
             return Ok(());
         }
@@ -146,7 +176,8 @@ impl Conversation {
     }
 
     /// Takes messages for the client of `connection`, a bounded number, in order: replies first, then events. Call again
-    /// once they are sent; the hub keeps the rest, and counts what a slow client loses. Fewer than `BATCH_EVENTS` were all there are.
+    /// once they are sent; the hub keeps the rest, and counts what a slow client loses. Gives whether there
+    /// may be more.
     ///
     /// # Errors
     /// `TooSlow` if the policy is to disconnect such a client.
@@ -155,7 +186,7 @@ impl Conversation {
         cx: &mut Context<'_>,
         connection: &Connection,
         out: &mut Vec<Outgoing>,
-    ) -> Poll<Result<(), TooSlow>> {
+    ) -> Poll<Result<bool, TooSlow>> {
         if self.too_slow {
             return Poll::Ready(Err(TooSlow));
         }
@@ -164,11 +195,21 @@ impl Conversation {
         if self.replies_missed > 0 {
             out.push(missed(std::mem::take(&mut self.replies_missed)));
         }
-        let replies = self.replies.len().min(BATCH_EVENTS);
-        out.extend(self.replies.drain(..replies).map(Outgoing::Reply));
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES
+            && out.len() - before < BATCH_EVENTS
+            && let Some(reply) = self.replies.pop_front()
+        {
+            bytes += reply.payload.len();
+            out.push(Outgoing::Reply(reply));
+        }
+        self.reply_bytes -= bytes;
+        let mut more = !self.replies.is_empty();
         let mut batch = BATCH.take();
-        if let Poll::Ready(taken) = self.subscription.poll_take(cx, &mut batch, BATCH_EVENTS) {
+        connection.turn().spend(LOOK * self.subscription.topics());
+        if let Poll::Ready(taken) = self.subscription.poll_take(cx, &mut batch, MOST) {
             taken?;
+            more |= batch.more;
             connection.delivering(&mut batch);
             if batch.missed > 0 {
                 out.push(missed(batch.missed));
@@ -176,12 +217,18 @@ impl Conversation {
             out.extend(batch.events.drain(..).map(Outgoing::Event));
         }
         BATCH.set(batch);
-        if out.len() > before { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if out.len() > before { Poll::Ready(Ok(more)) } else { Poll::Pending }
     }
 
     /// Whether some more messages can be taken before any is given out, and no reply be lost for it.
     pub(crate) fn has_room(&self) -> bool {
-        self.replies.len() < self.app.config.limits.queue_events
+        let limits = &self.app.config.limits;
+        self.replies.len() < limits.queue_events && self.reply_bytes < limits.client_bytes
+    }
+
+    /// Bytes that wait for the client here.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
     }
 
     /// Ready once the policy disconnects this client. For transports that cannot take because they cannot write.
@@ -190,6 +237,16 @@ impl Conversation {
     }
 
     fn obey(&mut self, text: &[u8]) -> Reply {
+        // Known before anything is parsed, which takes longer the more there is of it. No name has a comma in it.
+        let most = self.app.config.limits.client_topics;
+        let commas = text.iter().filter(|&&byte| byte == b',').count();
+        if commas > most.saturating_add(COMMAND_PARTS) {
+            return Answer::Error { reason: TooManyTopics::OfOne(most).to_string() }.encode();
+        }
+        let most_bytes = most.saturating_mul(TOPIC_BYTES).saturating_add(COMMAND_BYTES);
+        if text.len() > most_bytes {
+            return Answer::Error { reason: format!("a command has at most {most_bytes} bytes") }.encode();
+        }
         let answer = match serde_json::from_slice(text) {
             Ok(Command::Subscribe { topics, after }) => self.follow(&topics, after.as_deref()),
             Ok(Command::Publish { topic }) => request::topic(&topic).map(|name| {
@@ -204,25 +261,31 @@ impl Conversation {
     fn follow(&mut self, topics: &[String], after: Option<&str>) -> Result<Reply, BadRequest> {
         let after = after.map(request::cursor).transpose()?;
         // All are checked before the first is followed: a command is obeyed as a whole or not at all.
-        let topics = topics.iter().map(|name| request::topic(name)).collect::<Result<Vec<_>, _>>()?;
+        let topics = topics.iter().map(|name| request::checked_topic(name)).collect::<Result<Vec<_>, _>>()?;
+        self.subscription.has_room(&topics)?;
         for topic in &topics {
-            self.subscription.add(topic, after);
+            self.subscription.add(topic, after)?;
         }
         Ok(Answer::Subscribe { cursor: self.subscription.cursor().to_string() }.encode())
     }
 
     fn reply(&mut self, reply: Reply) {
         let limits = &self.app.config.limits;
-        if self.replies.len() >= limits.queue_events.max(1) {
+        let is_full = |replies: &VecDeque<Reply>, bytes: usize| {
+            let over = bytes + reply.payload.len() > limits.client_bytes && !replies.is_empty();
+            over || replies.len() >= limits.queue_events.max(1)
+        };
+        while is_full(&self.replies, self.reply_bytes) {
             self.app.stats.dropped.add(1);
             if limits.slow == SlowPolicy::Disconnect {
                 self.app.stats.slow_disconnects.add(u64::from(!self.too_slow));
                 self.too_slow = true;
                 return;
             }
-            self.replies.pop_front();
+            self.reply_bytes -= self.replies.pop_front().map_or(0, |oldest| oldest.payload.len());
             self.replies_missed += 1;
         }
+        self.reply_bytes += reply.payload.len();
         self.replies.push_back(reply);
     }
 }
@@ -241,7 +304,12 @@ mod tests {
     fn conversation(query: &str, slow: SlowPolicy) -> Conversation {
         let limits = Limits { queue_events: 3, slow, ..Limits::default() };
         let app = App::new(Config { limits, ..Config::default() }).unwrap();
-        Conversation::new(&app, Subscribe::parse(query, Accepts::Channel).unwrap())
+        Conversation::new(&app, Subscribe::parse(query, Accepts::Channel).unwrap()).unwrap()
+    }
+
+    fn incoming(conversation: &mut Conversation, payload: Bytes, binary: bool) -> Result<(), Refusal> {
+        let connection = Connection::open(&conversation.app);
+        conversation.incoming(&connection, payload, binary)
     }
 
     fn outgoing(conversation: &mut Conversation) -> Poll<Result<Vec<String>, TooSlow>> {
@@ -251,14 +319,14 @@ mod tests {
         let result = conversation.poll_outgoing(cx, &connection, &mut out);
         let texts =
             out.iter().map(|message| String::from_utf8(message.message().0.to_vec()).unwrap()).collect();
-        result.map(|result| result.map(|()| texts))
+        result.map(|result| result.map(|_more| texts))
     }
 
     #[test]
     fn echoes_that_nobody_takes_are_bounded_and_counted() {
         let mut conversation = conversation("echo=1", SlowPolicy::DropOldest);
         for text in ["1", "2", "3", "4", "5"] {
-            conversation.incoming(Bytes::from(text), false).unwrap();
+            incoming(&mut conversation, Bytes::from(text), false).unwrap();
         }
         let expected = [r#"{"op":"missed","count":2}"#, "3", "4", "5"].map(String::from);
         assert_eq!(outgoing(&mut conversation), Poll::Ready(Ok(expected.into())));
@@ -270,7 +338,7 @@ mod tests {
     fn one_that_takes_no_echoes_is_disconnected_where_that_is_the_policy() {
         let mut conversation = conversation("echo=1", SlowPolicy::Disconnect);
         for text in ["1", "2", "3", "4", "5"] {
-            conversation.incoming(Bytes::from(text), false).unwrap();
+            incoming(&mut conversation, Bytes::from(text), false).unwrap();
         }
         assert_eq!(outgoing(&mut conversation), Poll::Ready(Err(TooSlow)));
         assert_eq!(conversation.app.stats.slow_disconnects.get(), 1);
@@ -280,10 +348,10 @@ mod tests {
     fn a_command_is_obeyed_as_a_whole_or_not_at_all() {
         let mut conversation = conversation("", SlowPolicy::DropOldest);
         let command = r#"{"op":"subscribe","topics":["good","b a d"]}"#;
-        conversation.incoming(Bytes::from(command), false).unwrap();
+        incoming(&mut conversation, Bytes::from(command), false).unwrap();
         conversation.app.publish("good", b"x", false).unwrap();
         let Poll::Ready(Ok(texts)) = outgoing(&mut conversation) else { panic!("no answer") };
         assert!(texts.len() == 1 && texts[0].starts_with(r#"{"op":"error""#), "{texts:?}");
-        assert_eq!(conversation.incoming(Bytes::from("x"), false), Err(Refusal::NoOutlet));
+        assert_eq!(incoming(&mut conversation, Bytes::from("x"), false), Err(Refusal::NoOutlet));
     }
 }

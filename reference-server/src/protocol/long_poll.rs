@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Id, poll};
+use super::Id;
+use super::poll::{self, most};
 use crate::connection::{Connection, Order};
 use crate::front::Reply;
-use crate::hub::{Batch, Cursor, Watch};
+use crate::hub::{Batch, Cursor, TooManyTopics, Watch};
 
 /// Longest hold. A client may ask for more than a clock can count.
 const MAX_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,20 +21,20 @@ pub(super) fn read(
     topics: Vec<Box<str>>,
     after: Option<Cursor>,
     hold: Duration,
-) -> Reply {
+) -> Result<Reply, TooManyTopics> {
     let app = connection.app();
     let end = Instant::now() + hold.min(MAX_HOLD);
     // Watched before the first look, so that an event between look and wait is not slept through.
-    let watch = app.hub.watch(&topics);
-    let found = app.hub.read(&topics, after.unwrap_or_else(|| app.hub.now()));
+    let watch = app.hub.watch(&topics)?;
+    let found = app.hub.read(&topics, after.unwrap_or_else(|| app.hub.now()), most(topics.len()));
     if !found.0.events.is_empty() {
-        return Reply::Full(poll::answer(connection, Id::LongPoll, found));
+        return Ok(Reply::Full(poll::answer(connection, Id::LongPoll, found)));
     }
     let connection = connection.clone();
-    Reply::Held(Box::pin(async move {
+    Ok(Reply::Held(Box::pin(async move {
         let found = held(&connection, &watch, &topics, found, end).await;
         poll::answer(&connection, Id::LongPoll, found)
-    }))
+    })))
 }
 
 async fn held(
@@ -44,12 +45,12 @@ async fn held(
     end: Instant,
 ) -> (Batch, Cursor) {
     while found.0.events.is_empty() {
-        let published = poll_fn(|cx| match connection.order(cx) {
+        let published = poll_fn(|cx| match connection.current() {
             Order::Serve => watch.poll_published(cx).map(Ok),
             _ => Poll::Ready(Err(Stopped)),
         });
         match timeout_at(end, published).await {
-            Ok(Ok(())) => found = connection.app().hub.read(topics, found.1),
+            Ok(Ok(())) => found = connection.app().hub.read(topics, found.1, most(topics.len())),
             Ok(Err(Stopped)) | Err(_) => break,
         }
     }

@@ -7,7 +7,7 @@ use super::{Id, long_poll, short_poll};
 use crate::app::Rejection;
 use crate::connection::Connection;
 use crate::front::{Ask, Fields, Full, Reply};
-use crate::hub::{Batch, Cursor};
+use crate::hub::{Batch, Cursor, Most};
 use crate::request::{Accepts, Subscribe, Wait};
 
 pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
@@ -24,7 +24,18 @@ pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
         Some(Wait::Default) => app.config.hold,
         Some(Wait::For(hold)) => hold,
     };
-    Ok(long_poll::read(connection, topics, after, hold))
+    Ok(long_poll::read(connection, topics, after, hold)?)
+}
+
+/// Most events of one answer, of all its topics.
+const ANSWER_EVENTS: usize = 16 * 1024;
+
+/// Payload bytes of one answer; one message more makes it full. The rest comes with the next.
+const ANSWER_BYTES: usize = 1 << 20;
+
+/// What one answer may hold, for so many topics.
+pub(super) fn most(topics: usize) -> Most {
+    Most { events: (ANSWER_EVENTS / topics.max(1)).max(1), bytes: ANSWER_BYTES }
 }
 
 /// What was found, on its way to the client.

@@ -14,14 +14,16 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
 use super::Id;
+use crate::alive::counted;
 use crate::app::Rejection;
 use crate::connection::{Connection, Order};
 use crate::front::{Ask, Chunks, Fields, Reply, chunk};
-use crate::hub::{BadCursor, Batch, Event, Hub, Subscription};
+use crate::hub::{BadCursor, Batch, Event, Hub, Most, Subscription};
 use crate::request::{self, Accepts, BadRequest, Subscribe};
+use crate::turn::LOOK;
 
-/// Events taken from the hub in one go.
-const BATCH_EVENTS: usize = 32;
+/// Taken from the hub in one go.
+const MOST: Most = Most { events: 32, bytes: 64 * 1024 };
 
 /// Longest time between two comments; the clock cannot count to any number.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -35,7 +37,7 @@ pub(super) fn handle(ask: &Ask<'_>) -> Result<Reply, Rejection> {
     }
     app.stats.requests.of(Id::Sse).add(1);
     connection.subscribe(Id::Sse)?;
-    let subscription = app.hub.subscribe(&request.topics, request.after);
+    let subscription = app.hub.subscribe(&request.topics, request.after)?;
     connection.watch(subscription.signal());
     let fields =
         Fields::default().with("content-type", "text/event-stream").with("cache-control", "no-store");
@@ -69,9 +71,10 @@ impl EventStream {
         }
         let app = self.connection.app();
         let mut batch = BATCH.take();
-        let mut taken = self.subscription.poll_take(cx, &mut batch, BATCH_EVENTS).map(|taken| taken.is_ok());
+        self.connection.turn().spend(LOOK * self.subscription.topics());
+        let mut taken = self.subscription.poll_take(cx, &mut batch, MOST).map(|taken| taken.is_ok());
         if taken == Poll::Ready(true) {
-            if batch.events.len() < BATCH_EVENTS {
+            if !batch.more {
                 // What comes next wakes the task.
                 taken = Poll::Pending;
             }
@@ -121,12 +124,14 @@ impl Chunks for EventStream {
 
 thread_local! {
     /// Events on their way from the hub.
-    static BATCH: Cell<Batch> = const { Cell::new(Batch { events: Vec::new(), missed: 0 }) };
+    static BATCH: Cell<Batch> = const { Cell::new(Batch::EMPTY) };
 }
 
 /// The event as every subscriber gets it; made by the first who needs it.
 fn encoded(event: &Event, hub: &Hub, framing_bytes: usize) -> Bytes {
-    event.sse.get_or_init(|| encode(event, &hub.behind(event).to_string(), framing_bytes)).clone()
+    let encoded =
+        || counted(encode(event, &hub.behind(event).to_string(), framing_bytes).into(), hub.stats());
+    event.sse.get_or_init(encoded).clone()
 }
 
 fn encode(event: &Event, id: &str, framing_bytes: usize) -> Bytes {

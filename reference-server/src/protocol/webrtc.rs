@@ -35,6 +35,15 @@ use driver::{Driver, Offer};
 /// Offers that may wait for the driver; those behind them wait in their HTTP requests.
 const OFFER_QUEUE: usize = 256;
 
+/// The longest offer, in bytes. Those of browsers have some 1,000, and 150 more for each candidate.
+const MAX_OFFER_BYTES: usize = 32 * 1024;
+
+/// The same without candidates.
+const MAX_REST_BYTES: usize = 8 * 1024;
+
+/// Most lines that are no candidates; each takes some 10 us to understand. Those of browsers have some 20.
+const MAX_REST_LINES: usize = 64;
+
 /// Takes over the sockets and starts the task that serves them; without sockets there is no `/rtc`. They are bound to
 /// addresses that the clients can reach, because each is a candidate; one bound to all addresses is announced as loopback.
 pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
@@ -52,7 +61,7 @@ pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Resu
 enum BadOffer {
     /// It is not SDP, or not an offer that can be answered.
     #[error("bad offer: {0}")]
-    Sdp(String),
+    Sdp(&'static str),
     #[error("the server stops")]
     Stopping,
 }
@@ -81,8 +90,28 @@ async fn offer(
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/sdp")], answer).into_response())
 }
 
+/// An offer as it is answered: an ICE-lite agent answers checks and makes none, so whom the client could be found at is nothing to
+/// it. `None` if it is longer than it may be; whoever pays for understanding it serves all other peers, too.
+fn without_candidates(sdp: &str) -> Option<String> {
+    if sdp.len() > MAX_OFFER_BYTES {
+        return None;
+    }
+    let mut rest = String::new();
+    let lines = sdp.lines().filter(|line| !line.starts_with("a=candidate:"));
+    for (number, line) in lines.enumerate() {
+        rest.push_str(line);
+        rest.push_str("\r\n");
+        if number >= MAX_REST_LINES || rest.len() > MAX_REST_BYTES {
+            return None;
+        }
+    }
+    Some(rest)
+}
+
 /// The driver's answer.
 async fn answer(offers: &mpsc::Sender<Offer>, sdp: String, request: Subscribe) -> Result<String, BadOffer> {
+    let sdp =
+        without_candidates(&sdp).ok_or(BadOffer::Sdp("it is longer than an offer of data channels is"))?;
     let (reply, answer) = oneshot::channel();
     offers.send(Offer { sdp, request, reply }).await.map_err(|_| BadOffer::Stopping)?;
     answer.await.map_err(|_| BadOffer::Stopping)?

@@ -63,7 +63,7 @@ async fn a_request_may_come_in_any_pieces() {
         client = server.connect().await;
     }
     let mut websocket = server.connect().await;
-    let upgrade = "GET /ws?echo=1 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    let upgrade = "GET /ws?echo=1 HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     // With the first frames in the same piece, the last of them not whole.
     let frames = [crate::harness::frame(1, &[b'a'; 1000]), crate::harness::frame(1, b"b")].concat();
@@ -96,7 +96,8 @@ async fn a_head_over_the_limit_is_refused() {
 async fn a_connection_is_handed_over_in_the_middle() {
     let server = Server::start(Config::default());
     let mut client = server.connect().await;
-    let chunked = "POST /topics/t HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let chunked =
+        "POST /topics/t HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     client.send([POLL, chunked, POLL, HEALTH, &publication("x")].concat()).await;
     assert_eq!(statuses(&mut client).await, [204, 204, 204, 200, 204]);
     let (_, start) = client.sse("topic=t&after=00000000-0", "").await;
@@ -133,7 +134,7 @@ async fn last_answer(server: &Server, request: &str) -> Answer {
 #[tokio::test]
 async fn a_client_that_wants_no_more_is_told_goodbye() {
     let server = Server::start(Config::default());
-    let with_close = |request: &str| request.replace("host: t\r\n", "Connection: Close\r\n");
+    let with_close = |request: &str| request.replace("host: t\r\n", "host: t\r\nConnection: Close\r\n");
     for (request, status) in [(POLL, 204), (&publication("x"), 204), (HEALTH, 200)] {
         let answer = last_answer(&server, &with_close(request)).await;
         assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
@@ -159,7 +160,7 @@ async fn what_is_not_a_plain_get_is_answered_all_the_same() {
     server.text("t", "x").await;
     let events = POLL.replace("topic=t", "topic=t&after=00000000-0");
     let get = server.request(&events).await;
-    let with_body = events.replace("host: t\r\n", "content-length: 3\r\n") + "abc";
+    let with_body = events.replace("host: t\r\n", "host: t\r\ncontent-length: 3\r\n") + "abc";
     let absolute = events.replace("GET /poll", "GET http://t/poll");
     for request in [with_body, absolute] {
         let answer = server.request(&request).await;
@@ -169,7 +170,7 @@ async fn what_is_not_a_plain_get_is_answered_all_the_same() {
     head.send(events.replace("GET", "HEAD")).await;
     assert_eq!(undated(&head.head().await), undated(&get.head));
     assert_eq!(server.request(&POLL.replace("GET", "DELETE")).await.status, 405);
-    let expecting = publication("y").replace("host: t", "expect: 100-continue");
+    let expecting = publication("y").replace("host: t", "host: t\r\nexpect: 100-continue");
     let mut client = server.connect().await;
     client.send(expecting).await;
     assert!(client.head().await.starts_with("HTTP/1.1 100 "));
@@ -213,6 +214,61 @@ async fn every_subscriber_of_a_large_topic_gets_every_event() {
     for client in &mut clients[50..] {
         for i in 0..50 {
             assert_eq!(client.take_text().await, i.to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let server = Server::start(Config::default());
+    for (hosts, status) in [
+        ("", 400),
+        ("host: a\r\nhost: a\r\n", 400),
+        ("host: a, b/c\r\n", 400),
+        ("host: user@a\r\n", 400),
+        ("host: [::1]:80\r\n", 204),
+        ("host:\r\n", 204),
+    ] {
+        // Of those that the front answers and those that hyper does.
+        for request in [POLL.to_owned(), publication("x"), POLL.replace("GET /", "GET http://t/")] {
+            let answer = server.request(&request.replace("host: t\r\n", hosts)).await;
+            assert_eq!(answer.status, status, "{request}, {hosts}");
+        }
+    }
+    let old = POLL.replace("host: t\r\n", "").replace("HTTP/1.1", "HTTP/1.0");
+    assert_eq!(server.request(&old).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_body_is_framed_in_one_way_that_is_understood() {
+    let server = Server::start(Config::default());
+    let with = |framing: &str| {
+        format!("POST /topics/t HTTP/1.1\r\nhost: t\r\n{framing}\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+    };
+    for (framing, status) in [
+        ("transfer-encoding: chunked", 204),
+        ("transfer-encoding: gzip, chunked", 501),
+        ("transfer-encoding: gzip\r\ntransfer-encoding: chunked", 501),
+        ("transfer-encoding: chunked, chunked", 400),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: chunked", 400),
+        ("content-length: 5, 5", 400),
+    ] {
+        assert_eq!(server.request(&with(framing)).await.status, status, "{framing}");
+    }
+    assert_eq!(server.stat("published").await, 1);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_is_sent() {
+    let server = Server::start(Config::default());
+    for length in ["1048577", "18446744073709551615", "99999999999999999999"] {
+        for expect in ["", "expect: 100-continue\r\n"] {
+            let mut client = server.connect().await;
+            let head =
+                format!("POST /topics/t HTTP/1.1\r\nhost: t\r\n{expect}content-length: {length}\r\n\r\n");
+            let answer = client.request(&head).await;
+            assert_eq!(answer.status, 413, "{length}, {expect}");
+            assert_eq!(client.rest().await, b"");
         }
     }
 }

@@ -18,7 +18,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(config: Config) -> Server {
-        let listeners = Listeners::bind("127.0.0.1:0".parse().unwrap(), 0).unwrap();
+        Server::with_listeners(config, Listeners::bind("127.0.0.1:0".parse().unwrap(), 0).unwrap())
+    }
+
+    pub(crate) fn with_listeners(config: Config, listeners: Listeners) -> Server {
         let address = listeners.http.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         // A test that drops its server without stopping it wants it to go on.

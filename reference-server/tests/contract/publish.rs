@@ -120,3 +120,19 @@ async fn stats_and_metrics_say_the_same() {
     assert_eq!(server.stat("delivered").await, 1);
     assert_eq!(server.stat("subscribers.sse").await, 1);
 }
+
+#[tokio::test]
+async fn an_empty_payload_and_an_unknown_parameter_are_refused() {
+    let server = Server::start(Config::default());
+    for kind in ["text/plain", "application/octet-stream"] {
+        assert_eq!(server.publish("t", "", kind).await, 400);
+        assert_eq!(server.publish("t?x=1", "x", kind).await, 400);
+    }
+    for path in ["/healthz?x", "/stats?x=1", "/metrics?x", "/rtc/nowhere?x"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.text(), "unknown or repeated query parameter: \"x\"\n");
+    }
+    assert_eq!(server.stat("published").await, 0);
+    assert_eq!(server.get("/browser?protocol=sse&topic=t&report=r").await.status, 200);
+}

@@ -8,7 +8,7 @@ use crate::harness::{Client, Server, soon};
 const PAYLOAD_BYTES: usize = 60_000;
 
 fn server(slow: SlowPolicy) -> Server {
-    let limits = Limits { history_events: 8, queue_events: 4, slow };
+    let limits = Limits { history_events: 8, queue_events: 4, slow, ..Limits::default() };
     Server::start(Config { limits, ..Config::default() })
 }
 

@@ -17,14 +17,14 @@ async fn a_stream_byte_for_byte() {
     assert_eq!(start, "0");
     server.text("t", "plain").await;
     server.text("t", " two\nlines\n").await;
-    server.text("t", "").await;
+    server.text("t", "\n").await;
     assert_eq!(server.publish("t", [0xff, 0, 10], "application/octet-stream").await, 204);
     server.text("t", "a\r\nb").await;
     // The size of a chunk, its content, and nothing else.
     let expected = format!(
         "3a\r\nid: {hub}-1\nevent: message\ndata: plain\n\n\r\n\
          4c\r\nid: {hub}-2\nevent: message\ndata:  two\ndata: lines\ndata: \n\n\r\n\
-         35\r\nid: {hub}-3\nevent: message\ndata: \n\n\r\n\
+         35\r\nid: {hub}-3\nevent: message\ndata: \ndata: \n\n\r\n\
          38\r\nid: {hub}-4\nevent: base64\ndata: /wAK\n\n\r\n\
          3c\r\nid: {hub}-5\nevent: base64\ndata: YQ0KYg==\n\n\r\n"
     );

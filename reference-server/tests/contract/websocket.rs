@@ -104,6 +104,47 @@ async fn a_subscription_is_in_force_when_its_command_is_answered() {
 }
 
 #[tokio::test]
+async fn a_subscribe_behind_an_older_cursor_skips_nothing() {
+    let server = Server::start(Config::default());
+    let start = server.now().await;
+    server.text("t", "t1").await;
+    server.text("u", "u1").await;
+    let mut client = server.connect().await;
+    client.websocket("topic=t").await;
+    server.text("t", "t2").await;
+    assert_eq!(client.take_text().await, "t2");
+    // Another topic, and the one that is followed already, from before.
+    let subscribe = |topic: &str| format!(r#"{{"op":"subscribe","topics":["{topic}"],"after":"{start}"}}"#);
+    client.frame(TEXT, subscribe("u")).await;
+    // Whoever came back with this cursor would get everything that is still to come.
+    assert_eq!(client.take_text().await, format!(r#"{{"op":"subscribe","cursor":"{start}"}}"#));
+    assert_eq!(client.take_text().await, "u1");
+    client.frame(TEXT, subscribe("t")).await;
+    assert_eq!(client.take_text().await, format!(r#"{{"op":"subscribe","cursor":"{start}"}}"#));
+    assert_eq!([client.take_text().await, client.take_text().await], ["t1", "t2"]);
+    // A cursor further on than a client has got skips nothing either.
+    client
+        .frame(TEXT, format!(r#"{{"op":"subscribe","topics":["t","u"],"after":"{}"}}"#, server.now().await))
+        .await;
+    client.take_text().await;
+    server.text("u", "u2").await;
+    assert_eq!(client.take_text().await, "u2");
+}
+
+#[tokio::test]
+async fn an_empty_message_is_echoed_and_not_published() {
+    let server = Server::start(Config::default());
+    let mut client = server.connect().await;
+    client.websocket("echo=1").await;
+    client.frame(TEXT, "").await;
+    assert_eq!(client.take_text().await, "");
+    let mut client = server.connect().await;
+    client.websocket("publish=t").await;
+    client.frame(TEXT, "").await;
+    client.expect_close(1008).await;
+}
+
+#[tokio::test]
 async fn pings_are_answered_and_closes_mirrored() {
     let server = Server::start(Config::default());
     let mut client = server.connect().await;
@@ -160,9 +201,13 @@ async fn an_upgrade_must_be_one() {
         "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13",
         "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: short",
         "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-version: 8\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: not base 64, of 24 chars!",
     ] {
         let answer = server.request(&format!("GET /ws HTTP/1.1\r\nhost: t\r\n{head}\r\n\r\n")).await;
         assert_eq!(answer.status, 400, "{head}");
+        assert_eq!(answer.header("sec-websocket-version"), Some("13"), "{head}");
     }
 }
 

@@ -45,7 +45,14 @@ fn address(end: usize) -> SocketAddr {
 }
 
 fn options(ordered: bool, max_retransmits: Option<u16>) -> Options {
-    Options { keep_alive: true, publish_keep_alive: true, hold: None, ordered, max_retransmits, peer_to_peer: true }
+    Options {
+        keep_alive: true,
+        publish_keep_alive: true,
+        hold: None,
+        ordered,
+        max_retransmits,
+        peer_to_peer: true,
+    }
 }
 
 impl Pair {

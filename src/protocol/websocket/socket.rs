@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use super::frames::{Frames, Item};
 use crate::protocol::{Failure, Inbox, Kind, Message, Phase, Step, contract};
@@ -96,7 +96,7 @@ impl Socket {
         };
         let taken = ready!(taken);
         if !self.out.is_empty() {
-            // A pong that must wait goes out with a later call; the answer to a close has no other chance.
+            // A pong that must wait goes out with a later call; a close has no other chance.
             let _ = self.out.poll_flush(cx, &mut self.stream);
         }
         Poll::Ready(taken.map(|()| Step::Received))
@@ -125,7 +125,11 @@ impl Socket {
         });
         fed.map_err(|end| match end {
             End::Failure(failure) => failure,
-            End::Frames(error) => broken(Phase::Receive, &error),
+            End::Frames(error) => {
+                // RFC 6455, section 7.1.7: the server is told why it is left.
+                out.queue_close(Some(&CloseFrame { code: close_code(&error), reason: "".into() }));
+                broken(Phase::Receive, &error)
+            }
         })
     }
 
@@ -312,6 +316,15 @@ fn said_close(frame: Option<CloseFrame>) -> Failure {
     let (code, reason) =
         frame.map_or((NO_CLOSE_CODE, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
     Failure::new(Phase::Receive, Kind::CloseCode(code), reason)
+}
+
+/// What says that this is wrong (RFC 6455, section 7.4.1).
+fn close_code(error: &Error) -> CloseCode {
+    match error {
+        Error::Capacity(_) => CloseCode::Size,
+        Error::Utf8(_) => CloseCode::Invalid,
+        _ => CloseCode::Protocol,
+    }
 }
 
 fn cut(phase: Phase) -> Failure {

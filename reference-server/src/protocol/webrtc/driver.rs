@@ -22,11 +22,12 @@ use crate::app::App;
 use crate::request::Subscribe;
 use crate::rtc::{Identity, MAX_DATAGRAM_BYTES, Routes, is_stun};
 
-/// Offers answered before the datagrams get their turn; each costs some 0.2 ms.
-const OFFER_BATCH: usize = 16;
-
 /// Datagrams read from one socket before the others, the timers and the hub get their turn.
 const READ_BATCH: usize = 64;
+
+/// How long one kind of work goes on before the next, and all that is not WebRTC, get their turn. A datagram costs some
+/// 0.02 ms, an offer 0.2.
+const TURN: Duration = Duration::from_micros(200);
 
 /// An SDP offer that wants an answer; `request` holds for each channel that the client then opens.
 pub(super) struct Offer {
@@ -82,14 +83,17 @@ impl Driver {
 
     /// Whether more may be waiting than was answered.
     fn answer_offers(&mut self, cx: &mut Context<'_>) -> bool {
-        for _ in 0..OFFER_BATCH {
+        let end = Instant::now() + TURN;
+        loop {
             let Poll::Ready(Some(Offer { sdp, request, reply })) = self.offers.poll_recv(cx) else {
                 return false;
             };
             // Who left before the answer came leaves a peer behind that is given up in time.
             let _ = reply.send(self.answer(&sdp, request));
+            if Instant::now() >= end {
+                return true;
+            }
         }
-        true
     }
 
     fn answer(&mut self, sdp: &str, request: Subscribe) -> Result<String, BadOffer> {
@@ -100,7 +104,7 @@ impl Driver {
         let (mut peer, answer) = Peer::answer(
             &self.app,
             self.config.clone(),
-            after.iter().chain(before).map(Port::address),
+            after.iter().chain(before).flat_map(Port::addresses),
             sdp,
             (request, self.ready.waker(number)),
             now,
@@ -119,19 +123,21 @@ impl Driver {
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut buffer = [0; MAX_DATAGRAM_BYTES];
         let mut more = false;
+        let share = TURN / self.ports.len().max(1) as u32;
         for port in 0..self.ports.len() {
             let mut left = READ_BATCH;
+            let mut end = None;
             while let Poll::Ready(read) = self.ports[port].poll_recv(cx, &mut buffer) {
                 let now = Instant::now();
                 // An error belongs to some datagram sent earlier, not to the socket.
                 if let Ok((length, from)) = read
+                    && let (from, to) = self.ports[port].seen(from)
                     && let Some(peer) = self.routes.find(from, &buffer[..length])
                 {
-                    let to = self.ports[port].address();
                     self.act(peer, now, |peer| peer.receive(now, from, to, &buffer[..length]));
                 }
                 left -= 1;
-                if left == 0 {
+                if left == 0 || now >= *end.get_or_insert(now + share) {
                     more = true;
                     break;
                 }
@@ -140,14 +146,23 @@ impl Driver {
         more
     }
 
-    fn serve_woken(&mut self) {
+    /// Whether more were woken than were served.
+    fn serve_woken(&mut self) -> bool {
         let mut woken = std::mem::take(&mut self.woken);
         self.ready.take(&mut woken);
+        let mut served = 0;
         if !woken.is_empty() {
-            let now = Instant::now();
-            woken.drain(..).for_each(|peer| self.act(peer, now, |_| Ok(())));
+            let mut now = Instant::now();
+            let end = now + TURN;
+            while served < woken.len() && now < end {
+                self.act(woken[served], now, |_| Ok(()));
+                served += 1;
+                now = Instant::now();
+            }
         }
+        woken.drain(..served);
         self.woken = woken;
+        !self.woken.is_empty()
     }
 
     fn keep_time(&mut self, cx: &mut Context<'_>) {
@@ -178,7 +193,9 @@ impl Driver {
                 if is_stun(&transmit.contents) {
                     routes.learn(number, transmit.destination);
                 }
-                if let Some(port) = ports.iter_mut().find(|port| port.address() == transmit.source) {
+                if let Some(port) =
+                    ports.iter_mut().find(|port| port.addresses().any(|own| own == transmit.source))
+                {
                     port.send(transmit.destination, transmit.contents);
                 }
             })
@@ -205,7 +222,7 @@ impl Future for Driver {
         this.ready.register(cx.waker());
         let mut more = this.answer_offers(cx);
         more |= this.read(cx);
-        this.serve_woken();
+        more |= this.serve_woken();
         this.keep_time(cx);
         for port in &mut this.ports {
             // Until it is ready, the socket wakes the task.

@@ -29,6 +29,12 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a timer that is due at once is obeyed before the others get their turn.
 const TIMEOUTS_AT_ONCE: usize = 8;
 
+/// What a peer takes that has not opened a channel yet, in bytes. Whoever only sends offers pays for none of them.
+const UNOPENED_BYTES: usize = 24 << 10;
+
+/// Channels of one peer, at most.
+const MAX_CHANNELS: usize = 64;
+
 /// When a peer gets its next turn that would have needed more.
 const SHORT_BREAK: Duration = Duration::from_millis(1);
 
@@ -76,14 +82,18 @@ impl Peer {
         (request, waker): (Subscribe, Waker),
         now: Instant,
     ) -> Result<(Peer, String), BadOffer> {
-        let offer = SdpOffer::from_sdp_string(offer).map_err(|error| BadOffer::Sdp(error.to_string()))?;
+        let offer = SdpOffer::from_sdp_string(offer)
+            .map_err(|_| BadOffer::Sdp("it is not SDP, or contradicts itself"))?;
         let mut rtc = config.set_ice_lite(true).build(now);
         for address in addresses {
             let candidate =
-                Candidate::host(address, "udp").map_err(|error| BadOffer::Sdp(error.to_string()))?;
+                Candidate::host(address, "udp").map_err(|_| BadOffer::Sdp("this server has no address"))?;
             rtc.add_local_candidate(candidate);
         }
-        let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| BadOffer::Sdp(error.to_string()))?;
+        let answer = rtc
+            .sdp_api()
+            .accept_offer(offer)
+            .map_err(|_| BadOffer::Sdp("it cannot be answered with data channels over DTLS"))?;
         let peer = Peer {
             rtc,
             app: app.clone(),
@@ -165,13 +175,7 @@ impl Peer {
 
     fn handle(&mut self, event: Event) -> Result<(), Gone> {
         match event {
-            Event::ChannelOpen(id, _) if !self.closing => {
-                self.open_by = None;
-                self.connection.subscribed(Id::WebRtc);
-                let conversation = Conversation::new(&self.app, self.request.clone());
-                self.channels.push(Channel { id, conversation, batch: VecDeque::new() });
-                Ok(())
-            }
+            Event::ChannelOpen(id, _) if !self.closing => self.open(id),
             Event::ChannelData(data) => self.incoming(data),
             Event::ChannelClose(id) => {
                 self.channels.retain(|channel| channel.id != id);
@@ -180,6 +184,22 @@ impl Peer {
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => Err(self.lost()),
             // Whatever else there is concerns media, or is told a second time by one of the above.
             _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, id: ChannelId) -> Result<(), Gone> {
+        self.open_by = None;
+        self.connection.subscribed(Id::WebRtc);
+        // Each follows all topics, which one client has so many of.
+        let topics = (self.channels.len() + 1) * self.request.topics.len();
+        let has_room = self.channels.len() < MAX_CHANNELS && topics <= self.app.config.limits.client_topics;
+        match Conversation::new(&self.app, self.request.clone()) {
+            Ok(conversation) if has_room => {
+                self.channels.push(Channel { id, conversation, batch: VecDeque::new() });
+                Ok(())
+            }
+            // A channel that cannot be served has no other way to say so.
+            _ => self.close(),
         }
     }
 
@@ -192,7 +212,7 @@ impl Peer {
         let Some(channel) = self.channels.iter_mut().find(|channel| channel.id == id) else { return Ok(()) };
         let is_message = binary || std::str::from_utf8(&data).is_ok();
         // Data channels have no close code; that they are closed must be enough.
-        if !is_message || channel.conversation.incoming(data.into(), binary).is_err() {
+        if !is_message || channel.conversation.incoming(&self.connection, data.into(), binary).is_err() {
             return self.close();
         }
         Ok(())
@@ -218,6 +238,8 @@ impl Peer {
                 Err(Gone) => close = true,
             }
         }
+        let held = self.channels.iter_mut().map(|channel| channel.held_bytes(&mut self.rtc)).sum();
+        self.connection.holds(if self.open_by.is_some() { UNOPENED_BYTES } else { held }, 0);
         if close {
             self.close()?;
         }
@@ -226,6 +248,12 @@ impl Peer {
 }
 
 impl Channel {
+    /// What waits for the client. Events are its own, too, once they are copied into the send buffer.
+    fn held_bytes(&mut self, rtc: &mut Rtc) -> usize {
+        let buffered = rtc.channel(self.id).map_or(0, |mut channel| channel.buffered_amount());
+        buffered + self.conversation.reply_bytes()
+    }
+
     /// `Err` if this client must be disconnected.
     fn deliver(
         &mut self,
@@ -252,7 +280,7 @@ impl Channel {
             let more = self.conversation.poll_outgoing(cx, connection, &mut taken);
             self.batch = taken.into();
             match more {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_too_slow)) => return Err(Gone),
                 Poll::Pending => return Ok(moved),
             }

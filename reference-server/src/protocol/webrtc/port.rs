@@ -18,6 +18,8 @@ const BACKLOG_DATAGRAMS: usize = 1024;
 pub(super) struct Port {
     socket: UdpSocket,
     address: SocketAddr,
+    /// The other one, of a socket that both versions of IP reach.
+    also: Option<SocketAddr>,
     backlog: VecDeque<(SocketAddr, DatagramSend)>,
 }
 
@@ -29,18 +31,29 @@ impl Port {
         let _ = buffers.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
         let _ = buffers.set_send_buffer_size(SOCKET_BUFFER_BYTES);
         socket.set_nonblocking(true)?;
-        let mut address = socket.local_addr()?;
+        let (mut address, mut also) = (socket.local_addr()?, None);
         match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => {
+                address.set_ip(Ipv6Addr::LOCALHOST.into());
+                if !buffers.only_v6()? {
+                    also = Some((Ipv4Addr::LOCALHOST, address.port()).into());
+                }
+            }
             _ => {}
         }
-        Ok(Port { socket: UdpSocket::from_std(socket)?, address, backlog: VecDeque::new() })
+        Ok(Port { socket: UdpSocket::from_std(socket)?, address, also, backlog: VecDeque::new() })
     }
 
     /// What peers are told to send to.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        [self.address].into_iter().chain(self.also)
+    }
+
+    /// Where a datagram came from and which of the addresses it was sent to, as its sender sees them.
+    pub(super) fn seen(&self, from: SocketAddr) -> (SocketAddr, SocketAddr) {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        (from, self.also.filter(|_| from.is_ipv4()).unwrap_or(self.address))
     }
 
     /// Reads one datagram.
@@ -78,6 +91,11 @@ impl Port {
 
     /// Whether the datagram is done with. One that the kernel refuses (an unreachable peer) is: it is lost, not late.
     fn write(&self, to: SocketAddr, datagram: &[u8]) -> bool {
+        let to = match to {
+            // As a socket of IPv6 writes it.
+            SocketAddr::V4(to) if self.also.is_some() => (to.ip().to_ipv6_mapped(), to.port()).into(),
+            to => to,
+        };
         !matches!(self.socket.try_send_to(datagram, to), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }

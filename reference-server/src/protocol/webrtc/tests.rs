@@ -113,11 +113,11 @@ impl Pair {
 #[test]
 fn a_subscription_is_in_force_when_the_channel_opens() {
     let mut pair = Pair::met("topic=t");
-    pair.app.hub.publish("t", Bytes::from_static(b"too early"), false);
+    pair.app.hub.publish("t", Bytes::from_static(b"too early"), false).unwrap();
     pair.live(Duration::from_secs(1)).unwrap();
     assert!(pair.open);
     assert_eq!(pair.stats(), [1, 1, 0]);
-    pair.app.hub.publish("t", Bytes::from_static(b"in time"), false);
+    pair.app.hub.publish("t", Bytes::from_static(b"in time"), false).unwrap();
     pair.live(Duration::from_millis(100)).unwrap();
     assert_eq!(pair.received, [b"in time"]);
 }
