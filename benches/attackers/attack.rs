@@ -87,9 +87,16 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 async fn websocket(to: SocketAddr, query: &str) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(to).await?;
     stream.write_all(upgrade(query).as_bytes()).await?;
-    let mut head = [0; 512];
-    stream.read(&mut head).await?;
+    answered(&mut stream).await?;
     Ok(stream)
+}
+
+/// Waits for an answer.
+async fn answered(stream: &mut TcpStream) -> io::Result<()> {
+    match stream.read(&mut [0; 4096]).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
 }
 
 async fn slowloris(to: SocketAddr) -> io::Result<()> {
@@ -165,7 +172,7 @@ async fn topics(to: SocketAddr, at: usize) -> io::Result<()> {
         let mut stream = websocket(to, "").await?;
         for _ in 0..if leaves { 1 } else { 1000 } {
             stream.write_all(&command).await?;
-            stream.read(&mut [0; 512]).await?;
+            answered(&mut stream).await?;
         }
     }
     Ok(())
@@ -190,21 +197,17 @@ async fn offers(to: SocketAddr, at: usize) -> io::Result<()> {
         offer.len()
     );
     let mut stream = TcpStream::connect(to).await?;
-    // Each good one makes a peer, so not without end.
-    for _ in 0..if at == 1 { 100 } else { usize::MAX } {
+    loop {
         stream.write_all(request.as_bytes()).await?;
-        if stream.read(&mut [0; 4096]).await? == 0 {
-            return Ok(());
-        }
+        answered(&mut stream).await?;
     }
-    std::future::pending().await
 }
 
 async fn churn(to: SocketAddr) -> io::Result<()> {
     loop {
         let mut stream = TcpStream::connect(to).await?;
         stream.write_all(b"GET /poll?topic=t HTTP/1.1\r\nHost: t\r\n\r\n").await?;
-        stream.read(&mut [0; 512]).await?;
+        answered(&mut stream).await?;
         // No port is left waiting.
         stream.set_zero_linger()?;
     }
@@ -223,6 +226,6 @@ async fn publish(to: SocketAddr, at: usize) -> io::Result<()> {
     let request = [head.as_bytes(), &vec![b'x'; 1 << 20]].concat();
     loop {
         stream.write_all(&request).await?;
-        stream.read(&mut [0; 512]).await?;
+        answered(&mut stream).await?;
     }
 }

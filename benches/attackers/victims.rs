@@ -80,8 +80,8 @@ impl Clock {
 }
 
 pub(crate) struct Victims {
-    writers: RefCell<Vec<OwnedWriteHalf>>,
-    publisher: RefCell<OwnedWriteHalf>,
+    writers: Vec<OwnedWriteHalf>,
+    publisher: OwnedWriteHalf,
     clock: Rc<Clock>,
     readers: Vec<tokio::task::JoinHandle<()>>,
     local: tokio::task::LocalSet,
@@ -106,7 +106,7 @@ impl Victims {
             readers.push(local.spawn_local(read(reader, clock.clone())));
         }
         let (_, publisher) = websocket(address, "publish=victims").await?;
-        Ok(Victims { writers: writers.into(), publisher: publisher.into(), clock, readers, local })
+        Ok(Victims { writers, publisher, clock, readers, local })
     }
 
     /// Sends for so long, and waits for the last.
@@ -117,8 +117,6 @@ impl Victims {
     async fn send(&self, long: Duration) -> Seen {
         self.clock.since_ns.set(self.clock.now_ns());
         self.clock.seen.borrow_mut().clear();
-        let mut writers = self.writers.borrow_mut();
-        let publisher = self.publisher.borrow_mut();
         let start = tokio::time::Instant::now();
         let (mut sent, mut expected) = (0, 0);
         let turn = PERIOD / (ECHOES as u32 + 1);
@@ -127,9 +125,9 @@ impl Victims {
             let message = frame(format!("<{:016}>", self.clock.now_ns()).as_bytes());
             // Spread over the period, so that they meet an attacker and not each other. One that is gone expects all the same.
             let which = sent as usize % (ECHOES + 1);
-            let _ = match writers.get_mut(which) {
+            let _ = match self.writers.get(which) {
                 Some(writer) => writer.try_write(&message),
-                None => publisher.try_write(&message),
+                None => self.publisher.try_write(&message),
             };
             expected += if which < ECHOES { 1 } else { FOLLOWERS };
             sent += 1;

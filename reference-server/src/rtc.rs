@@ -12,6 +12,8 @@ use std::sync::Arc;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::{Rtc, RtcConfig};
 
+mod dtls;
+
 /// Largest datagram that is read, in bytes. Peers keep to the path MTU; what is longer is cut off and fails its checks.
 pub const MAX_DATAGRAM_BYTES: usize = 2048;
 
@@ -38,7 +40,7 @@ impl Identity {
     /// # Errors
     /// The cryptography library does not work.
     pub fn generate() -> Result<Identity, NoCertificate> {
-        let provider = str0m::crypto::from_feature_flags();
+        let provider = dtls::provider();
         let certificate = provider.dtls_provider.generate_certificate().ok_or(NoCertificate)?;
         Ok(Identity { provider: Arc::new(provider), certificate })
     }
