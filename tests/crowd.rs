@@ -33,14 +33,15 @@ fn cramped(args: &[&str]) -> (Output, Vec<Value>) {
 
 #[test]
 fn groups_are_spread_over_processes_and_everything_is_added_up() {
-    // Over SSE a publisher connects when it publishes.
-    for (protocol, connections) in [("websocket", 300), ("sse", 270)] {
+    // Over SSE a publisher keeps what it has published on, which may be more than one where an answer took long.
+    for (protocol, connections) in [("websocket", 300..=300), ("sse", 300..=450)] {
         let (output, cells) =
             cramped(&["run", "broadcast", "-c", "300", "-q", "5/s", "-z", "2s", "-p", protocol]);
         assert_exit(&output, 0);
         let [cell] = &cells[..] else { panic!("{}", text(&output)) };
         assert_eq!((&cell["server"]["servers"], &cell["generator"]["workers"]), (&3.into(), &3.into()));
-        assert_eq!(cell["server"]["connections"], connections, "the servers' own counts");
+        let counted = cell["server"]["connections"].as_u64().unwrap();
+        assert!(connections.contains(&counted), "{counted} by the servers' own counts");
         let counts = &cell["counts"];
         assert_eq!((&counts["connected"], &counts["lost"]), (&300.into(), &0.into()));
         assert!(counts["delivered"] == counts["expected"] && counts["delivered"].as_u64() > Some(0));

@@ -140,10 +140,22 @@ fn a_run_that_was_killed_is_unfinished_in_every_format() {
     assert!(told.contains(",unfinished\n") && told.contains("this run is unfinished"), "{}", text(&output));
 }
 
+/// What a program does by default when its terminal is closed; these tests may themselves have been started by `nohup`.
+fn hearing_of_it(mut command: Command, action: libc::sighandler_t) -> Command {
+    // SAFETY: between fork and exec there is one system call.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(libc::SIGHUP, action);
+            Ok(())
+        });
+    }
+    command
+}
+
 #[test]
 fn a_terminal_that_is_closed_ends_a_run_with_its_reports() {
     let (_dir, path) = scenario(TWO);
-    let run = between_two_cells(running(&path));
+    let run = between_two_cells(hearing_of_it(running(&path), libc::SIG_DFL));
     signal(run.child.id(), libc::SIGHUP);
     let (output, out) = run.output();
     assert_exit(&output, 130);
@@ -154,16 +166,8 @@ fn a_terminal_that_is_closed_ends_a_run_with_its_reports() {
 #[test]
 fn a_run_that_is_to_outlive_its_terminal_does() {
     let (_dir, path) = scenario(TWO);
-    let mut command = running(&path);
     // As `nohup` does.
-    // SAFETY: between fork and exec there is one system call.
-    unsafe {
-        command.pre_exec(|| {
-            libc::signal(libc::SIGHUP, libc::SIG_IGN);
-            Ok(())
-        });
-    }
-    let run = between_two_cells(command);
+    let run = between_two_cells(hearing_of_it(running(&path), libc::SIG_IGN));
     signal(run.child.id(), libc::SIGHUP);
     assert_exit(&run.output().0, 0);
 }
