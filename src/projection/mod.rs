@@ -18,8 +18,8 @@ use curve::{Drift, Point, Value};
 /// Half of the widest range that is printed, as a share of the value; what is known less well is withheld.
 pub const WIDEST: f64 = 0.25;
 
-/// Turns below which a cell says nothing about the cost of one.
-const ENOUGH_TURNS: u64 = 50;
+/// Turns below which a cell says nothing about the cost of one: what else a server does in the window is too large a part.
+pub(crate) const ENOUGH_TURNS: u64 = 1_000;
 
 /// Share of a core from which a server of one thread no longer keeps up: what it costs then is not the cost of its load.
 const SATURATED: f64 = 0.9;

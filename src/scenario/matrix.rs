@@ -14,7 +14,7 @@
 //! | `echo/websocket`, `idle/P` | round trips; 10,000 connected clients |
 //! | `rate/websocket` | one connection, thousands of messages a second |
 //! | `hold/long-poll` | silence: how long polls are held |
-//! | `cost/P/N` | N clients at a part of the load that the users make whose cost is asked for: points of a curve |
+//! | `cost/P/N` | N deliveries or polls a second, a part of what the users make whose cost is asked for: points of a curve |
 //! | `direct/P` | as many users as were asked for |
 //! | `memory/P/N`, `memory-tls/P/N` | N connected clients, idle and (in a full matrix) after traffic: their slope is the memory of one |
 

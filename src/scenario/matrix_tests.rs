@@ -68,20 +68,36 @@ fn curve(effort: Effort, user: &Workload, protocol: &str) -> Vec<(u32, f64)> {
 }
 
 #[test]
-fn the_cost_of_many_rests_on_loads_up_to_half_of_theirs() {
+fn the_cost_of_many_rests_on_three_loads_about_theirs() {
     let user = Workload::default();
     let [fewer, more] = curve(Effort::Default, &user, "websocket")[..] else {
         panic!("two beside the workload")
     };
-    assert_eq!((fewer.0, more.0), (1_000, 5_000));
-    assert!((more.1 - 36_000.0).abs() < 1.0, "{more:?}");
-    let twice = Workload { users: Some(Count(5_000)), ..Workload::default() };
-    assert_eq!(curve(Effort::Default, &twice, "sse")[1].0, 2_500);
-    // What hears a message a minute is measured at a load that a short window can see.
+    assert_eq!((fewer.0, more.0), (1_170, 5_000));
+    assert!((more.1 - 50_400.0).abs() < 1.0, "{more:?}");
+    // However few there are.
+    for users in [10, 200, 1_000, 3_000, 5_000, 20_000] {
+        let user = Workload { users: Some(Count(users)), ..Workload::default() };
+        for protocol in ["websocket", "sse", "long-poll"] {
+            let mut loads: Vec<f64> =
+                curve(Effort::Default, &user, protocol).iter().map(|load| load.1).collect();
+            // With the workload's own.
+            loads.push(1_440.0);
+            loads.sort_by(f64::total_cmp);
+            let apart = loads.windows(2).all(|pair| pair[1] > 1.4 * pair[0]);
+            assert!(loads.len() >= 3 && apart, "{protocol}, {users} users: {loads:?}");
+            let asked = f64::from(users) * 7.2;
+            assert!(
+                loads[loads.len() - 1] >= asked.min(50_000.0) * 0.69,
+                "{protocol}, {users} users: {loads:?}"
+            );
+        }
+    }
+    // What hears a message a minute is measured at loads that a short window can see.
     let rare = Workload { rate: Some(PerSecond(1.0 / 60.0)), ..Workload::default() };
     let loads = curve(Effort::Default, &rare, "sse");
     assert_eq!(loads.len(), 3, "the workload's own cell has too little: {loads:?}");
-    assert!(loads.iter().all(|(_, per_s)| *per_s >= 190.0), "{loads:?}");
+    assert!(loads.iter().all(|(_, per_s)| *per_s >= 590.0), "{loads:?}");
     assert!(
         curve(Effort::Default, &user, "webrtc").is_empty() && curve(Effort::Quick, &user, "sse").is_empty()
     );

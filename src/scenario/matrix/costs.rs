@@ -2,46 +2,51 @@
 
 use super::{Sizes, Workload};
 use crate::claim::cost;
-use crate::projection::work;
+use crate::projection::{ENOUGH_TURNS, work};
 use crate::scenario::plan::CellSpec;
 use crate::scenario::unit::Count;
 
-/// Loads of the cost curve, as shares of what all users make: the workload's own cell stands for the smallest where it has as much.
-const COST_SHARES: [f64; 3] = [0.02, 0.1, 0.5];
+/// Largest load of the cost curve, as a share of what all users make.
+const TOP_SHARE: f64 = 0.7;
+
+/// How far the smallest load lies below the largest, where a window is long enough to see it.
+const SPAN: f64 = 36.0;
 
 /// Most turns per second that a cell puts on a server: what one thread bears beside the generator on a small machine.
-const MOST_DELIVERED_PER_S: f64 = 36_000.0;
-const MOST_POLLED_PER_S: f64 = 6_000.0;
-/// Short polls are measured beside other cells, and are not to disturb them.
+const MOST_PER_S: f64 = 50_400.0;
+/// Short polls are measured beside other cells, and are not to disturb them; their windows are longer.
 const MOST_SHORT_POLLED_PER_S: f64 = 400.0;
-
-/// Least turns per second that a short window can tell a cost from.
-const LEAST_PER_S: [f64; 3] = [200.0, 400.0, 800.0];
+const SHORT_POLL_WINDOWS: f64 = 2.5;
 
 /// Most clients of a cell of the curve, but of the direct measurement.
 const MOST_COST_CLIENTS: f64 = 5_000.0;
 
-/// The points of the cost curve of one protocol. Fewer users that hear more make the load of many, so that a short window sees enough.
-/// Between peers no message costs the server anything.
+/// Events come at random, so that a window sees somewhat fewer now and then.
+const LEAST_SEEN: f64 = 1.2;
+
+/// Loads that lie closer to each other than this factor are one.
+const APART: f64 = 1.5;
+
+/// The points of the cost curve of one protocol: three loads, or two and that of the workload's own cell. Fewer users that hear
+/// more make the load of many, so that a short window sees enough. Between peers no message costs the server anything.
 pub(super) fn cells(user: &Workload, own: &CellSpec, sizes: &Sizes) -> Vec<CellSpec> {
     if sizes.cost_s == 0.0 || own.peer_to_peer || own.rate_per_s <= 0.0 {
         return Vec::new();
     }
-    let waits = own.protocol == "short-poll";
-    let most = match own.protocol.as_str() {
-        "short-poll" => MOST_SHORT_POLLED_PER_S,
-        "long-poll" => MOST_POLLED_PER_S,
-        _ => MOST_DELIVERED_PER_S,
-    };
     let users = f64::from(user.users.unwrap_or(Count(cost::USERS as u32)).0);
     let of_one = work::of(own).turns_per_s;
-    let top = (users * of_one * COST_SHARES[2]).min(most);
-    let loads =
-        (0..3).map(|i| (top * COST_SHARES[i] / COST_SHARES[2]).max(if waits { 0.0 } else { LEAST_PER_S[i] }));
-    // The workload's cell is one of the points where it has enough to tell.
     let has = f64::from(own.clients) * of_one;
-    let further = loads.filter(|&load| has < LEAST_PER_S[0].min(top / 4.0) || load > 2.0 * has);
-    let mut cells: Vec<CellSpec> = further.map(|load| at_load(own, load, of_one, sizes.cost_s)).collect();
+    let tells = has * own.duration_s >= ENOUGH_TURNS as f64;
+    let (most, window_s) = match own.protocol.as_str() {
+        "short-poll" => (MOST_SHORT_POLLED_PER_S, SHORT_POLL_WINDOWS * sizes.cost_s),
+        _ => (MOST_PER_S, sizes.cost_s),
+    };
+    let least = LEAST_SEEN * ENOUGH_TURNS as f64 / window_s;
+    let top = (users * of_one * TOP_SHARE).max(10.0 * least).min(most);
+    let low = (top / SPAN).max(least).min(top);
+    let further = [low, (low * top).sqrt(), top].into_iter();
+    let further = further.filter(|&load| !tells || load * APART < has || load > has * APART);
+    let mut cells: Vec<CellSpec> = further.map(|load| at_load(own, load, of_one, window_s)).collect();
     if sizes.everything && own.protocol == "websocket" {
         let direct = CellSpec {
             name: format!("direct/{}", own.protocol),
@@ -66,7 +71,7 @@ fn at_load(own: &CellSpec, per_s: f64, of_one: f64, window_s: f64) -> CellSpec {
         _ => own.rate_per_s * (per_s / (clients * of_one)),
     };
     CellSpec {
-        name: format!("cost/{}/{clients}", own.protocol),
+        name: format!("cost/{}/{}", own.protocol, per_s.round()),
         clients: clients as u32,
         rate_per_s,
         poll_interval_s: own.poll_interval_s / faster,
