@@ -24,6 +24,9 @@ const MOST_COST_CLIENTS: f64 = 5_000.0;
 /// Events come at random, so that a window sees somewhat fewer now and then.
 const LEAST_SEEN: f64 = 1.2;
 
+/// Steps towards a rate that makes a load.
+const STEPS: u32 = 20;
+
 /// Loads that lie closer to each other than this factor are one.
 const APART: f64 = 1.5;
 
@@ -66,17 +69,20 @@ fn at_load(own: &CellSpec, per_s: f64, of_one: f64, window_s: f64) -> CellSpec {
     let faster = if own.protocol == "short-poll" { own.poll_interval_s } else { 1.0 };
     let wanted = (per_s / of_one / faster).clamp(10.0 * group, MOST_COST_CLIENTS);
     let clients = (wanted / group).round().max(1.0) * group;
-    let rate_per_s = match own.protocol.as_str() {
-        "short-poll" => own.rate_per_s * faster,
-        _ => own.rate_per_s * (per_s / (clients * of_one)),
-    };
-    CellSpec {
+    let mut cell = CellSpec {
         name: format!("cost/{}/{}", own.protocol, per_s.round()),
         clients: clients as u32,
-        rate_per_s,
+        rate_per_s: own.rate_per_s * faster,
         poll_interval_s: own.poll_interval_s / faster,
         ramp_per_s: 5_000.0,
         duration_s: window_s,
         ..own.clone()
+    };
+    if own.protocol != "short-poll" {
+        // Keep-alives and polls held for nothing are fewer the more events there are, so that this is no single step.
+        for _ in 0..STEPS {
+            cell.rate_per_s *= per_s / (clients * work::of(&cell).turns_per_s);
+        }
     }
+    cell
 }
