@@ -163,6 +163,8 @@ fn each_fault_moves_the_cells_it_touches_by_its_size_and_no_other() {
         assert!(counts.published_all >= 2000, "{counts:?}");
         let lost = (counts.published_all * 9 - counts.delivered_all, counts.delivered + counts.lost);
         assert_eq!(lost, (counts.published_all / 1000 * 9, counts.expected), "{protocol}");
-        assert!(counts.lost > 0 && counts.duplicates + counts.reordered == 0, "{protocol}");
+        assert!(counts.lost > 0 && counts.duplicates == 0, "{protocol}");
+        // Events that are published by POST may overtake each other where an answer takes longer than 25 ms.
+        assert!(counts.reordered == 0 || protocol != "websocket", "{protocol}");
     }
 }
