@@ -285,7 +285,7 @@ async fn who_sends_very_many_frames_is_put_in_line_too() {
     let server = server(Limits::default());
     let mut bystander = server.connect().await;
     bystander.websocket("echo=1").await;
-    const PARTS: usize = 20_000;
+    const PARTS: usize = 100_000;
     let message = [frame(TEXT & 0x7f, b""), frame(0, b"").repeat(PARTS), frame(0, b"x")].concat();
     // The first byte says whether it is the last part.
     let mut parts = message;
@@ -303,6 +303,7 @@ async fn who_sends_very_many_frames_is_put_in_line_too() {
     });
     let () = sent;
     assert_eq!(soon(busy.take_text()).await, "x");
-    // 120 kB are one turn by their bytes.
-    assert!(server.stat("turns_over").await - before >= 3);
+    // 600 kB are at most five turns by their bytes. By their number each read is more than one.
+    let turns = server.stat("turns_over").await - before;
+    assert!(turns >= 6, "{turns}");
 }
