@@ -153,7 +153,7 @@ fn latency(block: &Block<'_>) -> String {
         ms("send lag p99", "send_lag_p99_ms"),
         wait,
         ms("publishes answered p50", "answer_p50_ms"),
-        ms("at most", "answer_max_ms"),
+        ms("publishes answered max", "answer_max_ms"),
     ];
     join(parts.iter().map(String::as_str), ", ")
 }
