@@ -29,7 +29,7 @@ pub(super) fn server(question: &Question<'_>, work: &Work, clients: f64) -> Told
     let of_topic = |limits: Limits| {
         limits.kept_events(topics.ceil() as usize, question.like.payload_bytes as usize) as f64
     };
-    let kept = if question.like.peer_to_peer { Some(0.0) } else { question.keeps.map(of_topic) };
+    let kept = if topics == 0.0 { Some(0.0) } else { question.keeps.map(of_topic) };
     let Some(kept) = kept else {
         return Told::withheld(what, "what a server of others keeps of its topics is not known");
     };

@@ -3,6 +3,7 @@
 use super::*;
 use crate::measure::cell::Interval;
 use crate::measure::sample;
+use crate::scenario::plan::Pattern;
 use proptest::prelude::*;
 
 const STEADY: Drift = Drift { deviation: 0.05, freedom: 100 };
@@ -79,6 +80,22 @@ fn memory_has_its_history_and_bytes_have_all_layers() {
         line.contains("1,000 topics x 457 events kept x 480 B (payload 100 B), full after 57.1 s"),
         "{line}"
     );
+}
+
+/// They are sent back and not kept; what memory grew by meanwhile is no history.
+#[test]
+fn echoes_on_their_own_connection_have_no_history() {
+    let mut cells: Vec<Cell> = [200, 1_000, 5_000].map(|n| cell(n, 10.0)).into();
+    for cell in &mut cells {
+        (cell.spec.pattern, cell.spec.group) = (Pattern::Echo, 1);
+        let server = cell.server.as_mut().unwrap();
+        server.memory_after_bytes = server.memory_idle_bytes;
+    }
+    let memory = project(&cells, 10_000.0, STEADY).memory_bytes.value().unwrap();
+    assert!((memory.value / 21e6 - 1.0).abs() < 1e-6, "{memory:?}");
+    // By POST they go to a topic each.
+    cells.iter_mut().for_each(|cell| cell.spec.protocol = "sse".into());
+    assert_eq!(work::of(&cells[0].spec).topics, 1.0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What one user makes a server do, by the workload's own figures: messages, polls that end with nothing, keep-alives.
 
 use crate::claim::verdict::short;
-use crate::scenario::plan::{CellSpec, Pattern};
+use crate::scenario::plan::{CellSpec, Pattern, Publishing};
 
 /// Bytes of IP packets of one comment on a quiet event stream: 7 B of it (`2 CRLF : LF CRLF`), its TCP/IP headers, its acknowledgement.
 const COMMENT_BYTES: f64 = 7.0 + 52.0 + 52.0;
@@ -13,7 +13,7 @@ pub struct Work {
     pub messages_per_s: f64,
     /// Events published.
     pub events_per_s: f64,
-    /// Topics.
+    /// Topics of which the server keeps events; echoes on the connection that they came by need none.
     pub topics: f64,
     /// Events of one topic.
     pub topic_events_per_s: f64,
@@ -30,15 +30,16 @@ pub fn of(spec: &CellSpec) -> Work {
     let config = reference_server::Config::default();
     let group = f64::from(spec.group.max(1));
     let publishers = f64::from(spec.publishers);
-    let (share, topics, topic_events_per_s) = match spec.pattern {
+    let (share, groups, topic_events_per_s) = match spec.pattern {
         Pattern::Echo => (1.0, 1.0, spec.rate_per_s),
         Pattern::Broadcast => ((group - publishers) / group, 1.0 / group, spec.rate_per_s * publishers),
     };
+    let sent_back = spec.pattern == Pattern::Echo && spec.publishing() == Publishing::InBand;
     let messages_per_s = share * topic_events_per_s;
     let mut work = Work {
         messages_per_s,
-        events_per_s: topics * topic_events_per_s,
-        topics,
+        events_per_s: groups * topic_events_per_s,
+        topics: if sent_back || spec.peer_to_peer { 0.0 } else { groups },
         topic_events_per_s,
         turns_per_s: messages_per_s,
         aside_bytes_per_s: 0.0,
