@@ -4,7 +4,7 @@ use reference_server::hub::Limits;
 
 use super::curve::Value;
 use super::work::Work;
-use super::{Question, Told, servers};
+use super::{Question, Told, servers, work};
 use crate::claim::evidence::usable;
 use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
@@ -33,11 +33,17 @@ pub(super) fn server(question: &Question<'_>, work: &Work, clients: f64) -> Told
     let Some(kept) = kept else {
         return Told::withheld(what, "what a server of others keeps of its topics is not known");
     };
-    let event = if kept > 0.0 { event_bytes(&cells) } else { Some((0.0, 0.0)) };
+    let filling: Vec<&Cell> = cells
+        .iter()
+        .copied()
+        .filter(|cell| question.keeps.is_none_or(|limits| is_filling(cell, limits)))
+        .collect();
+    let event = if kept > 0.0 { event_bytes(&filling) } else { Some((0.0, 0.0)) };
     let Some((event_bytes, event_share)) = event else {
-        return Told::withheld(what, "too few events were published to tell what a kept one takes");
+        let why = "too few events were published, or so many that none more was kept, to tell what a kept one takes";
+        return Told::withheld(what, why);
     };
-    let traffic = median_of(&cells, |cell| traffic_bytes(cell, event_bytes)).unwrap_or(0.0).max(0.0);
+    let traffic = median_of(&filling, |cell| traffic_bytes(cell, event_bytes)).unwrap_or(0.0).max(0.0);
     let connections = clients * (idle.value + traffic);
     let history = topics * kept * event_bytes;
     let value = empty + connections + history;
@@ -119,11 +125,22 @@ fn growth(cell: &Cell) -> Option<(f64, f64)> {
     (events > 0).then_some((grown, events as f64))
 }
 
+/// How full histories may be on average, so that hardly one is full.
+const FULL: f64 = 0.9;
+
+/// Whether the server kept all events of a cell: otherwise its memory tells nothing of what one takes.
+fn is_filling(cell: &Cell, limits: Limits) -> bool {
+    let topics = f64::from(cell.spec.clients) * work::of(&cell.spec).topics;
+    let of_one_server = (topics / servers(cell)).ceil() as usize;
+    let kept = limits.kept_events(of_one_server, cell.spec.payload_bytes as usize) as f64;
+    topics == 0.0 || cell.counts.published_all as f64 <= FULL * topics * kept
+}
+
 /// Events whose growth is to be told from that of a page here and there.
 const ENOUGH_EVENTS: f64 = 500.0;
 
 /// What a kept event takes, in bytes, and how well that is known, as a share: what memory grew by during the windows, over the
-/// events published in them. Buffers have grown by then, and history has not filled.
+/// events published in them, by cells whose history has not filled. Buffers have grown by then.
 fn event_bytes(cells: &[&Cell]) -> Option<(f64, f64)> {
     let grown: Vec<(f64, f64)> =
         cells.iter().filter_map(|cell| growth(cell)).filter(|(_, n)| *n >= ENOUGH_EVENTS).collect();

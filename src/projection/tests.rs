@@ -82,6 +82,22 @@ fn memory_has_its_history_and_bytes_have_all_layers() {
     );
 }
 
+/// Three times as many events as are kept make memory grow no further: by its growth one would take a third.
+#[test]
+fn a_full_history_does_not_tell_what_an_event_takes() {
+    let mut cells: Vec<Cell> = [200, 1_000, 5_000].map(|n| cell(n, 10.0)).into();
+    cells[0].counts.published_all = 20 * 3 * 1_024;
+    for second in &mut cells[0].intervals {
+        (second.published, second.server_resident_bytes) = (20 * 307, Some(30_000_000));
+    }
+    let memory = |cells: &[Cell]| project(cells, 10_000.0, STEADY).memory_bytes;
+    let truth = 1e6 + 10_000.0 * 2_000.0 + 1_000.0 * 457.0 * 480.0;
+    assert!((memory(&cells).value().unwrap().value / truth - 1.0).abs() < 1e-6);
+    cells.iter_mut().for_each(|cell| cell.counts.published_all = 10_000_000);
+    let Projected::Withheld(why) = memory(&cells) else { panic!("printed") };
+    assert!(why.contains("none more was kept"), "{why}");
+}
+
 /// They are sent back and not kept; what memory grew by meanwhile is no history.
 #[test]
 fn echoes_on_their_own_connection_have_no_history() {
