@@ -14,7 +14,8 @@ const SPAN: f64 = 36.0;
 
 /// Most turns per second that a cell puts on a server: what one thread bears beside the generator on a small machine.
 const MOST_PER_S: f64 = 50_400.0;
-/// Short polls are measured beside other cells, and are not to disturb them; their windows are longer.
+/// Short polls are measured beside other cells, and are not to disturb them; so few take long windows, for which only a full
+/// matrix has the time.
 const MOST_SHORT_POLLED_PER_S: f64 = 400.0;
 const SHORT_POLL_WINDOWS: f64 = 2.5;
 
@@ -34,6 +35,9 @@ const APART: f64 = 1.5;
 /// more make the load of many, so that a short window sees enough. Between peers no message costs the server anything.
 pub(super) fn cells(user: &Workload, own: &CellSpec, sizes: &Sizes) -> Vec<CellSpec> {
     if sizes.cost_s == 0.0 || own.peer_to_peer || own.rate_per_s <= 0.0 {
+        return Vec::new();
+    }
+    if own.protocol == "short-poll" && !sizes.everything {
         return Vec::new();
     }
     let users = f64::from(user.users.unwrap_or(Count(cost::USERS as u32)).0);
