@@ -23,7 +23,7 @@ use tokio::io::AsyncWrite;
 use crate::app::{Refusal, Rejection};
 use crate::connection::{Connection, Order};
 use crate::protocol::{self, Protocol};
-use crate::turn::{QUERY_BYTE, REQUEST};
+use crate::turn::{DEAR, QUERY_BYTE, REQUEST};
 use crate::wire::{Wire, with_input};
 
 mod hand_over;
@@ -58,7 +58,7 @@ pub(crate) enum Front {
 impl Front {
     /// Begins with HTTP.
     pub(crate) fn new(wire: Wire, router: Router) -> Front {
-        Front::Http(Http { wire, router, phase: Phase::Idle, last: false })
+        Front::Http(Http { wire, router, phase: Phase::Idle, last: false, paid: false })
     }
 }
 
@@ -107,6 +107,8 @@ pub(crate) struct Http {
     phase: Phase,
     /// The connection ends with the answer that is being given.
     last: bool,
+    /// The next request was paid for.
+    paid: bool,
 }
 
 enum Phase {
@@ -235,7 +237,15 @@ impl Http {
         input: &[u8],
     ) -> io::Result<Option<End>> {
         let connection = self.wire.connection();
-        connection.turn().spend(REQUEST + QUERY_BYTE * request.query.len());
+        if !std::mem::take(&mut self.paid) {
+            let price = REQUEST + QUERY_BYTE * request.query.len();
+            connection.turn().spend(price);
+            if price > DEAR && !connection.may_go_on() {
+                self.wire.unread = Bytes::copy_from_slice(input);
+                self.paid = true;
+                return Ok(None);
+            }
+        }
         let app = connection.app();
         let handler = match request.method {
             "GET" if request.body.is_empty() => protocol::ALL.iter().find_map(|protocol| match protocol {

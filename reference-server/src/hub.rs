@@ -26,7 +26,7 @@ mod subscription;
 mod tests;
 mod topics;
 
-pub(crate) use subscription::Watch;
+pub(crate) use subscription::{Reserved, Watch};
 pub use subscription::{Subscription, TooManyTopics, TooSlow};
 use topics::{LOOKED_AT_ONCE, Topic, Topics};
 
@@ -146,6 +146,8 @@ struct State {
     fans_out: bool,
     /// Topics with a pass under way, in turn.
     passes: VecDeque<usize>,
+    /// Seats of many topics whose subscribers are gone.
+    leaving: Vec<Arc<Seat>>,
 }
 
 /// Wakes one subscriber, and tells it why.

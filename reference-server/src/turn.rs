@@ -47,13 +47,19 @@ pub(crate) const MESSAGE: usize = 512;
 pub(crate) const REQUEST: usize = 2048;
 
 /// Price of each byte of its query; following a topic takes eight of them at least.
-pub(crate) const QUERY_BYTE: usize = 32;
+pub(crate) const QUERY_BYTE: usize = 96;
+
+/// Price of each byte of a command to the server, beside what it makes it do.
+pub(crate) const COMMAND_BYTE: usize = 16;
+
+/// What costs more than this is paid for before it is done, so that of many such things one is done at a time.
+pub(crate) const DEAR: usize = FIRST as usize;
 
 /// Price of a request that hyper answers.
 pub(crate) const LONG_REQUEST: usize = 16 * 1024;
 
-/// Price of following one more topic.
-pub(crate) const FOLLOW: usize = 256;
+/// Price of following one more topic, and of leaving it.
+pub(crate) const FOLLOW: usize = 768;
 
 /// Price of looking whether a topic that is followed has anything new.
 pub(crate) const LOOK: usize = 16;

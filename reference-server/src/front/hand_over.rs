@@ -27,7 +27,7 @@ use super::head::{MAX_HEAD_BYTES, is_host};
 use super::reply::{Ask, Boxed, Chunks, Fields, Full, Handler, Reply, content};
 use crate::app::{App, Rejection};
 use crate::connection::{Connection, Order};
-use crate::protocol::{self, Protocol};
+use crate::protocol::{self, Protocol, webrtc};
 use crate::request::BadRequest;
 use crate::turn::LONG_REQUEST;
 use crate::wire::Wire;
@@ -69,7 +69,7 @@ impl Service<Request<Incoming>> for Tagged {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.connection.turn().spend(LONG_REQUEST);
-        let most = self.connection.app().config.max_payload_bytes;
+        let most = most_bytes(request.uri().path(), self.connection.app().config.max_payload_bytes);
         if let Err(refused) = checked(&request, most) {
             return Box::pin(ready(Ok(refused.into_response())));
         }
@@ -130,7 +130,8 @@ fn checked(request: &Request<Incoming>, most_bytes: usize) -> Result<(), Refused
         return Err(Refused::Malformed("a body is framed once\n"));
     }
     if request.body().size_hint().lower() > most_bytes as u64 {
-        return Err(Refused::TooLarge);
+        let is_offer = request.uri().path() == webrtc::PATH;
+        return Err(if is_offer { Refused::Malformed(webrtc::TOO_LONG) } else { Refused::TooLarge });
     }
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
     match query.split(['=', '&']).next() {
@@ -141,10 +142,15 @@ fn checked(request: &Request<Incoming>, most_bytes: usize) -> Result<(), Refused
     }
 }
 
+/// Most that the body of a request for `path` may have.
+fn most_bytes(path: &str, payload_bytes: usize) -> usize {
+    if path == webrtc::PATH { webrtc::MAX_OFFER_BYTES } else { payload_bytes }
+}
+
 /// Whether a path has parameters, which whoever serves it checks.
 fn has_parameters(path: &str) -> bool {
     let is_own = |protocol: &Protocol| matches!(protocol, Protocol::Get(own, _) if *own == path);
-    protocol::ALL.iter().any(is_own) || path == "/rtc" || path == "/browser"
+    protocol::ALL.iter().any(is_own) || path == webrtc::PATH || path == "/browser"
 }
 
 /// A handler of the front as a route of the router: for HEAD, HTTP/1.0 and whatever else is not plain.

@@ -10,6 +10,9 @@ use super::{Hub, SlowPolicy, State, Topic};
 /// Subscribers woken in one go. What else there is to do, an echo say, waits for no more than these.
 pub(super) const SLICE: usize = 64;
 
+/// Topics left in one go by those who are gone. More than are followed in one, so that those who come and go do not pile up.
+pub(super) const LEFT_AT_ONCE: usize = 256;
+
 /// Payload bytes sent in one go, likewise.
 const SLICE_BYTES: usize = 256 * 1024;
 
@@ -74,7 +77,10 @@ impl Hub {
         self.fan_out.register(cx.waker());
         let mut state = self.lock();
         let state = &mut *state;
-        let Some(index) = state.passes.pop_front() else { return Poll::Pending };
+        let leave = state.leave_some();
+        let Some(index) = state.passes.pop_front() else {
+            return if leave { Poll::Ready(()) } else { Poll::Pending };
+        };
         // What is published from now on must not end the pause that follows.
         self.fan_out.take();
         let topic = &mut state.topics.topics[index];

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
-use super::{Batch, Cursor, Hub, Most, Seat, Signal, WATCHER};
+use super::fan_out::{LEFT_AT_ONCE, SLICE};
+use super::{Batch, Cursor, Hub, Most, Seat, Signal, State, WATCHER};
 
 impl Hub {
     /// Starts a live subscription to `topics` behind `cursor`, or from now on.
@@ -70,6 +71,27 @@ pub enum TooManyTopics {
     InAll,
 }
 
+/// Room for topics that do not exist yet.
+pub(crate) struct Reserved {
+    hub: Arc<Hub>,
+    topics: usize,
+}
+
+impl Reserved {
+    /// For so many that are about to be; those that are there already need none, so that what is left can be less than theirs.
+    pub(crate) fn give_back(&mut self, topics: usize) {
+        let topics = topics.min(self.topics);
+        self.hub.lock().topics.reserved -= topics;
+        self.topics -= topics;
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.hub.lock().topics.reserved -= self.topics;
+    }
+}
+
 /// One who wants to know when there is something to read. Ends when dropped.
 pub(crate) struct Watch(Subscription);
 
@@ -96,20 +118,32 @@ impl Subscription {
     /// # Errors
     /// They are too many.
     pub fn has_room(&self, topics: &[impl AsRef<str>]) -> Result<(), TooManyTopics> {
-        let most = self.hub.limits.client_topics;
-        if self.seats.len() + topics.len() > most {
-            return Err(TooManyTopics::OfOne(most));
-        }
-        if topics.len() < 2 {
-            // One alone is added or not.
-            return Ok(());
-        }
+        // Whether one alone can be added shows when it is.
+        if topics.len() < 2 { self.may_follow(topics.len()) } else { self.reserve(topics).map(drop) }
+    }
+
+    /// The same, and keeps the room for those that do not exist yet.
+    ///
+    /// # Errors
+    /// They are too many.
+    pub(crate) fn reserve(&self, topics: &[impl AsRef<str>]) -> Result<Reserved, TooManyTopics> {
+        self.may_follow(topics.len())?;
         let all = &mut self.hub.lock().topics;
-        let new = topics.iter().filter(|name| all.find(name.as_ref()).is_none()).count();
-        match new == 0 || self.hub.has_room(all, new) {
-            true => Ok(()),
-            false => Err(TooManyTopics::InAll),
+        // Mostly there is room for all of them, whether they exist or not, and none has to be looked for.
+        let mut new = topics.len();
+        if !self.hub.has_plenty(all, new) {
+            new = topics.iter().filter(|name| all.find(name.as_ref()).is_none()).count();
+            if new > 0 && !self.hub.has_room(all, new) {
+                return Err(TooManyTopics::InAll);
+            }
         }
+        all.reserved += new;
+        Ok(Reserved { hub: self.hub.clone(), topics: new })
+    }
+
+    fn may_follow(&self, more: usize) -> Result<(), TooManyTopics> {
+        let most = self.hub.limits.client_topics;
+        if self.seats.len() + more > most { Err(TooManyTopics::OfOne(most)) } else { Ok(()) }
     }
 
     /// Follows one more topic, behind `cursor` or from now on. One that is followed already goes back to the cursor, if it
@@ -222,15 +256,29 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut state = self.hub.lock();
-        let look = state.topics.look;
-        for seat in &self.seats {
-            let topic = &mut state.topics.topics[seat.topic];
-            topic.used.store(look, Relaxed);
-            let at = seat.at.load(Relaxed);
-            topic.subscribers.swap_remove(at);
-            if let Some(moved) = topic.subscribers.get(at) {
-                moved.at.store(at, Relaxed);
-            }
+        let state = &mut *state;
+        if self.seats.len() > SLICE && state.fans_out {
+            state.leaving.append(&mut self.seats);
+            self.hub.fan_out.wake();
+        } else {
+            self.seats.iter().for_each(|seat| state.topics.leave(seat));
         }
+    }
+}
+
+impl State {
+    /// Takes some of the seats away that nobody sits on any more; false if there was none.
+    pub(super) fn leave_some(&mut self) -> bool {
+        if self.leaving.is_empty() {
+            return false;
+        }
+        let from = self.leaving.len().saturating_sub(LEFT_AT_ONCE);
+        for seat in self.leaving.drain(from..) {
+            self.topics.leave(&seat);
+        }
+        if self.leaving.is_empty() {
+            self.leaving = Vec::new();
+        }
+        true
     }
 }

@@ -221,3 +221,42 @@ fn a_large_topic_is_woken_a_slice_at_a_time_and_once_more_for_what_came_meanwhil
         .sum();
     assert_eq!(in_all, watchers.len());
 }
+
+#[test]
+fn who_left_very_many_topics_leaves_them_a_slice_at_a_time() {
+    let hub = hub(Limits::default());
+    let mut fan_out = Box::pin(hub.clone().fan_out());
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let names: Vec<_> = (0..1000).map(|topic| format!("t{topic}")).collect();
+    let stays = hub.subscribe(&names[..500], None).unwrap();
+    drop(hub.subscribe(&names, None).unwrap());
+    let followed = || hub.lock().topics.topics.iter().map(|topic| topic.subscribers.len()).sum::<usize>();
+    let mut before = followed();
+    assert_eq!(before, 1500);
+    while before > 500 {
+        assert!(fan_out.as_mut().poll(&mut cx).is_pending());
+        let now = followed();
+        assert!(now < before && before - now <= 256, "{before} {now}");
+        before = now;
+    }
+    drop(stays);
+    (0..10).for_each(|_| assert!(fan_out.as_mut().poll(&mut cx).is_pending()));
+    assert_eq!(followed(), 0);
+}
+
+#[test]
+fn room_is_kept_for_what_is_followed_bit_by_bit() {
+    let limits = Limits { history_bytes: 10 * 2 * 512, ..Limits::default() };
+    let hub = hub(limits);
+    let subscription = hub.subscribe(&["a"], None).unwrap();
+    let mut reserved = subscription.reserve(&["a", "b", "c", "d", "e", "f"]).unwrap();
+    let others = ["u", "v", "w", "x", "y"];
+    assert_eq!(hub.subscribe(&others, None).err(), Some(TooManyTopics::InAll));
+    let _three = hub.subscribe(&others[..3], None).unwrap();
+    reserved.give_back(1);
+    let _b = hub.subscribe(&["b"], None).unwrap();
+    assert_eq!(hub.subscribe(&["y"], None).err(), Some(TooManyTopics::InAll));
+    drop(reserved);
+    assert_eq!(hub.lock().topics.reserved, 0);
+    let _y = hub.subscribe(&["y"], None).unwrap();
+}

@@ -38,6 +38,8 @@ pub(super) struct Topics {
     pub(super) bytes: usize,
     /// Id of the newest event of a topic that was forgotten.
     pub(super) forgotten_id: u64,
+    /// Room kept for topics that do not exist yet.
+    pub(super) reserved: usize,
     /// Looks at what is idle so far.
     pub(super) look: u32,
     /// Where the search for a topic to forget goes on.
@@ -118,8 +120,8 @@ impl Topic {
 impl Default for Topics {
     fn default() -> Topics {
         let by_size = std::array::from_fn(|_| Vec::new());
-        let (indices, topics, free, bytes, forgotten_id, look, hand) = Default::default();
-        Topics { indices, topics, free, by_size, bytes, forgotten_id, look, hand }
+        let (indices, topics, free, bytes, forgotten_id, reserved, look, hand) = Default::default();
+        Topics { indices, topics, free, by_size, bytes, forgotten_id, reserved, look, hand }
     }
 }
 
@@ -245,6 +247,17 @@ impl Topics {
         assert_eq!(listed, self.topics.iter().filter(|topic| topic.bytes > 0).count());
     }
 
+    /// Takes a seat away.
+    pub(super) fn leave(&mut self, seat: &Seat) {
+        let topic = &mut self.topics[seat.topic];
+        topic.used.store(self.look, Relaxed);
+        let at = seat.at.load(Relaxed);
+        topic.subscribers.swap_remove(at);
+        if let Some(moved) = topic.subscribers.get(at) {
+            moved.at.store(at, Relaxed);
+        }
+    }
+
     fn is_followed(&self, index: usize) -> bool {
         let topic = &self.topics[index];
         topic.name.is_none() || !topic.subscribers.is_empty()
@@ -252,11 +265,20 @@ impl Topics {
 }
 
 impl Hub {
-    /// Whether `more` topics may come to be. Those that nobody follows make room; half of all bytes is for events.
+    /// Whether `more` topics may come to be without any look at those there are.
+    pub(super) fn has_plenty(&self, topics: &Topics, more: usize) -> bool {
+        topics.len() + topics.reserved + more <= self.most_topics()
+    }
+
+    /// Topics that there may be: half of all bytes is for events.
+    fn most_topics(&self) -> usize {
+        self.limits.history_bytes / 2 / TOPIC_BYTES
+    }
+
+    /// Whether `more` topics may come to be. Those that nobody follows make room.
     pub(super) fn has_room(&self, topics: &mut Topics, more: usize) -> bool {
-        let most = self.limits.history_bytes / 2 / TOPIC_BYTES;
         let mut looks = PLACES_AT_ONCE;
-        while topics.len() + more > most && looks > 0 && !topics.topics.is_empty() {
+        while !self.has_plenty(topics, more) && looks > 0 && !topics.topics.is_empty() {
             looks -= 1;
             topics.hand = (topics.hand + 1) % topics.topics.len();
             if !topics.is_followed(topics.hand) {
@@ -264,7 +286,7 @@ impl Hub {
                 self.stats.forgotten_topics.add(1);
             }
         }
-        let has_room = topics.len() + more <= most;
+        let has_room = self.has_plenty(topics, more);
         self.stats.refused_topics.add(u64::from(!has_room));
         has_room
     }

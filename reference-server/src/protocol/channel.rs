@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -10,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Refusal};
 use crate::connection::Connection;
-use crate::hub::{Batch, Event, Most, SlowPolicy, Subscription, TooManyTopics, TooSlow};
+use crate::hub::{Batch, Cursor, Event, Most, Reserved, SlowPolicy, Subscription, TooManyTopics, TooSlow};
 use crate::request::{self, BadRequest, MAX_TOPIC_CHARS, Subscribe};
-use crate::turn::{FOLLOW, LOOK, MESSAGE};
+use crate::turn::{COMMAND_BYTE, DEAR, FOLLOW, LOOK, MESSAGE};
 
 /// Events taken from the hub in one go. Small enough that thousands of subscribers take turns, large enough that
 /// one that lags catches up.
@@ -81,13 +82,48 @@ pub(crate) struct Conversation {
     replies_missed: u64,
     /// The queue overflowed and the policy is to disconnect.
     too_slow: bool,
+    /// A command that is not done yet.
+    command: Option<Box<Obeying>>,
+}
+
+/// How far a command is obeyed that takes long.
+enum Obeying {
+    /// It was paid for, and not looked at.
+    Paid(Bytes),
+    Following(Following),
+}
+
+/// A command to follow topics, of which there may be many: obeyed bit by bit, and answered when it is done.
+struct Following {
+    /// The command, and where the names are in it: none of so many is copied.
+    text: Bytes,
+    topics: Vec<Range<usize>>,
+    after: Option<Cursor>,
+    done: usize,
+    /// Room for those that are new.
+    reserved: Reserved,
+}
+
+/// Topics followed before the others may have their turns.
+const FOLLOWED_AT_ONCE: usize = 64;
+
+/// A command, and what belongs to it. Not an enum with a tag: that would be read twice.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command<'a> {
+    op: Op,
+    /// Topics and cursors have no characters that JSON escapes.
+    #[serde(borrow)]
+    topics: Option<Vec<&'a str>>,
+    after: Option<&'a str>,
+    topic: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
-enum Command {
-    Subscribe { topics: Vec<String>, after: Option<String> },
-    Publish { topic: String },
+#[serde(rename_all = "lowercase")]
+enum Op {
+    Subscribe,
+    Publish,
 }
 
 #[derive(Serialize)]
@@ -141,6 +177,7 @@ impl Conversation {
             reply_bytes: 0,
             replies_missed: 0,
             too_slow: false,
+            command: None,
         })
     }
 
@@ -156,11 +193,14 @@ impl Conversation {
         binary: bool,
     ) -> Result<(), Refusal> {
         connection.turn().spend(MESSAGE);
+        // Where nothing can be left unread, as on a data channel.
+        while !self.obey_some(connection) {}
         if !binary && payload.starts_with(COMMAND_PREFIX) {
-            let before = self.subscription.topics();
-            let answer = self.obey(&payload);
-            connection.turn().spend(payload.len() + FOLLOW * (self.subscription.topics() - before));
-            self.reply(answer);
+            let price = COMMAND_BYTE * payload.len();
+            connection.turn().spend(price);
+            self.command = Some(Box::new(Obeying::Paid(payload)));
+            // What takes longer is begun when its turn comes, so that of many such one is begun at a time.
+            while price <= DEAR && !self.obey_some(connection) {}
             return Ok(());
         }
         match &self.outlet {
@@ -184,9 +224,13 @@ impl Conversation {
     pub(crate) fn poll_outgoing(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         out: &mut Vec<Outgoing>,
     ) -> Poll<Result<bool, TooSlow>> {
+        if self.command.is_some() && (!connection.may_go_on() || !self.obey_some(connection)) {
+            // Else its task is called up for the rest.
+            return if connection.may_go_on() { Poll::Ready(Ok(true)) } else { Poll::Pending };
+        }
         if self.too_slow {
             return Poll::Ready(Err(TooSlow));
         }
@@ -220,15 +264,25 @@ impl Conversation {
         if out.len() > before { Poll::Ready(Ok(more)) } else { Poll::Pending }
     }
 
+    /// Whether messages can be taken at all: the command before them is done.
+    pub(crate) fn listens(&self) -> bool {
+        self.command.is_none()
+    }
+
     /// Whether some more messages can be taken before any is given out, and no reply be lost for it.
     pub(crate) fn has_room(&self) -> bool {
         let limits = &self.app.config.limits;
         self.replies.len() < limits.queue_events && self.reply_bytes < limits.client_bytes
     }
 
-    /// Bytes that wait for the client here.
-    pub(crate) fn reply_bytes(&self) -> usize {
-        self.reply_bytes
+    /// Bytes that wait here for the client, or for its turn.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let command = match self.command.as_deref() {
+            None => 0,
+            Some(Obeying::Paid(text)) => text.len(),
+            Some(Obeying::Following(Following { text, topics, .. })) => text.len() + size_of_val(&topics[..]),
+        };
+        self.reply_bytes + command
     }
 
     /// Ready once the policy disconnects this client. For transports that cannot take because they cannot write.
@@ -236,37 +290,86 @@ impl Conversation {
         if self.too_slow { Poll::Ready(TooSlow) } else { self.subscription.signal().poll_too_slow(cx) }
     }
 
-    fn obey(&mut self, text: &[u8]) -> Reply {
+    /// Obeys a command, or begins to; gives the answer if it is done.
+    fn obey(&mut self, text: &Bytes) -> Option<Reply> {
         // Known before anything is parsed, which takes longer the more there is of it. No name has a comma in it.
         let most = self.app.config.limits.client_topics;
         let commas = text.iter().filter(|&&byte| byte == b',').count();
         if commas > most.saturating_add(COMMAND_PARTS) {
-            return Answer::Error { reason: TooManyTopics::OfOne(most).to_string() }.encode();
+            return Some(Answer::Error { reason: TooManyTopics::OfOne(most).to_string() }.encode());
         }
         let most_bytes = most.saturating_mul(TOPIC_BYTES).saturating_add(COMMAND_BYTES);
         if text.len() > most_bytes {
-            return Answer::Error { reason: format!("a command has at most {most_bytes} bytes") }.encode();
+            return Some(
+                Answer::Error { reason: format!("a command has at most {most_bytes} bytes") }.encode(),
+            );
         }
-        let answer = match serde_json::from_slice(text) {
-            Ok(Command::Subscribe { topics, after }) => self.follow(&topics, after.as_deref()),
-            Ok(Command::Publish { topic }) => request::topic(&topic).map(|name| {
-                self.outlet = Outlet::Topic(name);
-                Answer::Publish { topic: &topic }.encode()
-            }),
-            Err(error) => Ok(Answer::Error { reason: error.to_string() }.encode()),
-        };
-        answer.unwrap_or_else(|bad| Answer::Error { reason: bad.to_string() }.encode())
+        let refused = |reason| Some(Answer::Error { reason }.encode());
+        match serde_json::from_slice(text) {
+            Ok(Command { op: Op::Subscribe, topics: Some(topics), after, topic: None }) => {
+                self.follow(text, &topics, after).map_or_else(|bad| refused(bad.to_string()), |()| None)
+            }
+            Ok(Command { op: Op::Publish, topic: Some(name), topics: None, after: None }) => {
+                match request::topic(name) {
+                    Ok(topic) => self.outlet = Outlet::Topic(topic),
+                    Err(bad) => return refused(bad.to_string()),
+                }
+                Some(Answer::Publish { topic: name }.encode())
+            }
+            Ok(_) => refused("a subscribe has topics and maybe after, a publish has a topic".into()),
+            Err(error) => refused(error.to_string()),
+        }
     }
 
-    fn follow(&mut self, topics: &[String], after: Option<&str>) -> Result<Reply, BadRequest> {
+    /// Begins to follow topics. All are checked before the first is followed: a command is obeyed as a whole or not at all.
+    fn follow(&mut self, text: &Bytes, topics: &[&str], after: Option<&str>) -> Result<(), BadRequest> {
         let after = after.map(request::cursor).transpose()?;
-        // All are checked before the first is followed: a command is obeyed as a whole or not at all.
-        let topics = topics.iter().map(|name| request::checked_topic(name)).collect::<Result<Vec<_>, _>>()?;
-        self.subscription.has_room(&topics)?;
-        for topic in &topics {
-            self.subscription.add(topic, after)?;
+        for name in topics {
+            request::checked_topic(name)?;
         }
-        Ok(Answer::Subscribe { cursor: self.subscription.cursor().to_string() }.encode())
+        let reserved = self.subscription.reserve(topics)?;
+        let start = |name: &str| name.as_ptr().addr() - text.as_ptr().addr();
+        let topics = topics.iter().map(|name| start(name)..start(name) + name.len()).collect();
+        let following = Following { text: text.clone(), topics, after, done: 0, reserved };
+        self.command = Some(Box::new(Obeying::Following(following)));
+        Ok(())
+    }
+
+    /// Goes on with a command, which is answered when it is done; false if there is more to do.
+    fn obey_some(&mut self, connection: &Connection) -> bool {
+        let answer = match self.command.take().map(|command| *command) {
+            None => None,
+            Some(Obeying::Paid(text)) => self.obey(&text),
+            Some(Obeying::Following(following)) => self.follow_some(following, connection),
+        };
+        if let Some(answer) = answer {
+            self.reply(answer);
+        }
+        self.command.is_none()
+    }
+
+    /// Follows some more topics; gives the answer behind the last.
+    fn follow_some(&mut self, mut following: Following, connection: &Connection) -> Option<Reply> {
+        let Following { text, topics, after, done, reserved } = &mut following;
+        let end = topics.len().min(*done + FOLLOWED_AT_ONCE);
+        let some = &topics[*done..end];
+        connection.turn().spend(FOLLOW * some.len());
+        reserved.give_back(some.len());
+        let followed = some.iter().try_for_each(|name| {
+            // It was text when it was checked.
+            let name = std::str::from_utf8(&text[name.clone()]).unwrap_or_default();
+            self.subscription.add(name, *after)
+        });
+        *done = end;
+        if followed.is_ok() && end < topics.len() {
+            self.command = Some(Box::new(Obeying::Following(following)));
+            return None;
+        }
+        let answer = match followed {
+            Ok(()) => Answer::Subscribe { cursor: self.subscription.cursor().to_string() },
+            Err(many) => Answer::Error { reason: many.to_string() },
+        };
+        Some(answer.encode())
     }
 
     fn reply(&mut self, reply: Reply) {
@@ -342,6 +445,36 @@ mod tests {
         }
         assert_eq!(outgoing(&mut conversation), Poll::Ready(Err(TooSlow)));
         assert_eq!(conversation.app.stats.slow_disconnects.get(), 1);
+    }
+
+    #[test]
+    fn a_command_of_many_topics_is_obeyed_bit_by_bit_and_answered_once() {
+        let mut conversation = conversation("echo=1", SlowPolicy::DropOldest);
+        let topics: Vec<_> = (0..1000).map(|topic| format!("\"t{topic}\"")).collect();
+        let command = format!(r#"{{"op":"subscribe","topics":[{}]}}"#, topics.join(","));
+        incoming(&mut conversation, Bytes::from(command), false).unwrap();
+        assert!(!conversation.listens());
+        let mut polls = 0;
+        let answer = loop {
+            polls += 1;
+            match outgoing(&mut conversation) {
+                Poll::Ready(Ok(texts)) if texts.is_empty() => {}
+                // Its turn is over, too.
+                Poll::Pending if !conversation.listens() => {}
+                Poll::Ready(Ok(texts)) => break texts,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(conversation.listens() && answer.len() == 1, "{answer:?}");
+        assert!(answer[0].starts_with(r#"{"op":"subscribe","cursor":"#), "{answer:?}");
+        assert!(polls > 10, "{polls}");
+        assert_eq!(conversation.subscription.topics(), 1000);
+        // What comes before it is done, on a channel that cannot leave it unread, waits for it.
+        let command = r#"{"op":"subscribe","topics":["one.more"]}"#;
+        incoming(&mut conversation, Bytes::from(command), false).unwrap();
+        incoming(&mut conversation, Bytes::from("echo"), false).unwrap();
+        let Poll::Ready(Ok(texts)) = outgoing(&mut conversation) else { panic!("no answer") };
+        assert!(texts.len() == 2 && texts[1] == "echo", "{texts:?}");
     }
 
     #[test]

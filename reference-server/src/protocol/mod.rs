@@ -15,7 +15,7 @@ mod long_poll;
 mod poll;
 mod short_poll;
 mod sse;
-mod webrtc;
+pub(crate) mod webrtc;
 mod websocket;
 
 /// Routes that still lack their server.

@@ -10,17 +10,20 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::{StatusCode, header};
-use tokio::sync::{mpsc, oneshot};
+use str0m::RtcConfig;
+use tokio::sync::{OnceCell, mpsc, oneshot};
 
 use super::{Id, Start};
 use crate::app::{App, Rejection};
 use crate::request::{Accepts, Subscribe};
+use crate::rtc::Identity;
 
 mod driver;
 mod peer;
@@ -31,12 +34,19 @@ mod timers;
 mod wake;
 
 use driver::{Driver, Offer};
+use peer::BUFFERED_BYTES;
+
+/// Where offers are posted to.
+pub(crate) const PATH: &str = "/rtc";
 
 /// Offers that may wait for the driver; those behind them wait in their HTTP requests.
 const OFFER_QUEUE: usize = 256;
 
 /// The longest offer, in bytes. Those of browsers have some 1,000, and 150 more for each candidate.
-const MAX_OFFER_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_OFFER_BYTES: usize = 32 * 1024;
+
+/// What is said of a longer one.
+pub(crate) const TOO_LONG: &str = "bad offer: it is longer than an offer of data channels is\n";
 
 /// The same without candidates.
 const MAX_REST_BYTES: usize = 8 * 1024;
@@ -51,9 +61,34 @@ pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Resu
     if sockets.is_empty() {
         return Ok(router);
     }
+    let identity = Identity::generate().map_err(io::Error::other)?;
+    let config = identity.config(start.app.config.max_payload_bytes, BUFFERED_BYTES);
     let (offers, inbox) = mpsc::channel(OFFER_QUEUE);
-    start.tasks.spawn(Driver::start(start.app.clone(), sockets, inbox)?);
-    Ok(router.route("/rtc", post(move |app, query, sdp| offer(offers, app, query, sdp))))
+    start.tasks.spawn(Driver::start(start.app.clone(), sockets, config.clone(), inbox)?);
+    let to = Arc::new(To { offers, config, is_tried: OnceCell::new() });
+    Ok(router.route(
+        PATH,
+        post(move |app, query, sdp| offer(to, app, query, sdp)).layer(DefaultBodyLimit::max(MAX_OFFER_BYTES)),
+    ))
+}
+
+/// Where offers go.
+struct To {
+    offers: mpsc::Sender<Offer>,
+    config: RtcConfig,
+    is_tried: OnceCell<()>,
+}
+
+impl To {
+    /// The first peer of a process tries all cryptography, which takes some 50 ms: on a thread of its own, so that nobody
+    /// else waits for it.
+    async fn try_cryptography(&self) {
+        let try_it = async || {
+            let config = self.config.clone();
+            let _ = tokio::task::spawn_blocking(move || drop(config.build(Instant::now()))).await;
+        };
+        self.is_tried.get_or_init(try_it).await;
+    }
 }
 
 /// Why an offer got no answer.
@@ -77,7 +112,7 @@ impl IntoResponse for BadOffer {
 }
 
 async fn offer(
-    offers: mpsc::Sender<Offer>,
+    to: Arc<To>,
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     sdp: String,
@@ -86,16 +121,13 @@ async fn offer(
     let request = request.map_err(|bad| Rejection::from(bad).into_response())?;
     app.stats.requests.of(Id::WebRtc).add(1);
     app.let_in().map_err(|refusal| Rejection::from(refusal).into_response())?;
-    let answer = answer(&offers, sdp, request).await.map_err(BadOffer::into_response)?;
+    let answer = answer(&to, sdp, request).await.map_err(BadOffer::into_response)?;
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/sdp")], answer).into_response())
 }
 
 /// An offer as it is answered: an ICE-lite agent answers checks and makes none, so whom the client could be found at is nothing to
 /// it. `None` if it is longer than it may be; whoever pays for understanding it serves all other peers, too.
 fn without_candidates(sdp: &str) -> Option<String> {
-    if sdp.len() > MAX_OFFER_BYTES {
-        return None;
-    }
     let mut rest = String::new();
     let lines = sdp.lines().filter(|line| !line.starts_with("a=candidate:"));
     for (number, line) in lines.enumerate() {
@@ -109,10 +141,11 @@ fn without_candidates(sdp: &str) -> Option<String> {
 }
 
 /// The driver's answer.
-async fn answer(offers: &mpsc::Sender<Offer>, sdp: String, request: Subscribe) -> Result<String, BadOffer> {
+async fn answer(to: &To, sdp: String, request: Subscribe) -> Result<String, BadOffer> {
     let sdp =
         without_candidates(&sdp).ok_or(BadOffer::Sdp("it is longer than an offer of data channels is"))?;
+    to.try_cryptography().await;
     let (reply, answer) = oneshot::channel();
-    offers.send(Offer { sdp, request, reply }).await.map_err(|_| BadOffer::Stopping)?;
+    to.offers.send(Offer { sdp, request, reply }).await.map_err(|_| BadOffer::Stopping)?;
     answer.await.map_err(|_| BadOffer::Stopping)?
 }

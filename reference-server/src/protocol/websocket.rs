@@ -182,7 +182,7 @@ impl Socket {
         let unsent_bytes = wire.unsent_bytes();
         // The rest are events, which are the hub's.
         let own_bytes = unsent_bytes.min(self.own_bytes);
-        let held_bytes = unread_bytes + self.conversation.reply_bytes() + own_bytes;
+        let held_bytes = unread_bytes + self.conversation.held_bytes() + own_bytes;
         wire.connection().holds(held_bytes, unsent_bytes - own_bytes);
     }
 
@@ -199,7 +199,11 @@ impl Socket {
                 return Poll::Ready(end);
             }
             let mut messages = 0;
-            while readable && messages < READ_BATCH && (messages == 0 || self.conversation.has_room()) {
+            while readable
+                && messages < READ_BATCH
+                && self.conversation.listens()
+                && (messages == 0 || self.conversation.has_room())
+            {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(())) => messages += 1,
                     Poll::Ready(Err(end)) => return Poll::Ready(end),

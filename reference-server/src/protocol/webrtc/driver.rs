@@ -14,13 +14,13 @@ use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::time::Sleep;
 
 use super::BadOffer;
-use super::peer::{BUFFERED_BYTES, Gone, Peer};
+use super::peer::{Gone, Peer};
 use super::port::Port;
 use super::timers::Timers;
 use super::wake::ReadyQueue;
 use crate::app::App;
 use crate::request::Subscribe;
-use crate::rtc::{Identity, MAX_DATAGRAM_BYTES, Routes, is_stun};
+use crate::rtc::{MAX_DATAGRAM_BYTES, Routes, is_stun};
 
 /// Datagrams read from one socket before the others, the timers and the hub get their turn.
 const READ_BATCH: usize = 64;
@@ -61,10 +61,9 @@ impl Driver {
     pub(super) fn start(
         app: Arc<App>,
         sockets: Vec<UdpSocket>,
+        config: RtcConfig,
         offers: mpsc::Receiver<Offer>,
     ) -> io::Result<Unconstrained<Driver>> {
-        let identity = Identity::generate().map_err(io::Error::other)?;
-        let config = identity.config(app.config.max_payload_bytes, BUFFERED_BYTES);
         Ok(unconstrained(Driver {
             app,
             config,

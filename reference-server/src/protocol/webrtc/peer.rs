@@ -251,14 +251,14 @@ impl Channel {
     /// What waits for the client. Events are its own, too, once they are copied into the send buffer.
     fn held_bytes(&mut self, rtc: &mut Rtc) -> usize {
         let buffered = rtc.channel(self.id).map_or(0, |mut channel| channel.buffered_amount());
-        buffered + self.conversation.reply_bytes()
+        buffered + self.conversation.held_bytes()
     }
 
     /// `Err` if this client must be disconnected.
     fn deliver(
         &mut self,
         rtc: &mut Rtc,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         cx: &mut Context<'_>,
     ) -> Result<bool, Gone> {
         let mut moved = false;

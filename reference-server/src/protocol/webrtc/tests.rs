@@ -179,7 +179,8 @@ async fn no_socket_waits_for_a_busier_one() {
     sender.send_to(b"noise", sockets[3].local_addr().unwrap()).unwrap();
     let app = App::new(Config::default()).unwrap();
     let (_offers, inbox) = mpsc::channel(1);
-    let mut driver = pin!(Driver::start(app, sockets.into(), inbox).unwrap());
+    let config = Identity::generate().unwrap().config(1000, BUFFERED_BYTES);
+    let mut driver = pin!(Driver::start(app, sockets.into(), config, inbox).unwrap());
     // The sockets' readiness is news of the event loop, which runs between two turns.
     for _ in 0..2 {
         poll_fn(|cx| Poll::Ready(driver.as_mut().poll(cx).is_pending())).await;
