@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rtbench::client::pace::Pacer;
-use rtbench::scenario::plan::{CellSpec, Pace};
+use rtbench::scenario::kinds::Pace;
+use rtbench::scenario::spec::CellSpec;
 
 fn next(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pacer");

@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::exit;
-use crate::scenario::file::Headers;
-use crate::scenario::unit::{Bytes, Count, PerSecond};
+use crate::scenario::kinds::Headers;
 use crate::transport::link::LinkSpec;
+use crate::unit::{Bytes, Count, PerSecond};
 
 mod gate;
 mod load;

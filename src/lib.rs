@@ -16,7 +16,7 @@
 //!   fleet::worker         a process with a share of the clients; reports when the cell ends
 //!   fleet::coordinator    starts server and workers, merges their reports into a measure::cell
 //! measure::store          results/TIME-NAME/cells.jsonl, a line a cell
-//!   report::*, claim::*, capacity::*, compare::*, gate::*  read only what lies there
+//!   report::*, guide::*, capacity::*, compare::*, gate::*  read only what lies there
 //! ```
 //!
 //! # The modules
@@ -26,13 +26,12 @@
 //!
 //! Adding a protocol takes a client file in `src/protocol/` and a server file in `reference-server/src/protocol/`, each
 //! with its lines in the tables of the `mod.rs` beside it, and a scenario with its name in [`scenario::BUILTINS`]. The
-//! matrix keeps to the guide's five: a column more is a line in [`claim::matrix::COLUMNS`] and in `MODULES` of `build.rs`.
+//! matrix keeps to the guide's five: a column more is a line in [`guide::matrix::COLUMNS`] and in `MODULES` of `build.rs`.
 
 // Both panic where the output is closed or full: `say` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod capacity;
-pub mod claim;
 pub mod cli;
 pub mod client;
 pub mod command;
@@ -40,16 +39,20 @@ pub mod compare;
 pub mod exit;
 pub mod fleet;
 pub mod gate;
+pub mod guide;
 pub mod host;
 pub mod measure;
+pub mod number;
 pub mod projection;
 pub mod protocol;
 pub mod quote;
+pub mod random;
 pub mod report;
 pub mod say;
 pub mod scenario;
 pub mod stats;
 pub mod transport;
+pub mod unit;
 
 #[cfg(test)]
 #[path = "../tests/support/fuzz.rs"]

@@ -64,7 +64,7 @@ impl Measured {
     /// A threshold that nobody had to ask for failed, and every place says so.
     #[track_caller]
     fn fails(&self, threshold: &str) {
-        let name = &self.cell.spec.protocol;
+        let name = &self.cell.spec.id.protocol.name;
         assert_exit(&self.output, 1);
         let told = text(&self.output);
         assert!(told.contains(&format!("{threshold} does not hold")), "{name}: --quiet says it: {told}");

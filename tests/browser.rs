@@ -6,10 +6,10 @@ mod missing;
 #[path = "support/program.rs"]
 mod program;
 
-use rtbench::claim::probe;
 use rtbench::fleet::server::ServerChoice;
+use rtbench::guide::plan::{Effort, Workload, plan};
+use rtbench::guide::probe;
 use rtbench::measure::cell::{Cell, Status};
-use rtbench::scenario::matrix::{Effort, Workload, plan};
 
 /// The reference server with the faults of `args`.
 fn server(args: &[&str]) -> ServerChoice {
@@ -22,10 +22,10 @@ async fn measured(protocols: &[&str], server: &ServerChoice) -> Vec<Cell> {
     let protocols = protocols.iter().map(|&name| name.to_owned()).collect();
     let plan = plan(Effort::Full, &Workload { protocols, ..Workload::default() }, 1).unwrap();
     let mut cells = Vec::new();
-    for spec in plan.probes.iter().filter(|spec| spec.name.starts_with("browser/")) {
+    for spec in plan.probes.iter().filter(|spec| spec.id.is_of("browser")) {
         let cell = probe::run(spec, server).await;
         for probe in &cell.probes {
-            println!("{} in {:.1} s: {}: {}", spec.name, cell.measured_s, probe.found, probe.detail);
+            println!("{} in {:.1} s: {}: {}", spec.id, cell.measured_s, probe.found, probe.detail);
         }
         cells.push(cell);
     }
@@ -46,13 +46,13 @@ async fn a_browser_runs_all_five_protocols_and_holds_six_streams() {
     }
     assert_eq!(cells.len(), 5);
     for cell in cells {
-        assert_eq!(cell.status, Status::Finished, "{}", cell.spec.name);
-        let word = if cell.spec.protocol.ends_with("poll") { "all" } else { "modern" };
+        assert_eq!(cell.status, Status::Finished, "{}", cell.spec.id);
+        let word = if cell.spec.id.protocol.name.ends_with("poll") { "all" } else { "modern" };
         let ran = &cell.probes[0];
         assert_eq!((ran.name.as_str(), ran.found.as_str()), ("browser", word), "{}", ran.detail);
         assert_eq!((ran.evidence["sent"], ran.evidence["unchanged"]), (5.0, 5.0), "{}", ran.detail);
         let six = cell.probes.iter().find(|probe| probe.name == "six");
-        assert_eq!(six.is_some(), cell.spec.protocol == "sse");
+        assert_eq!(six.is_some(), cell.spec.id.protocol.name == "sse");
         if let Some(six) = six {
             assert_eq!((six.found.as_str(), six.evidence["connections"]), ("6", 6.0), "{}", six.detail);
             assert_eq!(six.evidence["opened_later"], 4.0, "{}", six.detail);
@@ -81,7 +81,7 @@ async fn no_browser_is_blamed_for_a_broken_server() {
         return;
     }
     for cell in mute.iter().chain(&full) {
-        assert!(matches!(cell.status, Status::Failed(_)), "{}: {:?}", cell.spec.name, cell.status);
+        assert!(matches!(cell.status, Status::Failed(_)), "{}: {:?}", cell.spec.id, cell.status);
         assert!(cell.probes.iter().all(|probe| probe.name != "six"), "{:?}", cell.probes);
     }
 }

@@ -30,7 +30,7 @@ fn events_flow_in_every_second_on_every_protocol() {
     let cells = measure("pace = \"closed\"\nrate = \"1/s\"", &[], 0);
     assert_eq!(cells.len(), rtbench::protocol::ALL.len());
     for cell in cells {
-        let (name, counts) = (&cell.spec.protocol, &cell.counts);
+        let (name, counts) = (&cell.spec.id.protocol.name, &cell.counts);
         assert_eq!(cell.intervals.len(), 3, "{name}");
         for second in &cell.intervals {
             assert!(second.published >= 20 && second.delivered >= 20, "{name}: {second:?}");
@@ -47,7 +47,7 @@ fn events_flow_in_every_second_on_every_protocol() {
 #[test]
 fn one_in_flight_keeps_a_rate_that_the_server_can_follow() {
     for cell in measure("in_flight = 1\nrate = \"5/s\"", &[], 0) {
-        let (name, counts) = (&cell.spec.protocol, &cell.counts);
+        let (name, counts) = (&cell.spec.id.protocol.name, &cell.counts);
         assert_eq!((counts.published, counts.delivered), (300, 300), "{name}: {counts:?}");
         assert_eq!((counts.shed, counts.held_back, counts.unanswered), (0, 0, 0), "{name}: {counts:?}");
     }

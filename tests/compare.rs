@@ -13,7 +13,9 @@ use rtbench::host::strain::HostStrain;
 use rtbench::measure::cell::{Cell, ServerCost, TrustLevel};
 use rtbench::measure::run::{RunFile, RunKind, RunStatus, ScenarioText};
 use rtbench::measure::store::Store;
-use rtbench::scenario::plan::CellSpec;
+use rtbench::scenario::cell_id::CellId;
+use rtbench::scenario::kinds::Headers;
+use rtbench::scenario::spec::CellSpec;
 
 /// What eight repeats measured: the first four in one run, the others in a second.
 struct Observed {
@@ -49,8 +51,7 @@ const NEW: Observed = Observed {
 
 impl Observed {
     fn cell(&self, i: usize) -> Cell {
-        let spec =
-            CellSpec { name: "websocket".into(), repeat: i as u32 % 4, seed: 7, ..CellSpec::example() };
+        let spec = CellSpec { repeat: i as u32 % 4, seed: 7, ..CellSpec::example() };
         let mut cell = Cell::empty(spec, 0.0);
         cell.measured_s = 1.0;
         cell.connect_s = self.connect_s[i];
@@ -232,7 +233,7 @@ fn what_is_not_the_same_experiment_is_refused_with_every_difference() {
         &[],
         2,
         &["no cell in common", "websocket (scenario chat)", "sse (scenario other)"],
-        |cell| cell.spec.name = "sse".into(),
+        |cell| cell.spec.id = CellId::of(rtbench::protocol::find("sse").unwrap()),
         |file| file.scenario.name = "other".into(),
     );
     refused(&[], 2, &["seed: 7 in", "8 in", "--seed"], same, |file| file.seed = 8);
@@ -265,7 +266,7 @@ fn own_headers_are_part_of_the_experiment() {
     };
     let dir = tempfile::tempdir().unwrap();
     let mut cell = BASE.cell(0);
-    cell.spec.headers = "custom".into();
+    cell.spec.http.headers = Headers::Custom;
     let runs = ["Cookie: a=b", "Cookie: a=c", "Cookie: a=b"]
         .map(|line| store(dir.path(), "run", vec![cell.clone()], |file| file.scenario.text = with(line)));
     let output = run(&["compare", &runs[0], &runs[1]]);

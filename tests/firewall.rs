@@ -5,20 +5,20 @@
 #[path = "support/missing.rs"]
 mod missing;
 
-use rtbench::claim::probe;
 use rtbench::fleet::server::ServerChoice;
+use rtbench::guide::plan::{self, Effort, Workload};
+use rtbench::guide::probe;
 use rtbench::measure::cell::{Cell, Probe, Status};
 use rtbench::protocol;
-use rtbench::scenario::matrix::{self, Effort, Workload};
 
 /// Times are compared by one test, while another has many servers run.
 static QUIET: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The cell `firewall/PROTOCOL` of a full matrix, of a server with these faults.
 async fn measured(protocol: &str, faults: &[&str]) -> Cell {
-    let plan = matrix::plan(Effort::Full, &Workload::default(), 1).unwrap();
+    let plan = plan::plan(Effort::Full, &Workload::default(), 1).unwrap();
     let name = format!("firewall/{protocol}");
-    let spec = plan.probes.iter().find(|spec| spec.name == name).unwrap();
+    let spec = plan.probes.iter().find(|spec| spec.id.is_named(&name)).unwrap();
     let faults = faults.iter().flat_map(|fault| ["--fault", fault]);
     let args = ["serve", "--stdin-guard", "--retry", "200ms"].into_iter().chain(faults);
     let choice = ServerChoice::Start {
@@ -115,8 +115,8 @@ async fn no_box_is_blamed_for_a_broken_server() {
         let cells =
             protocol::ALL.iter().map(|protocol| measured(protocol.name, std::slice::from_ref(&fault)));
         for cell in futures_util::future::join_all(cells).await {
-            eprintln!("{fault} {}: {:?} {:#?}", cell.spec.name, cell.status, cell.probes);
-            assert!(matches!(cell.status, Status::Failed(_)), "{fault} {}", cell.spec.name);
+            eprintln!("{fault} {}: {:?} {:#?}", cell.spec.id, cell.status, cell.probes);
+            assert!(matches!(cell.status, Status::Failed(_)), "{fault} {}", cell.spec.id);
         }
     }
 }

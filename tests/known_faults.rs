@@ -12,7 +12,7 @@ use program::{assert_exit, cells, run, run_dir, text as text_of};
 use rtbench::measure::cell::Cell;
 use rtbench::measure::metric;
 use rtbench::protocol::{self, Protocol};
-use rtbench::scenario::plan::Pattern;
+use rtbench::scenario::kinds::Pattern;
 
 /// Members of a group in the broadcast pattern: one publishes, and all others receive.
 const GROUP: u64 = 10;
@@ -79,7 +79,10 @@ fn receivers(cell: &Cell) -> u64 {
 }
 
 fn name(cell: &Cell) -> String {
-    format!("{} in {:?}: {:?} {:?}", cell.spec.protocol, cell.spec.pattern, cell.counts, cell.failures)
+    format!(
+        "{} in {:?}: {:?} {:?}",
+        cell.spec.id.protocol.name, cell.spec.pattern, cell.counts, cell.failures
+    )
 }
 
 /// Deliveries that a server without a fault would have made.
@@ -93,7 +96,10 @@ fn failed(cell: &Cell, kind: &str) -> u64 {
 }
 
 fn value(cell: &Cell, name: &str) -> f64 {
-    metric::find(name).unwrap().value(cell).unwrap_or_else(|| panic!("{} has no {name}", cell.spec.protocol))
+    metric::find(name)
+        .unwrap()
+        .value(cell)
+        .unwrap_or_else(|| panic!("{} has no {name}", cell.spec.id.protocol.name))
 }
 
 /// Everything arrives once, in order and unchanged, but for what `expected` says of the deliveries in all.
@@ -172,7 +178,7 @@ fn changed_messages_are_counted_one_by_one() {
 fn refused_messages_are_failures_of_those_who_sent_them() {
     for cell in Case::of(&["reject=5"]).cells() {
         let counts = &cell.counts;
-        let protocol = protocol::find(&cell.spec.protocol).unwrap();
+        let protocol = Some(cell.spec.id.protocol).unwrap();
         if protocol.traits.in_band {
             // The channel is closed.
             assert!(cell.failures.iter().any(|failure| failure.count > 0), "{}", name(&cell));
@@ -190,7 +196,7 @@ fn refused_binary_messages_go_nowhere() {
     let case = Case { load: "binary = true", ..Case::of(&["refuse-binary=1"]) };
     for cell in case.cells() {
         // Where a protocol has no binary messages, text is sent.
-        if !protocol::find(&cell.spec.protocol).unwrap().traits.binary {
+        if !Some(cell.spec.id.protocol).unwrap().traits.binary {
             assert_deliveries(&cell, owed(&cell));
             continue;
         }
@@ -244,7 +250,7 @@ fn a_connection_that_is_cut_has_delivered_so_many_messages() {
     const MESSAGES: u64 = 8;
     for cell in (Case { drain: "6s", ..Case::of(&["cut=8"]) }).cells() {
         let counts = &cell.counts;
-        let traits = protocol::find(&cell.spec.protocol).unwrap().traits;
+        let traits = Some(cell.spec.id.protocol).unwrap().traits;
         if traits.resumes {
             assert_deliveries(&cell, owed(&cell));
             continue;
@@ -259,7 +265,7 @@ fn a_connection_that_is_cut_has_delivered_so_many_messages() {
 #[test]
 fn who_comes_after_so_many_is_refused() {
     for cell in Case::of(&["refuse=12"]).cells() {
-        let traits = protocol::find(&cell.spec.protocol).unwrap().traits;
+        let traits = Some(cell.spec.id.protocol).unwrap().traits;
         if traits.exchanges {
             // The first poll only asks where its topics stand, so that all come as far as that.
             assert!(failed(&cell, "503") > 0, "{}", name(&cell));

@@ -43,7 +43,7 @@ impl Measured {
         });
         let cells = program::cells(&dir).into_iter().map(|row| {
             let cell: Cell = serde_json::from_value(row).unwrap();
-            (cell.spec.name.clone(), cell)
+            (cell.spec.id.to_string(), cell)
         });
         Measured { exact: exact.collect(), cells: cells.collect() }
     }

@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use rtbench::claim::probe;
 use rtbench::fleet::server::ServerChoice;
+use rtbench::guide::plan::{self, Effort, Workload};
+use rtbench::guide::probe;
 use rtbench::measure::cell::{Cell, Probe, Status};
 use rtbench::protocol::{self, Protocol};
-use rtbench::scenario::matrix::{self, Effort, Workload};
 
 /// What the cells `probe/PROTOCOL` of a matrix find on a server with this fault, for each protocol.
 async fn probed(fault: &str) -> Vec<Cell> {
-    let plan = matrix::plan(Effort::Default, &Workload::default(), 1).unwrap();
+    let plan = plan::plan(Effort::Default, &Workload::default(), 1).unwrap();
     let mut args = ["serve", "--stdin-guard", "--retry", "200ms"].map(str::to_owned).to_vec();
     if !fault.is_empty() {
         args.extend(["--fault".to_owned(), fault.to_owned()]);
@@ -22,12 +22,12 @@ async fn probed(fault: &str) -> Vec<Cell> {
     let choice = ServerChoice::Start { program: env!("CARGO_BIN_EXE_rtbench").into(), args };
     let cells = join_all(plan.probes.iter().map(|spec| probe::run(spec, &choice))).await;
     for cell in &cells {
-        eprintln!("{fault} {}: {:?}", cell.spec.name, cell.status);
+        eprintln!("{fault} {}: {:?}", cell.spec.id, cell.status);
         for Probe { name, found, detail, .. } in &cell.probes {
             eprintln!("    {name}: {found:?} {detail}");
         }
     }
-    assert!(cells.iter().map(|cell| &*cell.spec.protocol).eq(protocol::ALL.iter().map(|p| p.name)));
+    assert!(cells.iter().map(|cell| &*cell.spec.id.protocol.name).eq(protocol::ALL.iter().map(|p| p.name)));
     cells
 }
 
@@ -81,7 +81,7 @@ async fn what_delays_or_doubles_messages_changes_no_word() {
 async fn where_nothing_arrives_nothing_is_found() {
     for fault in ["drop=1", "reject=1", "corrupt=1", "refuse=0"] {
         for cell in probed(fault).await {
-            assert_eq!(words(&cell), BTreeMap::new(), "{fault} {}", cell.spec.name);
+            assert_eq!(words(&cell), BTreeMap::new(), "{fault} {}", cell.spec.id);
         }
     }
 }
@@ -90,7 +90,7 @@ async fn where_nothing_arrives_nothing_is_found() {
 #[tokio::test]
 async fn a_server_that_takes_no_binary_says_nothing_of_protocols_that_know_none() {
     for (cell, protocol) in probed("refuse-binary=1").await.iter().zip(protocol::ALL) {
-        assert_eq!(cell.status, Status::Finished, "{}", cell.spec.name);
+        assert_eq!(cell.status, Status::Finished, "{}", cell.spec.id);
         let mut expected = truth(protocol);
         expected.remove("named-events");
         match protocol.traits.binary {
@@ -98,7 +98,7 @@ async fn a_server_that_takes_no_binary_says_nothing_of_protocols_that_know_none(
             false => expected.remove("binary"),
         };
         expected.entry("types").and_modify(|types| *types = "no");
-        assert_eq!(unprivileged(cell), expected, "{}", cell.spec.name);
+        assert_eq!(unprivileged(cell), expected, "{}", cell.spec.id);
         let binary = cell.probes.iter().find(|probe| probe.name == "binary").unwrap();
         assert!(binary.was_told() || binary.detail.starts_with("a server that takes binary"), "{binary:?}");
     }
@@ -116,7 +116,7 @@ async fn what_is_found_in_spite_of_a_fault_is_so() {
                 assert!(
                     truth[name] == found || denied && truth[name] == "yes",
                     "{fault} {}: {name} {found}",
-                    cell.spec.name
+                    cell.spec.id
                 );
             }
         }

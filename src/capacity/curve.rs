@@ -1,12 +1,12 @@
 //! What the steps of a search say, read from the cells of a run: the curve, and how far the server goes.
 
 use super::search::{Ending, Next, Search, SearchPlan, Vary, Verdict};
-use crate::claim::verdict::{short, with_unit};
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::metric;
 use crate::measure::run::{Run, RunStatus, with_defaults};
 use crate::measure::threshold::Threshold;
 use crate::measure::trust;
+use crate::number::{short, with_unit};
 
 /// A threshold that is missed by this share of its limit or less is missed by a hair.
 const HAIR: f64 = 0.05;
@@ -124,7 +124,7 @@ pub fn of(run: &Run) -> Vec<Curve<'_>> {
 fn curve<'a>(run: &'a Run, plan: &'a SearchPlan, protocol: &'a str, thresholds: &[Threshold]) -> Curve<'a> {
     let mut search = Search::new(plan);
     let mut steps = Vec::new();
-    for cell in run.cells.iter().filter(|cell| cell.spec.protocol == protocol) {
+    for cell in run.cells.iter().filter(|cell| cell.spec.id.protocol.name == protocol) {
         let step = Step { load: plan.vary.load(cell), cell, judgement: judge(cell, thresholds) };
         if cell.status != Status::Interrupted {
             search.note(step.load, step.judgement.verdict);
@@ -174,7 +174,7 @@ fn whole(load: f64) -> String {
 impl Curve<'_> {
     /// How far the server goes, in a sentence or two.
     pub fn headline(&self) -> String {
-        let by_themselves = self.steps.iter().any(|step| step.cell.spec.peer_to_peer);
+        let by_themselves = self.steps.iter().any(|step| step.cell.spec.webrtc.peer_to_peer);
         let note = if by_themselves {
             "; peer to peer: the server carries nothing but their signalling"
         } else {

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Digits to which a load without a quantum is rounded, so that people can type it again.
 const DIGITS: i32 = 4;
 
+/// What the cells of a search are for.
+pub const KIND: &str = "capacity";
+
 /// What a search varies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -8,7 +8,7 @@ use super::{HostArgs, OutputArgs, WorkloadArgs};
 use crate::command::gate::Inconclusive;
 use crate::exit;
 use crate::gate::{PRIMARY, Tiers};
-use crate::scenario::unit::{Percent, Seconds};
+use crate::unit::{Percent, Seconds};
 
 /// `rtbench gate`.
 #[derive(Args)]

@@ -6,7 +6,7 @@ use super::{HostArgs, OutputArgs, TargetArgs, WorkloadArgs};
 use crate::capacity::search::Vary;
 use crate::exit;
 use crate::scenario::sweep::{self, Sweep};
-use crate::scenario::unit::{Count, Percent, Seconds};
+use crate::unit::{Count, Percent, Seconds};
 
 /// `rtbench matrix`.
 #[derive(Args)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::HostArgs;
-use crate::scenario::unit::{Bytes, Count, Seconds};
+use crate::unit::{Bytes, Count, Seconds};
 
 /// `rtbench serve`.
 #[derive(Args)]

@@ -109,8 +109,9 @@ mod tests {
     use crate::client::run::Phase;
     use crate::host::clock::monotonic_ns;
     use crate::host::timer::Timer;
-    use crate::protocol::{self, Client, Failure, Inbox, Message, Sent, Step};
-    use crate::scenario::plan::{CellSpec, Pace, Pattern};
+    use crate::protocol::{Client, Failure, Inbox, Message, Sent, Step};
+    use crate::scenario::kinds::{Pace, Pattern};
+    use crate::scenario::spec::CellSpec;
 
     type Log = Rc<RefCell<Vec<(&'static str, u32)>>>;
 
@@ -158,7 +159,7 @@ mod tests {
     }
 
     fn add(executor: &Executor, run: &Rc<Run>, id: u32, client: Box<dyn Client>) {
-        let protocol = protocol::find(&run.spec.protocol).unwrap();
+        let protocol = run.spec.id.protocol;
         executor.add(Session::new(run.clone(), id, protocol, client));
     }
 

@@ -6,7 +6,7 @@ use super::run::{Phase, Run};
 use super::session::sending::Sender;
 use crate::measure::delivery::{Arrival, Trackers};
 use crate::protocol::Inbox;
-use crate::scenario::plan::Role;
+use crate::scenario::spec::Role;
 
 /// The inbox of one read: one time for all that it brings.
 pub(super) struct Receipts<'a> {

@@ -4,7 +4,6 @@ pub mod doors;
 pub mod executor;
 mod inbox;
 pub mod pace;
-pub mod random;
 mod ready;
 pub mod run;
 pub mod session;

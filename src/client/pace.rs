@@ -2,8 +2,9 @@
 
 use rand_pcg::Pcg64Mcg;
 
-use super::random::{self, Purpose};
-use crate::scenario::plan::{CellSpec, Pace};
+use crate::random::{self, Purpose};
+use crate::scenario::kinds::Pace;
+use crate::scenario::spec::CellSpec;
 use crate::scenario::turns::Turns;
 
 /// Due times of one publisher, in ns from the run's start, rising.
@@ -56,7 +57,7 @@ fn exponential(rng: &mut Pcg64Mcg) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::plan::CellSpec;
+    use crate::scenario::spec::CellSpec;
 
     fn spec(pace: Pace, rate_per_s: f64) -> CellSpec {
         CellSpec { pace, rate_per_s, ..CellSpec::example() }

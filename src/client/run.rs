@@ -11,7 +11,7 @@ use crate::host::clock::monotonic_ns;
 use crate::host::timer::Timer;
 use crate::measure::delivery::Trackers;
 use crate::measure::recorder::Recorder;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Where a cell is. Only ever goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,14 +10,15 @@ use rand_pcg::Pcg64Mcg;
 use sending::Sender;
 
 use super::inbox::Receipts;
-use super::random::{self, Purpose};
 use super::run::{Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::memory;
 use crate::host::timer::Alarm;
 use crate::measure::delivery::Trackers;
 use crate::protocol::{self, Client, Failure, Kind, Pause, Protocol, Step, Traits};
-use crate::scenario::plan::{PollMode, Reconnect, Role};
+use crate::random::{self, Purpose};
+use crate::scenario::kinds::{PollMode, Reconnect};
+use crate::scenario::spec::Role;
 
 mod ending;
 pub(super) mod sending;
@@ -223,7 +224,7 @@ impl Session {
                 return false;
             }
             self.parked = false;
-            let interval_ns = self.run.spec.poll_interval_s * 1e9;
+            let interval_ns = self.run.spec.short_poll.interval_s * 1e9;
             let phase = random::unit(&mut random::stream(self.run.spec.seed, self.id, Purpose::PollPhase));
             self.polled_ns = self.run.loaded_at_ns((phase * interval_ns) as u64);
             self.rest(self.polled_ns);
@@ -335,13 +336,13 @@ impl Session {
     }
 
     fn rest_until_next_poll(&mut self) {
-        let interval_ns = (self.run.spec.poll_interval_s * 1e9) as u64;
+        let interval_ns = (self.run.spec.short_poll.interval_s * 1e9) as u64;
         let now_ns = monotonic_ns();
         let [polled_ns, loaded_ns] = [self.polled_ns, now_ns].map(|at_ns| self.run.loaded_ns(at_ns));
-        let next_ns = next_poll_ns(self.run.spec.poll_mode, interval_ns, polled_ns, loaded_ns);
+        let next_ns = next_poll_ns(self.run.spec.short_poll.mode, interval_ns, polled_ns, loaded_ns);
         self.polled_ns = self.run.loaded_at_ns(next_ns);
         let overdue = self.polled_ns <= now_ns;
-        self.rest(if overdue && self.run.spec.keep_alive { NEXT_TURN_NS } else { self.polled_ns });
+        self.rest(if overdue && self.run.spec.short_poll.keep_alive { NEXT_TURN_NS } else { self.polled_ns });
     }
 
     /// 1, 2, 4 ... 30 times `unit_ns`, give or take a quarter.

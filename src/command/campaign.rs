@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use super::fault::Fault;
 use super::progress::Display;
 use super::prometheus::{Endpoint, Feed};
-use crate::claim::probe;
 use crate::cli::OutputArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
+use crate::guide::probe;
 use crate::host::farewell::Farewell;
 use crate::host::image::Image;
 use crate::host::process;
@@ -25,7 +25,7 @@ use crate::measure::store::{Store, StoreError};
 use crate::quote;
 use crate::report::{self, Format, UnknownFormat};
 use crate::say;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Something that makes one cell.
 pub(super) enum Job {
@@ -161,7 +161,7 @@ impl Campaign<'_> {
                 let (_sender, stop) = watch::channel(false);
                 let room = fleet(spec, stop)?.layout(spec);
                 room.with_context(|| {
-                    format!("this host cannot carry {} ({} clients)", spec.name, spec.clients)
+                    format!("this host cannot carry {} ({} clients)", spec.id, spec.clients)
                 })?;
             }
         }

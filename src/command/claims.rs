@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::load;
-use crate::claim::book;
 use crate::cli::ClaimsArgs;
 use crate::exit::Exit;
+use crate::guide::book;
 use crate::measure::store::{self, StoreError};
 use crate::report;
 use crate::say;

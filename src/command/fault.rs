@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use reference_server::Faults;
 
-use crate::protocol::{self, Protocol};
+use crate::protocol::Protocol;
 use crate::scenario::ScenarioError;
-use crate::scenario::plan::CellSpec;
-use crate::scenario::unit::{Bytes, Count, Seconds};
+use crate::scenario::spec::CellSpec;
+use crate::unit::{Bytes, Count, Seconds};
 
 /// A kind of defect.
 struct Kind {
@@ -132,10 +132,10 @@ pub fn help() -> String {
 
 /// Why this cell does not feel the fault, where it does not.
 fn missed(fault: &Fault, spec: &CellSpec) -> Option<&'static str> {
-    if spec.peer_to_peer {
+    if spec.webrtc.peer_to_peer {
         return Some("its clients connect to each other, and no message passes the server");
     }
-    protocol::find(&spec.protocol).and_then(|protocol| (fault.kind.misses)(protocol))
+    (fault.kind.misses)(spec.id.protocol)
 }
 
 /// A cell that does not feel a fault.
@@ -153,7 +153,7 @@ impl Unfelt<'_> {
 
     /// As a note beside other cells.
     pub(super) fn note(&self) -> String {
-        format!("note: {}", self.say(&self.spec.name))
+        format!("note: {}", self.say(&self.spec.id.to_string()))
     }
 }
 
@@ -162,8 +162,9 @@ pub(super) fn unfelt<'a>(faults: &'a [Fault], specs: impl Iterator<Item = &'a Ce
     let mut all: Vec<Unfelt<'a>> = Vec::new();
     for spec in specs {
         for fault in faults {
-            let known =
-                |other: &Unfelt<'_>| other.fault.text == fault.text && other.spec.protocol == spec.protocol;
+            let known = |other: &Unfelt<'_>| {
+                other.fault.text == fault.text && other.spec.id.protocol.name == spec.id.protocol.name
+            };
             if let Some(why) = missed(fault, spec).filter(|_| !all.iter().any(known)) {
                 all.push(Unfelt { fault, spec, why });
             }
@@ -184,7 +185,7 @@ pub(super) fn check<'a>(
     if unfelt.is_empty() {
         return Ok(());
     }
-    let told: Vec<String> = unfelt.iter().map(|unfelt| unfelt.say(&unfelt.spec.protocol)).collect();
+    let told: Vec<String> = unfelt.iter().map(|unfelt| unfelt.say(&unfelt.spec.id.protocol.name)).collect();
     Err(ScenarioError::Invalid(format!(
         "--server-fault {}; choose other protocols with -p, or for data channels webrtc.topology = \"server\"",
         told.join("; ")
@@ -237,7 +238,7 @@ mod tests {
     fn what_a_cell_does_not_feel_is_told_once() {
         let spec = |protocol: &str, peer_to_peer| {
             let mut spec = crate::measure::sample::cell(&format!("workload/{protocol}")).build().spec;
-            spec.peer_to_peer = peer_to_peer;
+            spec.webrtc.peer_to_peer = peer_to_peer;
             spec
         };
         let all: Vec<Fault> = examples().iter().map(|text| text.parse().unwrap()).collect();

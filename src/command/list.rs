@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::print_out;
-use crate::claim;
 use crate::cli::{ListArgs, Topic};
 use crate::exit::Exit;
+use crate::guide;
 use crate::measure::metric::{self, Metric};
 use crate::protocol::{self, Protocol, Traits};
 use crate::report::comparison::Form;
@@ -56,7 +56,7 @@ fn table(topic: Topic) -> String {
         ),
         Topic::Claims => columns(
             "CLAIMS",
-            claim::all()
+            guide::all()
                 .iter()
                 .map(|claim| [claim.id.clone(), claim.guide_section.clone(), claim.claim.clone()]),
         ),

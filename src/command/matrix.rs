@@ -8,11 +8,12 @@ use super::run::fresh_seed;
 use crate::cli::MatrixArgs;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
+use crate::guide::plan::{self, Effort, MatrixPlan, Workload};
 use crate::measure::run::{RunFile, RunKind, ScenarioText, with_defaults};
 use crate::say;
-use crate::scenario::file::{Headers, Http};
-use crate::scenario::matrix::{self, Effort, MatrixPlan, Workload};
-use crate::scenario::{ScenarioError, headers, plan};
+use crate::scenario::file::Http;
+use crate::scenario::kinds::{Encryption, Headers};
+use crate::scenario::{ScenarioError, headers, plan as scenario_plan};
 
 /// Measures it.
 ///
@@ -39,7 +40,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         return Err(ScenarioError::Invalid(message.to_owned()).into());
     }
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
-    let MatrixPlan { waiting, working, probes } = matrix::plan(effort, &user, seed)?;
+    let MatrixPlan { waiting, working, probes } = plan::plan(effort, &user, seed)?;
     // Not refused: of a matrix a fault is meant for some cells, and the others stand beside them.
     for unfelt in fault::unfelt(&args.server_fault, waiting.iter().chain(&working)) {
         say::line(unfelt.note());
@@ -48,7 +49,7 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
     let mut file = RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text);
     file.users = args.users.map(|users| u64::from(users.0));
     file.thresholds = with_defaults(Vec::new());
-    let load = |cells| plan::repeated(cells, args.repeat).into_iter().map(Job::Load);
+    let load = |cells| scenario_plan::repeated(cells, args.repeat).into_iter().map(Job::Load);
     let campaign = Campaign {
         file,
         name: "matrix",
@@ -59,11 +60,15 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         output: &args.output,
     };
     let run = campaign.measure(|spec, stop| {
-        let set = if spec.headers == Headers::Minimal.name() { Headers::Minimal } else { Headers::Browser };
+        let set = if spec.http.headers == Headers::Minimal { Headers::Minimal } else { Headers::Browser };
         Ok(Fleet {
             program: campaign::own_image()?,
             // Probes wait for reconnects, and the load never sees one.
-            server: campaign::reference_server(&["--retry", "200ms"], spec.tls == "tls", &args.server_fault)?,
+            server: campaign::reference_server(
+                &["--retry", "200ms"],
+                spec.tls == Encryption::Tls,
+                &args.server_fault,
+            )?,
             workers: None,
             headers: headers::lines(&Http { headers: set, ..Http::default() }),
             rendezvous: None,

@@ -8,8 +8,8 @@ use anyhow::Result;
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
 
-use crate::client::random::unit;
 use crate::exit::Exit;
+use crate::random::unit;
 
 /// Mean length of a burst, and of the peace behind it.
 const BURST: Duration = Duration::from_millis(400);

@@ -10,7 +10,7 @@ use crate::cli::OutputArgs;
 use crate::fleet::coordinator::Progress;
 use crate::measure::cell::{Cell, Status};
 use crate::say;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Time from one plain line of a cell to the next: enough for a log.
 const LINES_APART: Duration = Duration::from_secs(5);

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::fleet::coordinator::Progress;
 use crate::measure::cell::Cell;
 use crate::report::exposition::{self, Exposition};
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Where the metrics lie.
 const PATH: &str = "/metrics";

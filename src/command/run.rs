@@ -15,12 +15,12 @@ use crate::host::process;
 use crate::measure::run::{RunFile, RunKind, ScenarioText, Swept, ThresholdText, with_defaults};
 use crate::measure::threshold::{Place, Threshold};
 use crate::say;
-use crate::scenario::file::Encryption;
+use crate::scenario::kinds::Encryption;
 use crate::scenario::sweep::{self, Sweep};
-use crate::scenario::unit::OneOrMany;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers, plan};
 use crate::transport::control;
 use crate::transport::tls::Trust;
+use crate::unit::OneOrMany;
 
 /// Runs it.
 ///
@@ -51,12 +51,13 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let planned = sweep::cells(&variants, seed)?;
     fault::check(&args.server.server_fault, planned.iter().map(|cell| &cell.spec))?;
     let of_cell: BTreeMap<String, &Setting> =
-        planned.iter().map(|cell| (cell.spec.name.clone(), &settings[cell.variant])).collect();
+        planned.iter().map(|cell| (cell.spec.id.to_string(), &settings[cell.variant])).collect();
     let cells = planned.into_iter().map(|cell| cell.spec).collect();
     let lanes = vec![plan::repeated(cells, args.repeat).into_iter().map(Job::Load).collect()];
     let campaign = Campaign { file, name: &source.name, lanes, output: &args.output };
     let run = campaign.measure(|spec, stop| {
-        let setting = of_cell.get(&spec.name).with_context(|| format!("{} was not planned", spec.name))?;
+        let setting =
+            of_cell.get(&spec.id.to_string()).with_context(|| format!("{} was not planned", spec.id))?;
         Ok(Fleet {
             program: campaign::own_image()?,
             server: setting.server.clone(),

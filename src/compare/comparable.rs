@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{has, names};
+use super::{has, ids};
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
-use crate::scenario::file::{Headers, Scenario};
+use crate::scenario::cell_id::CellId;
+use crate::scenario::file::Scenario;
+use crate::scenario::kinds::Headers;
 
 /// What may differ between two cells that are compared: which repetition they are, and the seed, which is told of the
 /// whole run.
@@ -67,7 +69,7 @@ pub(super) fn check(base: &[Run], new: &[Run], across_hosts: bool) -> Result<Vec
     let others = || base.iter().skip(1).chain(new);
     let seeds = others().filter_map(|run| seeds(first, run));
     reasons.extend(seeds.map(|difference| format!("{difference}; measure both with one --seed")));
-    let common: Vec<&str> = names(base).into_iter().filter(|name| has(new, name)).collect();
+    let common: Vec<&CellId> = ids(base).into_iter().filter(|id| has(new, id)).collect();
     match common.is_empty() {
         true => reasons.push(nothing_in_common(base, new)),
         false => reasons.extend(specs(base, new, &common)),
@@ -93,16 +95,20 @@ fn seeds(first: &Run, run: &Run) -> Option<FieldDifference> {
 fn nothing_in_common(base: &[Run], new: &[Run]) -> String {
     let told = |runs: &[Run]| {
         let scenarios: Vec<&str> = runs.iter().map(|run| run.file.scenario.name.as_str()).collect();
-        format!("{} (scenario {})", named(&names(runs)), named(&scenarios))
+        format!("{} (scenario {})", named(&texts(&ids(runs))), named(&scenarios))
     };
     format!("no cell in common: the base has {}, the new side {}", told(base), told(new))
 }
 
+fn texts(ids: &[&CellId]) -> Vec<String> {
+    ids.iter().map(|id| id.to_string()).collect()
+}
+
 /// Some names, and how many more there are.
-fn named(all: &[&str]) -> String {
+fn named(all: &[impl AsRef<str>]) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for name in all.iter().filter(|name| !name.is_empty()) {
-        if !names.contains(name) {
+    for name in all.iter().map(AsRef::as_ref).filter(|name| !name.is_empty()) {
+        if !names.contains(&name) {
             names.push(name);
         }
     }
@@ -116,30 +122,30 @@ fn named(all: &[&str]) -> String {
 }
 
 /// What was asked differently of the cells in common; each difference once, with the cells that have it.
-fn specs(base: &[Run], new: &[Run], common: &[&str]) -> Vec<String> {
-    let mut found: Vec<(FieldDifference, Vec<&str>)> = Vec::new();
-    for &name in common {
+fn specs(base: &[Run], new: &[Run], common: &[&CellId]) -> Vec<String> {
+    let mut found: Vec<(FieldDifference, Vec<&CellId>)> = Vec::new();
+    for &id in common {
         let all = base.iter().chain(new);
         let mut cells = all.flat_map(|run| run.cells.iter().map(move |cell| (run, cell)));
-        let Some(first) = cells.find(|(_, cell)| cell.spec.name == name) else { continue };
-        for other in cells.filter(|(_, cell)| cell.spec.name == name) {
+        let Some(first) = cells.find(|(_, cell)| cell.spec.id == *id) else { continue };
+        for other in cells.filter(|(_, cell)| cell.spec.id == *id) {
             for difference in cell_differences(first, other) {
                 match found.iter_mut().find(|(known, _)| *known == difference) {
-                    Some((_, cells)) if !cells.contains(&name) => cells.push(name),
+                    Some((_, cells)) if !cells.contains(&id) => cells.push(id),
                     Some(_) => {}
-                    None => found.push((difference, vec![name])),
+                    None => found.push((difference, vec![id])),
                 }
             }
         }
     }
-    found.iter().map(|(difference, cells)| format!("{difference} (cell {})", named(cells))).collect()
+    found.iter().map(|(difference, cells)| format!("{difference} (cell {})", named(&texts(cells)))).collect()
 }
 
 fn cell_differences(first: (&Run, &Cell), other: (&Run, &Cell)) -> Vec<FieldDifference> {
     let asked = |(run, cell): (&Run, &Cell)| {
         let mut fields = fields(&cell.spec);
         // The specification only says that there is a list of one's own; the list itself is in the scenario.
-        if cell.spec.headers == Headers::Custom.name() {
+        if cell.spec.http.headers == Headers::Custom {
             let scenario = toml::from_str::<Scenario>(&run.file.scenario.text);
             let lines = scenario.map_or_else(|_| Vec::new(), |scenario| scenario.http.custom);
             fields.insert("http.custom".to_owned(), lines.into());

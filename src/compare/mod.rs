@@ -19,6 +19,7 @@ use crate::measure::cell::{Cell, TrustLevel};
 use crate::measure::metric;
 use crate::measure::run::Run;
 use crate::measure::shortfall;
+use crate::scenario::cell_id::CellId;
 
 /// Version of `comparison.json` and `comparison.csv`; raised whenever a reader of the old one would misread the new one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -264,16 +265,16 @@ impl Purpose {
 pub fn compare(base: &[Run], new: &[Run], across_hosts: bool) -> Result<Comparison, Refusal> {
     let hosts = comparable::check(base, new, across_hosts)?;
     let (mut cells, mut refused) = (Vec::new(), Vec::new());
-    for name in names(base).into_iter().filter(|name| has(new, name)) {
-        let sides = [repeats(base, name), repeats(new, name)];
-        let reasons = doubts(base, new, name);
+    for id in ids(base).into_iter().filter(|id| has(new, id)) {
+        let sides = [repeats(base, id), repeats(new, id)];
+        let reasons = doubts(base, new, id);
         match reasons.is_empty() {
-            true => cells.push(compare_cell(name, &sides[0], &sides[1])),
-            false => refused.push(RefusedCell { cell: name.to_owned(), reasons }),
+            true => cells.push(compare_cell(id, &sides[0], &sides[1])),
+            false => refused.push(RefusedCell { cell: id.to_string(), reasons }),
         }
     }
     let only = |own: &[Run], other: &[Run]| {
-        names(own).into_iter().filter(|name| !has(other, name)).map(str::to_owned).collect()
+        ids(own).into_iter().filter(|id| !has(other, id)).map(CellId::to_string).collect()
     };
     Ok(Comparison {
         schema_version: SCHEMA_VERSION,
@@ -292,24 +293,24 @@ fn unfinished(run: &Run) -> Option<String> {
     Some(format!("{}: {}", run.name, run.unfinished()?))
 }
 
-/// The names of the cells of a set, each once, in the order of measurement.
-fn names(runs: &[Run]) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
+/// The cells of a set, each once, in the order of measurement.
+fn ids(runs: &[Run]) -> Vec<&CellId> {
+    let mut ids: Vec<&CellId> = Vec::new();
     for cell in runs.iter().flat_map(|run| &run.cells) {
-        if !names.contains(&cell.spec.name.as_str()) {
-            names.push(&cell.spec.name);
+        if !ids.contains(&&cell.spec.id) {
+            ids.push(&cell.spec.id);
         }
     }
-    names
+    ids
 }
 
-fn has(runs: &[Run], name: &str) -> bool {
-    runs.iter().any(|run| run.cell(name).is_some())
+fn has(runs: &[Run], id: &CellId) -> bool {
+    runs.iter().any(|run| run.cell(id).is_some())
 }
 
 /// All repeats of a cell, of all runs of a set.
-fn repeats<'a>(runs: &'a [Run], name: &str) -> Vec<&'a Cell> {
-    runs.iter().flat_map(|run| &run.cells).filter(|cell| cell.spec.name == name).collect()
+fn repeats<'a>(runs: &'a [Run], id: &CellId) -> Vec<&'a Cell> {
+    runs.iter().flat_map(|run| &run.cells).filter(|cell| cell.spec.id == *id).collect()
 }
 
 fn side(runs: &[Run]) -> Side {
@@ -326,10 +327,10 @@ fn side(runs: &[Run]) -> Side {
 }
 
 /// Why a cell cannot be believed: each repeat that failed, was interrupted or is invalid, or lacked clients.
-fn doubts(base: &[Run], new: &[Run], name: &str) -> Vec<String> {
+fn doubts(base: &[Run], new: &[Run], id: &CellId) -> Vec<String> {
     let mut doubts = Vec::new();
     for run in base.iter().chain(new) {
-        for cell in run.cells.iter().filter(|cell| cell.spec.name == name) {
+        for cell in run.cells.iter().filter(|cell| cell.spec.id == *id) {
             let Some(why) = shortfall::why_unusable(cell) else { continue };
             doubts.push(format!("repeat {} in {} {why}", cell.spec.repeat, run.name));
         }
@@ -337,7 +338,7 @@ fn doubts(base: &[Run], new: &[Run], name: &str) -> Vec<String> {
     doubts
 }
 
-fn compare_cell(name: &str, base: &[&Cell], new: &[&Cell]) -> CellComparison {
+fn compare_cell(id: &CellId, base: &[&Cell], new: &[&Cell]) -> CellComparison {
     let values = |cells: &[&Cell], metric: &metric::Metric| {
         cells.iter().filter_map(|cell| metric.value(cell)).collect::<Vec<f64>>()
     };
@@ -346,8 +347,8 @@ fn compare_cell(name: &str, base: &[&Cell], new: &[&Cell]) -> CellComparison {
     let mut rows: Vec<Row> = measured.map(|(metric, base, new)| judge::row(metric, base, new)).collect();
     let together = judge::together(&mut rows);
     CellComparison {
-        cell: name.to_owned(),
-        protocol: base.first().map_or(String::new(), |cell| cell.spec.protocol.clone()),
+        cell: id.to_string(),
+        protocol: id.protocol.name.to_owned(),
         base: count(base),
         new: count(new),
         judged_together: together.metrics,

@@ -26,7 +26,7 @@ use crate::host::strain::{Counters, HostStrain};
 use crate::measure::cell::{Cell, Interval, ServerCost, ServerFailure, Status};
 use crate::measure::recorder::Second;
 use crate::quote;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// From the order to go until the load begins, so that every worker has heard it.
 const GO_DELAY: Duration = Duration::from_millis(50);

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::host::facts::HostFacts;
 use crate::host::process;
-use crate::protocol;
-use crate::scenario::plan::{CellSpec, Pattern, Publishing};
+use crate::scenario::kinds::Pattern;
+use crate::scenario::spec::{CellSpec, Publishing};
 
 /// Share of its descriptors that a process fills with connections: it needs some for itself, and a connection that
 /// ends overlaps with the next.
@@ -152,7 +152,7 @@ impl Layout {
     pub fn of(spec: &CellSpec, site: Site, workers: Option<u32>, room: &Room) -> Result<Layout, Shortage> {
         let demanded = processes(spec, room)?;
         let beside_the_server = room.cores.saturating_sub(site.server_cores(room.cores).max(1)).max(1) as u32;
-        let servers = if site.is_own() && !spec.peer_to_peer { demanded } else { 1 };
+        let servers = if site.is_own() && !spec.webrtc.peer_to_peer { demanded } else { 1 };
         let workers = workers.unwrap_or(beside_the_server.max(demanded)).clamp(1, spec.groups());
         check_totals(spec, site, room)?;
         Ok(Layout { workers, servers, sources: sources(spec, site, servers, room)? })
@@ -161,7 +161,7 @@ impl Layout {
 
 /// Connections that a client keeps: the one it receives over, and where that carries nothing back, one to publish.
 fn connections_per_client(spec: &CellSpec) -> u64 {
-    let one_way = protocol::find(&spec.protocol).is_some_and(|protocol| !protocol.traits.in_band);
+    let one_way = !spec.id.protocol.traits.in_band;
     1 + u64::from(spec.pattern == Pattern::Echo && one_way)
 }
 
@@ -194,10 +194,11 @@ fn check_totals(spec: &CellSpec, site: Site, room: &Room) -> Result<(), Shortage
     if needed > room.descriptors_left {
         return Err(Shortage::Descriptors { needed, left: room.descriptors_left });
     }
-    let by_datagrams = protocol::find(&spec.protocol).is_some_and(|protocol| protocol.traits.peer_to_peer);
+    let by_datagrams = spec.id.protocol.traits.peer_to_peer;
     let pair_bytes = if by_datagrams { PEER_PAIR_BYTES } else { PAIR_BYTES };
     // In a mesh each client has an end for each other member, two ends a pair.
-    let pairs = if spec.peer_to_peer { connections * u64::from(spec.group - 1) / 2 } else { connections };
+    let pairs =
+        if spec.webrtc.peer_to_peer { connections * u64::from(spec.group - 1) / 2 } else { connections };
     let needed_bytes = pairs * pair_bytes * ends / 2;
     if needed_bytes > room.memory_bytes {
         let mb = |bytes: u64| bytes / 1_000_000;
@@ -210,9 +211,9 @@ fn check_totals(spec: &CellSpec, site: Site, room: &Room) -> Result<(), Shortage
 fn sources(spec: &CellSpec, site: Site, servers: u32, room: &Room) -> Result<u32, Shortage> {
     let connections = u64::from(spec.clients) * connections_per_client(spec);
     let rest_s = PORT_REST_S[usize::from(room.ports_reused)];
-    let traits = protocol::find(&spec.protocol).map(|protocol| protocol.traits);
-    let polls = traits.is_some_and(|traits| traits.polls) && !spec.keep_alive;
-    let polled_per_s = if polls { f64::from(spec.clients) / spec.poll_interval_s } else { 0.0 };
+    let traits = Some(spec.id.protocol).map(|protocol| protocol.traits);
+    let polls = traits.is_some_and(|traits| traits.polls) && !spec.short_poll.keep_alive;
+    let polled_per_s = if polls { f64::from(spec.clients) / spec.short_poll.interval_s } else { 0.0 };
     let posted_per_s = if spec.publishing() == Publishing::Fresh { spec.events_per_s() } else { 0.0 };
     let fresh_per_s = polled_per_s + posted_per_s;
     // However fast they poll, no more than the machine answers.
@@ -245,6 +246,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::protocol;
+    use crate::scenario::cell_id::CellId;
 
     const ROOM: Room = Room {
         cores: 2,
@@ -256,7 +259,10 @@ mod tests {
     };
 
     fn spec(protocol: &str, clients: u32, group: u32) -> CellSpec {
-        CellSpec { protocol: protocol.into(), clients, group, ..CellSpec::example() }
+        {
+            let id = CellId::of(protocol::find(protocol).unwrap());
+            CellSpec { id, clients, group, ..CellSpec::example() }
+        }
     }
 
     fn own(spec: &CellSpec) -> Result<Layout, Shortage> {
@@ -313,7 +319,8 @@ mod tests {
 
     #[test]
     fn fresh_polls_rest_on_their_ports() {
-        let polls = CellSpec { poll_interval_s: 1.0, ..spec("short-poll", 10_000, 10) };
+        let mut polls = spec("short-poll", 10_000, 10);
+        polls.short_poll.interval_s = 1.0;
         let slow = Room { ports_reused: false, ..ROOM };
         assert_eq!(own(&polls).unwrap().sources, 2);
         assert_eq!(Layout::of(&polls, Site::Own, None, &slow).unwrap().sources, 49);

@@ -13,7 +13,7 @@ use crate::measure::cell::{
 };
 use crate::measure::timings::Samples;
 use crate::measure::trust;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 use crate::stats::histogram::HistogramError;
 
 /// The record of a cell.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::cell::Wire;
 use crate::measure::recorder::{Recorded, Second};
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 use crate::transport::reception::Received;
 use crate::transport::tls::Trust;
 

@@ -10,7 +10,7 @@ use crate::host::clock::monotonic_ns;
 use crate::host::family::Family;
 use crate::host::process;
 use crate::measure::cell::Slice;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 use crate::scenario::turns::Turns;
 
 /// Where cells wait for each other, so that their loads begin at the same time.

@@ -14,8 +14,8 @@ use crate::client::run::{Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Timer;
 use crate::host::{process, runtime};
-use crate::protocol::{self, Protocol, Target};
-use crate::scenario::plan::CellSpec;
+use crate::protocol::{Protocol, Target};
+use crate::scenario::spec::CellSpec;
 use crate::transport::link::LinkSpec;
 use crate::transport::tls::Tls;
 use orders::{Inbox, Orders, listen, say};
@@ -112,7 +112,7 @@ struct Worker {
 
 impl Worker {
     fn new(start: Start) -> Result<Worker> {
-        let protocol = protocol::find(&start.spec.protocol).context("unknown protocol")?;
+        let protocol = start.spec.id.protocol;
         let timer = Timer::new().context("no descriptor for the timer")?;
         let target = |server: &Endpoint| {
             let host = start.host.clone().unwrap_or_else(|| server.address.to_string());
@@ -127,7 +127,7 @@ impl Worker {
         let spare = layout::spare_connections(&start.spec, clients, process::descriptor_limit());
         Ok(Worker {
             spare_connections: Rc::new(Cell::new(spare)),
-            link: start.spec.link.parse()?,
+            link: start.spec.link,
             targets: start.servers.iter().map(target).collect::<Result<_>>()?,
             executor: Rc::new(Executor::new(&run, clients as usize)),
             run,

@@ -13,7 +13,7 @@
 use super::rule::ALPHA;
 use crate::measure::cell::Cell;
 use crate::measure::metric::{self, Better, Metric, Tier};
-use crate::scenario::plan::Pace;
+use crate::scenario::kinds::Pace;
 use crate::stats::rank_sum;
 
 /// Replicates that it takes to know that a metric is exact in a cell: the base must agree with itself.

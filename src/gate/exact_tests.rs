@@ -4,9 +4,9 @@ use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
 
 use super::*;
-use crate::client::random::unit;
 use crate::measure::cell::FailureCount;
 use crate::measure::sample;
+use crate::random::unit;
 use crate::stats::proportion;
 
 fn cell(lost: u64) -> Cell {

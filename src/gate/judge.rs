@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::exact::{self, Findings};
-use super::{GateFile, Side, Tiers, cell_of};
+use super::{GateFile, Side, Tiers};
 use crate::host::facts::HostFacts;
 use crate::measure::cell::{Cell, ServerFailure, Status};
 use crate::measure::run::Run;
+use crate::scenario::cell_id::CellId;
 
 mod account;
 mod finding;
@@ -48,7 +49,7 @@ impl Outcome {
 #[derive(Clone, Debug)]
 pub struct Judgement {
     /// Its name in the scenario.
-    pub cell: String,
+    pub cell: CellId,
     /// The verdict.
     pub finding: Finding,
     /// Replicates that count.
@@ -96,18 +97,18 @@ pub fn of(run: &Run) -> Vec<Judgement> {
     let Some(file) = &run.file.gate else { return Vec::new() };
     // A cell for which there was no time is no pass. The cells of a selftest are gates of their own.
     let asked = file.cells.iter().filter(|_| !file.selftest);
-    let mut names: Vec<&str> = asked.map(|spec| spec.name.as_str()).collect();
-    for (_, name) in run.cells.iter().filter_map(|cell| cell_of(&cell.spec.name)) {
-        if !names.contains(&name) {
-            names.push(name);
+    let mut ids: Vec<CellId> = asked.map(|spec| spec.id.clone()).collect();
+    for (_, id) in run.cells.iter().filter_map(|cell| cell.spec.id.sided()) {
+        if !ids.contains(&id) {
+            ids.push(id);
         }
     }
-    names.into_iter().map(|name| judge(file, name, &run.cells, &run.file.host)).collect()
+    ids.iter().map(|id| judge(file, id, &run.cells, &run.file.host)).collect()
 }
 
-/// The verdict on the cell of this name from all cells measured so far.
-pub fn judge(file: &GateFile, name: &str, cells: &[Cell], host: &HostFacts) -> Judgement {
-    let all = pairs_of(name, cells);
+/// The verdict on a cell from all cells measured so far.
+pub fn judge(file: &GateFile, id: &CellId, cells: &[Cell], host: &HostFacts) -> Judgement {
+    let all = pairs_of(id, cells);
     let counted: Vec<&Pair<'_>> = all.iter().filter(|pair| pair.counts()).collect();
     let side = |side: Side| counted.iter().map(|pair| pair.cells[side as usize]).collect::<Vec<_>>();
     let exact = exact::compare(&side(Side::Base), &side(Side::New));
@@ -122,7 +123,7 @@ pub fn judge(file: &GateFile, name: &str, cells: &[Cell], host: &HostFacts) -> J
     let decider = noisy.first().filter(|row| row.decides);
     let figures = finding::of_figures(file, counted.len(), &exact, decider, other_host);
     Judgement {
-        cell: name.to_owned(),
+        cell: id.clone(),
         finding: finding::together(account::verdict(&all), figures),
         replicates: counted.len(),
         untrusted: all.iter().filter_map(Pair::doubt).collect(),
@@ -141,11 +142,10 @@ pub fn wrong_of(cell: &Cell) -> Option<String> {
 }
 
 /// Complete pairs, by replicate: one that was killed between its halves has never been.
-fn pairs_of<'a>(name: &str, cells: &'a [Cell]) -> Vec<Pair<'a>> {
+fn pairs_of<'a>(id: &CellId, cells: &'a [Cell]) -> Vec<Pair<'a>> {
     let find = |side: Side, replicate: u32| {
-        let is_it =
-            |cell: &&Cell| cell.spec.repeat == replicate && cell_of(&cell.spec.name) == Some((side, name));
-        cells.iter().find(is_it)
+        let own = id.clone().on(side);
+        cells.iter().find(|cell| cell.spec.repeat == replicate && cell.spec.id == own)
     };
     let mut replicates: Vec<u32> = cells.iter().map(|cell| cell.spec.repeat).collect();
     replicates.sort_unstable();
@@ -164,7 +164,7 @@ fn pairs_of<'a>(name: &str, cells: &'a [Cell]) -> Vec<Pair<'a>> {
 
 /// Whether the server of a cell had ever been ready before.
 fn was_ready(cell: &Cell, cells: &[Cell]) -> bool {
-    let side = |cell: &Cell| cell_of(&cell.spec.name).map(|(side, _)| side);
+    let side = |cell: &Cell| cell.spec.id.side;
     let earlier = cells.iter().take_while(|earlier| !std::ptr::eq(*earlier, cell));
     earlier.filter(|earlier| side(earlier) == side(cell)).any(|earlier| match earlier.server_failure {
         Some(ServerFailure::NotReady) => false,

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::host::facts::HostFacts;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 use crate::scenario::turns::Turns;
 
 pub mod baseline;
@@ -18,6 +18,8 @@ pub mod plan;
 pub mod power;
 pub mod rule;
 pub mod selftest;
+
+pub use crate::scenario::cell_id::Side;
 
 /// Length of a slice, in ns: far below the regimes of a second and more in which shared machines drift. (Between equal
 /// programs a replicate scattered by 1.4 to 4% with slices of 120 ms, by 0.5 to 1% with as much load in these.)
@@ -35,28 +37,6 @@ pub const PRIMARY: &str = "server_cpu_us_per_delivery";
 /// Of the noisy metrics these are told beside the one that decides.
 pub const SECONDARY: [&str; 5] =
     [PRIMARY, "response_p50_ms", "response_p99_ms", "delivered_per_s", "server_memory_bytes_per_client"];
-
-/// One of the two that are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    /// What it is compared with.
-    Base,
-    /// What changed.
-    New,
-}
-
-impl Side {
-    /// Both, in the order of reports.
-    pub const BOTH: [Side; 2] = [Side::Base, Side::New];
-
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Side::Base => "base",
-            Side::New => "new",
-        }
-    }
-}
 
 /// What a gate was asked; kept in `run.json`, so that one that was killed can go on, and any report can judge again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -110,7 +90,7 @@ pub fn sides_of(spec: &CellSpec, replicate: u32) -> [CellSpec; 2] {
         // Two of a side's slices in each cycle.
         let cycles = (spec.duration_s * 1e9 / (2 * SLICE_NS) as f64).ceil().max(1.0);
         CellSpec {
-            name: format!("{}/{}", side.word(), spec.name),
+            id: spec.id.clone().on(side),
             warmup_s: WARMUP_CYCLES * cycle_s,
             duration_s: cycles * cycle_s,
             repeat: replicate,
@@ -118,12 +98,6 @@ pub fn sides_of(spec: &CellSpec, replicate: u32) -> [CellSpec; 2] {
             ..spec.clone()
         }
     })
-}
-
-/// The cell that a side's cell stands for, from its name.
-pub fn cell_of(name: &str) -> Option<(Side, &str)> {
-    let (side, cell) = name.split_once('/')?;
-    Some((Side::BOTH.into_iter().find(|of| of.word() == side)?, cell))
 }
 
 #[cfg(test)]
@@ -141,10 +115,10 @@ mod tests {
         let goes_second = |cell: &CellSpec| cell.turns.unwrap().second;
         assert!(goes_second(&base) && !goes_second(&new));
         assert!(goes_second(&sides_of(&spec, 4)[1]), "the next replicate is the other way round");
-        assert_eq!(cell_of(&base.name), Some((Side::Base, "example")));
-        assert_eq!(cell_of(&new.name), Some((Side::New, "example")));
-        assert_eq!(cell_of("workload/sse"), None);
-        let differing = CellSpec { name: base.name.clone(), turns: base.turns, ..new };
+        assert_eq!(base.id.sided(), Some((Side::Base, spec.id.clone())));
+        assert_eq!(new.id.sided(), Some((Side::New, spec.id.clone())));
+        assert_eq!(spec.id.sided(), None);
+        let differing = CellSpec { id: base.id.clone(), turns: base.turns, ..new };
         assert_eq!(base, differing, "nothing else differs");
     }
 }

@@ -3,7 +3,7 @@
 use super::power::{self, Odds};
 use super::rule::{self, Rule, STEPS, Step};
 use super::{exact, sides_of};
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Standard deviation of a replicate's log ratio of CPU per message that was seen between equal programs on a shared
 /// machine of two cores with nothing else to do; a gate's own replicates tell its own.
@@ -66,7 +66,7 @@ pub fn fit(cells: &[CellSpec], budget_s: f64) -> Vec<CellPlan> {
     let of = |spec: &CellSpec| {
         let replicate_s = replicate_s(spec);
         let replicates = ((budget_s / cells.len() as f64 / replicate_s) as usize).min(most);
-        CellPlan { cell: spec.name.clone(), replicate_s, replicates, looks: rule::looks(replicates) }
+        CellPlan { cell: spec.id.to_string(), replicate_s, replicates, looks: rule::looks(replicates) }
     };
     cells.iter().map(of).collect()
 }

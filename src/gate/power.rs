@@ -11,7 +11,7 @@ use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
 
 use super::rule::{Decision, Rule, Step};
-use crate::client::random::unit;
+use crate::random::unit;
 use crate::stats::normal;
 
 /// Probability with which a change that is called detectable is found.

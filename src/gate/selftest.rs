@@ -1,8 +1,10 @@
 //! How often a gate is wrong on this machine: gates without a change, and gates with a change of known size. Pure.
 
 use super::judge::{self, Judgement, Outcome};
-use super::{cell_of, plan};
+use super::plan;
+use crate::measure::cell::Cell;
 use crate::measure::run::Run;
+use crate::scenario::cell_id::CellId;
 use crate::stats::{Bounds, proportion, quantile};
 
 /// A change of known size.
@@ -38,13 +40,14 @@ pub static ARMS: [Arm; 4] = [
 ];
 
 impl Arm {
-    /// The name of one of its gates' cells.
-    pub fn cell(&self, gate: u32, cell: &str) -> String {
-        format!("{}-{gate:03}/{cell}", self.name)
+    /// The cell of one of its gates.
+    pub fn cell(&self, gate: u32, cell: CellId) -> CellId {
+        cell.with_kind(format!("{}-{gate:03}", self.name))
     }
 
     fn has(&self, judgement: &Judgement) -> bool {
-        judgement.cell.split_once('-').is_some_and(|(name, _)| name == self.name)
+        let kind = judgement.cell.kind.as_ref();
+        kind.and_then(|kind| kind.0.split_once('-')).is_some_and(|(name, _)| name == self.name)
     }
 }
 
@@ -98,8 +101,9 @@ fn tally(run: &Run, arm: Arm, judgements: &[Judgement]) -> Option<Tally> {
 }
 
 /// How long a gate took, from the start of its first replicate to the end of its last.
-fn length_s(run: &Run, name: &str) -> f64 {
-    let cells = run.cells.iter().filter(|cell| cell_of(&cell.spec.name).is_some_and(|(_, of)| of == name));
+fn length_s(run: &Run, gate: &CellId) -> f64 {
+    let is_its = |cell: &&Cell| cell.spec.id.sided().is_some_and(|(_, of)| of == *gate);
+    let cells = run.cells.iter().filter(is_its);
     let (mut first, mut last) = (f64::INFINITY, 0.0f64);
     for cell in cells {
         first = first.min(cell.started_unix_s);

@@ -5,8 +5,7 @@
 //! when the cell ends has no answer to belong to.
 
 use super::cell::{Cell, Wire};
-use crate::protocol;
-use crate::scenario::plan::Pattern;
+use crate::scenario::kinds::Pattern;
 
 /// `a / b`, or nothing where there is nothing to divide by.
 pub(super) fn per(a: f64, b: u64) -> Option<f64> {
@@ -15,7 +14,7 @@ pub(super) fn per(a: f64, b: u64) -> Option<f64> {
 
 /// Whether the cell's subscribers poll: their costs lie in exchanges, and depend on how many of those were empty.
 pub(crate) fn polls(cell: &Cell) -> bool {
-    protocol::find(&cell.spec.protocol).is_some_and(|protocol| protocol.traits.exchanges)
+    cell.spec.id.protocol.traits.exchanges
 }
 
 /// Byte streams without exchanges: what is not payload is framing, and the same in every run.
@@ -33,7 +32,7 @@ fn payload_sent_in_band(cell: &Cell) -> u64 {
 /// Bytes of payload that publishers wrote: in a mesh, one copy for each subscriber.
 fn payload_published(cell: &Cell) -> f64 {
     let counts = &cell.counts;
-    let copies = if cell.spec.peer_to_peer {
+    let copies = if cell.spec.webrtc.peer_to_peer {
         per(counts.expected as f64, counts.published).unwrap_or(1.0)
     } else {
         1.0

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::host::strain::HostStrain;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 pub use super::cost::{GeneratorCost, Listener, Place, ProcessName, ServerCost};
 

@@ -42,8 +42,8 @@ impl Floor {
     pub fn of(cells: &[Cell]) -> Floor {
         let mut floor = Floor::default();
         for cell in cells {
-            let of_protocol = floor.metrics.entry(cell.spec.protocol.clone()).or_default();
-            let exchanges = cell.spec.protocol == "short-poll";
+            let of_protocol = floor.metrics.entry(cell.spec.id.protocol.name.to_owned()).or_default();
+            let exchanges = cell.spec.id.protocol.name == "short-poll";
             for name in METRICS.into_iter().filter(|name| name.starts_with("exchange") == exchanges) {
                 let Some(value) = metric::find(name).and_then(|metric| metric.value(cell)) else { continue };
                 let smallest = of_protocol.entry(name.to_owned()).or_insert(value);
@@ -63,7 +63,7 @@ impl Floor {
 
     /// The metrics of a cell that lie within twice the floor: flags on these metrics, no doubt about the cell.
     pub fn generator_bound(&self, cell: &Cell) -> Vec<&'static str> {
-        let Some(floor) = self.metrics.get(&cell.spec.protocol) else { return Vec::new() };
+        let Some(floor) = self.metrics.get(cell.spec.id.protocol.name) else { return Vec::new() };
         let bound = METRICS.iter().filter(|name| {
             let value = metric::find(name).and_then(|metric| metric.value(cell));
             value.zip(floor.get(**name)).is_some_and(|(value, floor)| value <= BOUND_FACTOR * floor)

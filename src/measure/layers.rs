@@ -10,6 +10,7 @@
 
 use super::bytes::{per, polls};
 use super::cell::{Cell, Wire};
+use crate::scenario::kinds::Encryption;
 use crate::transport::packets::MTU_1500_HEADER_BYTES;
 
 /// As the clients see it.
@@ -45,7 +46,8 @@ impl Layer {
         };
         match self {
             Layer::Tls => {
-                let encrypted = cell.spec.tls == "tls" && wire.datagrams_in + wire.datagrams_out == 0;
+                let encrypted =
+                    cell.spec.tls == Encryption::Tls && wire.datagrams_in + wire.datagrams_out == 0;
                 encrypted.then_some(socket as f64 - protocol as f64)
             }
             Layer::Network => (ip > 0).then_some(ip as f64 - socket as f64),
@@ -126,7 +128,7 @@ pub(super) fn ip_overhead_per_exchange(cell: &Cell) -> Option<f64> {
 /// Bytes a second that one of N peers sends who each send this cell's stream to all others: the stream's copies, and the
 /// answers to those of the others, which by symmetry are the answers to this one.
 pub(super) fn mesh_upload_per_s(cell: &Cell) -> Option<f64> {
-    (cell.spec.peer_to_peer && cell.publisher_wire.ip_out_bytes > 0).then_some(())?;
+    (cell.spec.webrtc.peer_to_peer && cell.publisher_wire.ip_out_bytes > 0).then_some(())?;
     let bytes = cell.publisher_wire.ip_out_bytes + cell.subscriber_wire.ip_out_bytes;
     Some(per(bytes as f64, cell.counts.published_all)? * cell.spec.rate_per_s)
 }
@@ -149,7 +151,7 @@ mod tests {
         let mut cell = sample::cell("workload/websocket").build();
         cell.counts.delivered_all = 10;
         cell.counts.delivered_all_bytes = 1_000;
-        cell.spec.tls = "tls".into();
+        cell.spec.tls = Encryption::Tls;
         cell.subscriber_wire = Wire {
             in_bytes: 1_020,
             socket_in_bytes: 1_240,
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn what_there_is_not_or_was_not_read_is_absent() {
         let mut cell = secured();
-        cell.spec.tls = "plain".into();
+        cell.spec.tls = Encryption::Plain;
         cell.subscriber_wire.ip_in_bytes = 0;
         assert_eq!(Layer::Tls.per_delivery(&cell, In), None);
         assert_eq!(Layer::Network.per_delivery(&cell, In), None);

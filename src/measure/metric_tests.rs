@@ -40,7 +40,7 @@ fn websocket_framing_is_what_is_not_payload() {
 #[test]
 fn an_echo_in_band_carries_payload_both_ways() {
     let mut cell = sample::cell("echo/websocket").stream(2.0, 6.0).build();
-    cell.spec.pattern = crate::scenario::plan::Pattern::Echo;
+    cell.spec.pattern = crate::scenario::kinds::Pattern::Echo;
     cell.publisher_wire = Wire::default();
     cell.counts.published_all = 100;
     cell.counts.delivered_all = 100;
@@ -65,7 +65,7 @@ fn wasted_polls_are_paid_for_by_what_arrived() {
 #[test]
 fn a_mesh_publishes_one_copy_for_each_subscriber() {
     let mut cell = sample::cell("workload/webrtc").datagrams(100, 50).build();
-    cell.spec.peer_to_peer = true;
+    cell.spec.webrtc.peer_to_peer = true;
     let counts = &cell.counts;
     let copies = counts.expected / counts.published;
     cell.publisher_wire.in_bytes = 0;

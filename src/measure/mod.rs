@@ -21,3 +21,4 @@ pub mod store;
 pub mod threshold;
 pub mod timings;
 pub mod trust;
+pub mod usable;

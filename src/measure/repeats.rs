@@ -5,6 +5,7 @@
 
 use super::cell::{Cell, Status, TrustLevel};
 use super::metric::{self, Better};
+use crate::scenario::cell_id::CellId;
 
 /// The repetitions of one cell, in the order in which they were measured; there is at least one.
 #[derive(Clone, Debug)]
@@ -26,13 +27,11 @@ pub struct MedianRange {
 }
 
 impl<'a> Repeats<'a> {
-    /// Cells of the same name together, in the order in which the names came up.
+    /// Repetitions of the same cell together, in the order in which the first of each came up.
     pub fn of(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Repeats<'a>> {
         let mut all: Vec<Repeats<'a>> = Vec::new();
-        let mut places = std::collections::BTreeMap::new();
         for cell in cells {
-            let place = *places.entry(cell.spec.name.as_str()).or_insert(all.len());
-            match all.get_mut(place) {
+            match all.iter_mut().find(|known| *known.id() == cell.spec.id) {
                 Some(known) => known.cells.push(cell),
                 None => all.push(Repeats { cells: vec![cell] }),
             }
@@ -40,9 +39,9 @@ impl<'a> Repeats<'a> {
         all
     }
 
-    /// The name they share.
-    pub fn name(&self) -> &'a str {
-        &self.first().spec.name
+    /// Which cell it is that they repeat.
+    pub fn id(&self) -> &'a CellId {
+        &self.first().spec.id
     }
 
     /// The first of them.
@@ -123,8 +122,8 @@ mod tests {
     fn cells_of_one_name_belong_together_whatever_lies_between_them() {
         let (a, b) = (cells("workload/sse", &[10, 20]), cells("workload/websocket", &[1, 2]));
         let all = Repeats::of([&a[0], &b[0], &a[1], &b[1]]);
-        let found: Vec<(&str, usize)> = all.iter().map(|r| (r.name(), r.cells().len())).collect();
-        assert_eq!(found, [("workload/sse", 2), ("workload/websocket", 2)]);
+        let found: Vec<_> = all.iter().map(|r| (r.id().to_string(), r.cells().len())).collect();
+        assert_eq!(found, [("workload/sse".to_owned(), 2), ("workload/websocket".to_owned(), 2)]);
         assert_eq!(all[1].cells()[1].spec.repeat, 1);
     }
 

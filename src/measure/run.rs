@@ -12,6 +12,7 @@ use super::threshold::{BY_DEFAULT, Outcome, Threshold, ThresholdError};
 use crate::capacity::search::SearchPlan;
 use crate::gate::GateFile;
 use crate::host::facts::HostFacts;
+use crate::scenario::cell_id::CellId;
 
 /// Cells named in a sentence, before the rest are only counted.
 const MOST_NAMED: usize = 5;
@@ -86,9 +87,9 @@ impl Run {
         Some(format!("this run is unfinished: {how}; {measured}{of} cells were measured{left_out}"))
     }
 
-    /// The cell of this name; of several repetitions the first.
-    pub fn cell(&self, name: &str) -> Option<&Cell> {
-        self.cells.iter().find(|cell| cell.spec.name == name)
+    /// The cell of this identity; of several repetitions the first.
+    pub fn cell(&self, id: &CellId) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.spec.id == *id)
     }
 }
 

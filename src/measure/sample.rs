@@ -4,7 +4,10 @@ use hdrhistogram::Histogram;
 
 use super::cell::*;
 use crate::host::strain::HostStrain;
-use crate::scenario::plan::{CellSpec, Pace, Pattern, PollMode, Reconnect};
+use crate::protocol;
+use crate::scenario::cell_id::CellId;
+use crate::scenario::kinds::{Headers, Pace, Pattern};
+use crate::scenario::spec::{CellSpec, HttpSpec};
 use crate::stats::histogram;
 
 /// Payload of every event, in bytes.
@@ -12,7 +15,8 @@ pub(crate) const PAYLOAD_BYTES: u64 = 100;
 
 /// A cell of 1,000 clients in groups of 10 with an event per group and second, for 30 s; `name` ends in or contains the protocol.
 pub(crate) fn cell(name: &str) -> Sample {
-    let protocol = name.split('/').nth(1).unwrap_or(name);
+    let is_named = |protocol: &&protocol::Protocol| name.split(['/', '@']).any(|part| part == protocol.name);
+    let protocol = protocol::ALL.iter().find(is_named).unwrap_or(&protocol::ALL[0]);
     let counts = Counts {
         connected: 1_000,
         published: 3_000,
@@ -27,7 +31,7 @@ pub(crate) fn cell(name: &str) -> Sample {
     };
     let cell = Cell {
         schema_version: SCHEMA_VERSION,
-        spec: spec(name, protocol),
+        spec: spec(CellId::read(name, protocol)),
         status: Status::Finished,
         server_failure: None,
         started_unix_s: 1_795_507_200.0,
@@ -71,10 +75,10 @@ pub(crate) fn cell(name: &str) -> Sample {
     Sample { cell }
 }
 
-fn spec(name: &str, protocol: &str) -> CellSpec {
+fn spec(id: CellId) -> CellSpec {
+    let example = CellSpec::example();
     CellSpec {
-        name: name.into(),
-        protocol: protocol.into(),
+        id,
         pattern: Pattern::Broadcast,
         clients: 1_000,
         group: 10,
@@ -82,28 +86,13 @@ fn spec(name: &str, protocol: &str) -> CellSpec {
         rate_per_s: 1.0,
         pace: Pace::Constant,
         payload_bytes: PAYLOAD_BYTES as u32,
-        binary: false,
-        poll_interval_s: 5.0,
-        poll_mode: PollMode::FixedRate,
-        hold_s: None,
-        keep_alive: false,
-        publish_keep_alive: true,
-        headers: "browser".into(),
-        ordered: true,
-        max_retransmits: None,
-        peer_to_peer: false,
-        link: "loopback".into(),
-        tls: "plain".into(),
+        http: HttpSpec { headers: Headers::Browser, publish_keep_alive: true },
         ramp_per_s: 2_000.0,
-        connect_timeout_s: 10.0,
         warmup_s: 5.0,
         duration_s: 30.0,
         drain_s: 10.0,
-        in_flight: None,
-        reconnect: Reconnect::Protocol,
         seed: 7,
-        repeat: 0,
-        turns: None,
+        ..example
     }
 }
 

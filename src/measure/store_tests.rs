@@ -4,6 +4,7 @@ use super::*;
 use crate::measure::cell::FailureCount;
 use crate::measure::run::{RunKind, ScenarioText};
 use crate::measure::sample;
+use crate::scenario::cell_id::Kind;
 
 fn begin(started: &str) -> RunFile {
     let scenario = ScenarioText { name: "matrix".into(), text: "[load]\n".into() };
@@ -74,8 +75,11 @@ fn a_killed_run_that_is_opened_again_goes_on_behind_its_last_whole_cell() {
     let mut store = Store::reopen(killed.dir()).unwrap();
     store.append(&sample::cell("workload/websocket").build()).unwrap();
     let run = store.finish(RunStatus::Finished).unwrap();
-    let names: Vec<&str> = run.cells.iter().map(|cell| cell.spec.name.as_str()).collect();
-    assert_eq!((names, run.warnings.len()), (vec!["workload/sse", "workload/websocket"], 0));
+    let names: Vec<String> = run.cells.iter().map(|cell| cell.spec.id.to_string()).collect();
+    assert_eq!(
+        (names, run.warnings.len()),
+        (["workload/sse", "workload/websocket"].map(str::to_owned).to_vec(), 0)
+    );
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn what_servers_said_in_older_records_is_quoted() {
     let mut store = store(parent.path());
     let page = "\u{1b}]0;a title\u{7}<!DOCTYPE html>\n".to_owned() + &"x".repeat(150_000);
     let mut cell = sample::cell("workload/sse").build();
-    cell.spec.name = "work\u{1b}[2Jload".into();
+    cell.spec.id.kind = Some(Kind::new("work\u{1b}[2Jload"));
     cell.status = Status::Failed(format!("no client could connect: {page}"));
     let count = |example: &str| FailureCount {
         phase: "subscribe".into(),
@@ -157,7 +161,7 @@ fn what_servers_said_in_older_records_is_quoted() {
     let text = serde_json::to_string(&run.cells).unwrap();
     assert!(!text.contains("\\u001b") && !text.contains("Secret"), "{text}");
     assert!(text.len() < 20_000, "{} bytes", text.len());
-    assert_eq!(run.cells[0].spec.name, "workload");
+    assert_eq!(run.cells[0].spec.id.to_string(), "workload/sse");
     assert!(run.cells[0].failures[0].example.starts_with("<!DOCTYPE html> xxx"));
     // What nobody else wrote is as it was.
     assert_eq!(run.cells[0].response, cell.response);

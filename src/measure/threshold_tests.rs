@@ -78,8 +78,9 @@ fn what_cannot_be_measured_does_not_pass_and_says_why() {
 #[test]
 fn a_channel_that_was_asked_to_lose_may_and_a_stream_beside_it_may_not() {
     let mut lost = Threshold::parse("lost", "count==0").unwrap();
-    let cell =
-        |protocol: &str| sample::cell(protocol).with(|cell| cell.spec.max_retransmits = Some(0)).build();
+    let cell = |protocol: &str| {
+        sample::cell(protocol).with(|cell| cell.spec.webrtc.max_retransmits = Some(0)).build()
+    };
     assert!(lost.applies_to(&cell("webrtc")), "somebody asked for it");
     lost.by_default = true;
     assert!(!lost.applies_to(&cell("webrtc")) && lost.applies_to(&cell("websocket")));

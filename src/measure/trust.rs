@@ -8,7 +8,7 @@ mod cost;
 use super::cell::{Cell, Status, Trust, TrustLevel};
 use super::shortfall;
 use crate::protocol::Kind;
-use crate::scenario::plan::Pace;
+use crate::scenario::kinds::Pace;
 use crate::stats::histogram;
 
 /// Events that were due and not sent, as a share of all due: above this the load was not the one asked for.

@@ -8,11 +8,11 @@ pub mod work;
 
 use reference_server::hub::Limits;
 
-use crate::claim::evidence::usable;
-use crate::claim::verdict::short;
 use crate::measure::bytes::polls;
 use crate::measure::cell::Cell;
-use crate::scenario::plan::CellSpec;
+use crate::measure::usable::usable;
+use crate::number::short;
+use crate::scenario::spec::CellSpec;
 use curve::{Drift, Point, Value};
 
 /// Half of the widest range that is printed, as a share of the value; what is known less well is withheld.
@@ -208,7 +208,7 @@ impl Question<'_> {
             };
         }
         Projection {
-            protocol: self.like.protocol.clone(),
+            protocol: self.like.id.protocol.name.to_owned(),
             users,
             servers,
             rate_per_s: self.like.rate_per_s,
@@ -226,7 +226,7 @@ impl Question<'_> {
     fn cpu(&self, points: &[Point], work: &work::Work, users: f64, servers: f64) -> (Projected, String) {
         let withheld =
             |why: String| (Projected::Withheld(why.clone()), format!("server cores withheld: {why}"));
-        if self.like.peer_to_peer {
+        if self.like.webrtc.peer_to_peer {
             return withheld(
                 "peer to peer: the server carries signalling alone, and no message costs it anything".into(),
             );
@@ -241,7 +241,7 @@ impl Question<'_> {
         };
         let cores = us.scaled(per_s / 1e6);
         let figure = Projected::of(cores);
-        let what = if self.like.protocol.ends_with("poll") { "polls" } else { "messages" };
+        let what = if self.like.id.protocol.traits.exchanges { "polls" } else { "messages" };
         let how = if work.how.is_empty() { String::new() } else { format!(" ({})", work.how) };
         let spread = if servers > 1.0 { format!(" / {} servers", short(servers)) } else { String::new() };
         let [low, high] = [cores.bounds.low, cores.bounds.high].map(short);

@@ -3,10 +3,10 @@
 use super::curve::Value;
 use super::work::Work;
 use super::{Question, Told};
-use crate::claim::evidence::usable;
-use crate::claim::verdict::short;
 use crate::measure::bytes::polls;
 use crate::measure::cell::Cell;
+use crate::measure::usable::usable;
+use crate::number::short;
 use crate::stats::Bounds;
 
 /// Seconds of a month of 30 days.
@@ -35,7 +35,7 @@ pub(super) fn all(question: &Question<'_>, work: &Work, users: f64) -> Told {
     let n = each.len() as f64;
     let mean = each.iter().sum::<f64>() / n;
     let furthest = each.iter().map(|one| (one / mean - 1.0).abs()).fold(LEAST, f64::max);
-    let silent = if question.like.protocol == "long-poll" {
+    let silent = if question.like.id.protocol.name == "long-poll" {
         1.0 - work.messages_per_s / work.turns_per_s.max(f64::MIN_POSITIVE)
     } else {
         work.aside_bytes_per_s / mean
@@ -43,7 +43,7 @@ pub(super) fn all(question: &Question<'_>, work: &Work, users: f64) -> Told {
     let share = if each.len() > 1 { furthest } else { ALONE } + SILENT * silent.max(0.0);
     let value = users * mean;
     let bounds = Bounds { low: value * (1.0 - share), high: value * (1.0 + share) };
-    let whose = if question.like.peer_to_peer { " between peers, not through the server" } else { "" };
+    let whose = if question.like.webrtc.peer_to_peer { " between peers, not through the server" } else { "" };
     let gb = |per_s: f64| short(per_s * MONTH_S / 1e9);
     let line = format!(
         "{} users x {} B/s of IP packets ({} messages/s of {} B payload, {} B each in all; keep-alives {} B/s) x {} s = {} GB a month ({} to {}){whose}",

@@ -3,7 +3,8 @@
 use super::*;
 use crate::measure::cell::Interval;
 use crate::measure::sample;
-use crate::scenario::plan::Pattern;
+use crate::protocol::find;
+use crate::scenario::kinds::Pattern;
 use proptest::prelude::*;
 
 const STEADY: Drift = Drift { deviation: 0.05, freedom: 100 };
@@ -110,7 +111,7 @@ fn echoes_on_their_own_connection_have_no_history() {
     let memory = project(&cells, 10_000.0, STEADY).memory_bytes.value().unwrap();
     assert!((memory.value / 21e6 - 1.0).abs() < 1e-6, "{memory:?}");
     // By POST they go to a topic each.
-    cells.iter_mut().for_each(|cell| cell.spec.protocol = "sse".into());
+    cells.iter_mut().for_each(|cell| cell.spec.id.protocol = find("sse").unwrap());
     assert_eq!(work::of(&cells[0].spec).topics, 1.0);
 }
 
@@ -167,12 +168,12 @@ fn silence_has_a_price() {
     // Of periods of 15 s e^(-1/4) are silent, and a comment breaks the silence of the next.
     let silent = (-0.25f64).exp();
     near(work::of(&spec).turns_per_s, 0.9 * (1.0 / 60.0 + silent / (1.0 + silent) / 15.0));
-    spec.protocol = "long-poll".into();
+    spec.id.protocol = find("long-poll").unwrap();
     // Of polls held 30 s, e^(-1/2) end with nothing.
     near(work::of(&spec).turns_per_s, 0.9 / 60.0 / (1.0 - (-0.5f64).exp()));
     spec.rate_per_s = 0.0;
     near(work::of(&spec).turns_per_s, 0.9 / 30.0);
-    (spec.protocol, spec.rate_per_s) = ("short-poll".into(), 1.0);
+    (spec.id.protocol, spec.rate_per_s) = (find("short-poll").unwrap(), 1.0);
     near(work::of(&spec).turns_per_s, 0.9 / 5.0);
     assert_eq!(work::of(&spec).messages_per_s, 0.9);
 }
@@ -187,7 +188,7 @@ fn long_runs_confirm_the_arithmetic_of_silence() {
         |got: f64, measured: f64| assert!((got / measured - 1.0).abs() < 0.1, "{got} for {measured}");
     let sse = work::of(&spec);
     within((sse.turns_per_s - sse.messages_per_s) * 2_000.0 * 120.0, 5_985.0);
-    spec.protocol = "long-poll".into();
+    spec.id.protocol = find("long-poll").unwrap();
     // Polls begin with the run, so that the first holds end late in it.
     within(work::of(&spec).turns_per_s * 2_000.0 * 120.0, 8_559.0);
 }

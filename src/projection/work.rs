@@ -1,7 +1,8 @@
 //! What one user makes a server do, by the workload's own figures: messages, polls that end with nothing, keep-alives.
 
-use crate::claim::verdict::short;
-use crate::scenario::plan::{CellSpec, Pattern, Publishing};
+use crate::number::short;
+use crate::scenario::kinds::Pattern;
+use crate::scenario::spec::{CellSpec, Publishing};
 
 /// Bytes of IP packets of one comment on a quiet event stream: 7 B of it (`2 CRLF : LF CRLF`), its TCP/IP headers, its acknowledgement.
 const COMMENT_BYTES: f64 = 7.0 + 52.0 + 52.0;
@@ -39,19 +40,19 @@ pub fn of(spec: &CellSpec) -> Work {
     let mut work = Work {
         messages_per_s,
         events_per_s: groups * topic_events_per_s,
-        topics: if sent_back || spec.peer_to_peer { 0.0 } else { groups },
+        topics: if sent_back || spec.webrtc.peer_to_peer { 0.0 } else { groups },
         topic_events_per_s,
         turns_per_s: messages_per_s,
         aside_bytes_per_s: 0.0,
         how: String::new(),
     };
-    match spec.protocol.as_str() {
+    match spec.id.protocol.name {
         "short-poll" => {
-            work.turns_per_s = share / spec.poll_interval_s;
-            work.how = format!("a poll every {} s", short(spec.poll_interval_s));
+            work.turns_per_s = share / spec.short_poll.interval_s;
+            work.how = format!("a poll every {} s", short(spec.short_poll.interval_s));
         }
         "long-poll" => {
-            let hold_s = spec.hold_s.unwrap_or(config.hold.as_secs_f64());
+            let hold_s = spec.long_poll.hold_s.unwrap_or(config.hold.as_secs_f64());
             work.turns_per_s = share * held_polls_per_s(topic_events_per_s, hold_s);
             let empty = work.turns_per_s - messages_per_s;
             work.how = format!("of them {} held {} s for nothing", short(empty), short(hold_s));

@@ -18,6 +18,7 @@ use crate::transport::turn::Relay;
 mod contract;
 mod failure;
 mod long_poll;
+mod named;
 mod poll;
 mod publish;
 mod sending;

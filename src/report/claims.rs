@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::sheet::{self, Column};
 use super::{Format, is_matrix};
-use crate::claim::Op;
-use crate::claim::book::{self, Entry};
+use crate::guide::Op;
+use crate::guide::book::{self, Entry};
 use crate::measure::run::{Run, RunStatus};
 
 /// The verdicts that a run alone gives.
@@ -94,11 +94,11 @@ mod tests {
 
     #[test]
     fn a_row_for_each_claim_whose_numbers_are_the_claims_own() {
-        let entries = crate::claim::book::entries(&[]);
+        let entries = crate::guide::book::entries(&[]);
         let mut text = Vec::new();
         csv(&entries, &[], &mut text).unwrap();
         let mut rows = ::csv::Reader::from_reader(text.as_slice());
-        let rows: Vec<crate::claim::Claim> = rows
+        let rows: Vec<crate::guide::Claim> = rows
             .records()
             .map(|row| {
                 let row = row.unwrap();
@@ -118,8 +118,8 @@ mod tests {
                 ::csv::StringRecord::from(own).deserialize(Some(&head)).unwrap()
             })
             .collect();
-        assert_eq!(rows.len(), crate::claim::all().len());
-        for (row, claim) in rows.iter().zip(crate::claim::all()) {
+        assert_eq!(rows.len(), crate::guide::all().len());
+        for (row, claim) in rows.iter().zip(crate::guide::all()) {
             assert_eq!((&row.id, row.op, row.low, row.high), (&claim.id, claim.op, claim.low, claim.high));
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::sheet::{self, Column};
 use super::{Format, Several, is_matrix, join};
-use crate::claim::matrix::{self, MatrixCell, MatrixRow};
+use crate::guide::matrix::{self, MatrixCell, MatrixRow};
 use crate::measure::cell::{Cell, Interval, Status, TrustLevel};
 use crate::measure::metric;
 use crate::measure::run::Run;
@@ -34,9 +34,9 @@ pub(super) struct CellRow<'a> {
 pub(super) fn cell_columns<'a>() -> Vec<Column<CellRow<'a>>> {
     let mut columns: Vec<Column<CellRow<'a>>> = vec![
         Column::text("run", "Name of the run", |r| r.run.name.clone()),
-        Column::text("cell", "Name of the cell", |r| r.cell.spec.name.clone()),
+        Column::text("cell", "Name of the cell", |r| r.cell.spec.id.to_string()),
         Column::whole("repeat", "", "Which repetition of the cell, from 0", |r| Some(r.cell.spec.repeat.into())),
-        Column::text("protocol", "Name of the protocol", |r| r.cell.spec.protocol.clone()),
+        Column::text("protocol", "Name of the protocol", |r| r.cell.spec.id.protocol.name.to_owned()),
     ];
     columns.extend(FIRST.iter().filter_map(|name| metric::find(name)).map(|metric| match metric.name {
         // Asked for, not measured: a failed cell has it, too.
@@ -50,11 +50,11 @@ pub(super) fn cell_columns<'a>() -> Vec<Column<CellRow<'a>>> {
         Column::whole("publishers", "", "Publishers in each group", |r| Some(r.cell.spec.publishers.into())),
         Column::number("rate_per_s", "1/s", "Events of each publisher per second", |r| Some(r.cell.spec.rate_per_s)),
         Column::whole("payload_bytes", "B", "Size of an event", |r| Some(r.cell.spec.payload_bytes.into())),
-        Column::number("poll_interval_s", "s", "Time from one short poll to the next", |r| Some(r.cell.spec.poll_interval_s)),
-        Column::text("headers", "Headers of HTTP requests: minimal, browser or custom", |r| r.cell.spec.headers.clone()),
+        Column::number("poll_interval_s", "s", "Time from one short poll to the next", |r| Some(r.cell.spec.short_poll.interval_s)),
+        Column::text("headers", "Headers of HTTP requests: minimal, browser or custom", |r| r.cell.spec.http.headers.name().to_owned()),
         Column::text("publish_connections", "Connections that publish: kept, fresh (a new one for each event) or in-band (those that receive)", |r| r.cell.spec.publishing().name().to_owned()),
-        Column::text("link", "Emulated network; loopback is none", |r| r.cell.spec.link.clone()),
-        Column::text("tls", "Encryption: plain or tls", |r| r.cell.spec.tls.clone()),
+        Column::text("link", "Emulated network; loopback is none", |r| r.cell.spec.link.to_string()),
+        Column::text("tls", "Encryption: plain or tls", |r| r.cell.spec.tls.name().to_owned()),
         Column::number("duration_s", "s", "Length of the window that was really measured", |r| Some(r.cell.measured_s)),
     ]);
     let others = metric::ALL.iter().filter(|metric| !FIRST.contains(&metric.name));
@@ -92,9 +92,9 @@ pub(super) fn interval_columns<'a>() -> Vec<Column<SecondRow<'a>>> {
     }
     vec![
         Column::text("run", "Name of the run", |r| r.run.name.clone()),
-        Column::text("cell", "Name of the cell", |r| r.cell.spec.name.clone()),
+        Column::text("cell", "Name of the cell", |r| r.cell.spec.id.to_string()),
         Column::whole("repeat", "", "Which repetition of the cell, from 0", |r| Some(r.cell.spec.repeat.into())),
-        Column::text("protocol", "Name of the protocol", |r| r.cell.spec.protocol.clone()),
+        Column::text("protocol", "Name of the protocol", |r| r.cell.spec.id.protocol.name.to_owned()),
         Column::number("at_s", "s", "End of the second, from the start of the window", |r| Some(r.second.at_s)),
         Column::whole("published", "", "Events sent in it", |r| count(r.second.published)),
         Column::whole("delivered", "", "Deliveries received in it", |r| count(r.second.delivered)),

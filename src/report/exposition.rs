@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::measure::cell::{Cell, Interval};
 use crate::measure::metric::{self, Metric};
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -76,7 +76,7 @@ fn series(metric: &Metric) -> (String, f64) {
 
 impl Labels {
     fn of(spec: &CellSpec) -> Labels {
-        Labels { cell: spec.name.clone(), protocol: spec.protocol.clone(), repeat: spec.repeat }
+        Labels { cell: spec.id.to_string(), protocol: spec.id.protocol.name.to_owned(), repeat: spec.repeat }
     }
 }
 
@@ -158,6 +158,7 @@ fn escape(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::measure::sample;
+    use crate::scenario::cell_id::Kind;
 
     #[test]
     fn every_metric_has_a_name_of_its_own_in_base_units() {
@@ -182,8 +183,10 @@ mod tests {
     #[test]
     fn a_cell_runs_and_ends_under_its_own_labels() {
         let mut exposition = Exposition::default();
-        let cell = sample::cell("workload/sse").with(|cell| cell.spec.name = "a\\b\"c\nd".into()).build();
-        let labels = r#"{cell="a\\b\"c\nd",protocol="sse",repeat="0"}"#;
+        let cell = sample::cell("workload/sse")
+            .with(|cell| cell.spec.id.kind = Some(Kind::new("a\\b\"c\nd")))
+            .build();
+        let labels = r#"{cell="a\\b\"c\nd/sse",protocol="sse",repeat="0"}"#;
         exposition.connecting(&cell.spec, 7, 2);
         let second = Interval {
             connected: 9,

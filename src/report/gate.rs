@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use super::command_line;
 use super::markdown::{escape, table};
-use crate::claim::verdict::{short, with_unit};
 use crate::gate::exact::Standing;
 use crate::gate::judge::{self, Judgement, Outcome, Row, apart, span};
 use crate::gate::plan::{CellPlan, USUAL_DEVIATION};
@@ -12,6 +11,7 @@ use crate::gate::rule::{self, Rule};
 use crate::gate::{Side, Tiers};
 use crate::gate::{power, selftest};
 use crate::measure::run::{Run, RunKind};
+use crate::number::{short, with_unit};
 
 mod files;
 #[cfg(test)]
@@ -178,7 +178,7 @@ pub(super) fn page(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 fn verdict(judgement: &Judgement, out: &mut dyn Write) -> io::Result<()> {
     let Judgement { cell, finding, replicates, exact, .. } = judgement;
     let (mark, word) = (mark(finding.outcome), finding.outcome.word());
-    writeln!(out, "\n## {mark} {}: {word}\n\n{}.\n", escape(cell), escape(&finding.why))?;
+    writeln!(out, "\n## {mark} {}: {word}\n\n{}.\n", escape(&cell.to_string()), escape(&finding.why))?;
     table(&FIGURE_HEADS, rows(judgement).into_iter(), out)?;
     writeln!(out, "\n{replicates} replicates; {} exact metrics agree.", exact.agree)?;
     if let Some(power) = power_of(judgement) {

@@ -10,11 +10,11 @@ use std::io::{self, Write};
 use super::{Format, command_line};
 use crate::capacity::curve::{self, Curve};
 use crate::capacity::search::Ending;
-use crate::claim::verdict::with_unit;
 use crate::gate::judge::{self, Judgement, Outcome};
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::run::{Run, RunKind, RunStatus};
 use crate::measure::{threshold, trust};
+use crate::number::with_unit;
 
 /// A suite for the run.
 pub(super) struct Junit;
@@ -174,8 +174,8 @@ fn of_kind(run: &Run) -> Vec<Test> {
     let mut tests = Vec::new();
     for cell in &run.cells {
         let class = match repeated {
-            true => format!("{} (repeat {})", cell.spec.name, cell.spec.repeat),
-            false => cell.spec.name.clone(),
+            true => format!("{} (repeat {})", cell.spec.id, cell.spec.repeat),
+            false => cell.spec.id.to_string(),
         };
         let time_s = cell.measured_s;
         let test = |name, result| Test { class: class.clone(), name, time_s, result };
@@ -205,7 +205,7 @@ fn of_judgement(judgement: &Judgement) -> Test {
             None => trouble(Element::Skipped, "inconclusive", why),
         },
     };
-    Test { class: judgement.cell.clone(), name: "no regression".to_owned(), time_s: 0.0, result }
+    Test { class: judgement.cell.to_string(), name: "no regression".to_owned(), time_s: 0.0, result }
 }
 
 /// Whether the cell was measured and can be believed.

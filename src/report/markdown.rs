@@ -78,7 +78,7 @@ pub(super) fn table(
 fn trust(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let said: Vec<String> = (run.cells.iter())
         .flat_map(|cell| summary::doubts(cell).map(move |doubt| (cell, doubt)))
-        .map(|(cell, doubt)| format!("* {} {}: {}", cell.spec.name, trust_word(cell), doubt))
+        .map(|(cell, doubt)| format!("* {} {}: {}", cell.spec.id, trust_word(cell), doubt))
         .chain(run.warnings.iter().map(|warning| format!("* {warning}")))
         .collect();
     if said.is_empty() {

@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::claim::verdict::short;
 use crate::measure::repeats::{MedianRange, Repeats};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
+use crate::number::short;
 use crate::say;
-use crate::transport::link::LinkSpec;
 
 mod capacity;
 #[cfg(test)]
@@ -228,9 +227,9 @@ fn repeats_note(run: &Run) -> Option<String> {
 /// The networks that were emulated, each with what it was; nothing where there was none.
 fn emulated_links(run: &Run) -> Option<String> {
     let mut links: Vec<String> = Vec::new();
-    for text in run.cells.iter().map(|cell| &cell.spec.link).filter(|text| *text != "loopback") {
-        let label = text.parse::<LinkSpec>().map_or_else(|_| text.clone(), |link| link.label());
-        let link = if label == *text { label } else { format!("{label} ({text})") };
+    for link in run.cells.iter().map(|cell| cell.spec.link).filter(|link| !link.is_loopback()) {
+        let (label, text) = (link.label(), link.to_string());
+        let link = if label == text { label } else { format!("{label} ({text})") };
         if !links.contains(&link) {
             links.push(link);
         }

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::{Format, command_line, is_matrix};
-use crate::claim::matrix::{self, COLUMNS, MatrixCell};
-use crate::claim::verdict::Verdict;
+use crate::guide::matrix::{self, COLUMNS, MatrixCell};
+use crate::guide::verdict::Verdict;
 use crate::measure::run::Run;
 
 /// The matrix without its notes.

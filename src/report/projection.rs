@@ -6,9 +6,9 @@ use super::Format;
 use super::sheet::{self, Column};
 use super::terminal::bytes;
 use crate::capacity::{curve, projection as capacity};
-use crate::claim::cost;
-use crate::claim::verdict::short;
+use crate::guide::cost;
 use crate::measure::run::{Run, RunKind};
+use crate::number::short;
 use crate::projection::network::MONTH_S;
 use crate::projection::{Projected, Projection};
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::SCHEMAS;
 use crate::measure::cell::Cell;
 use crate::scenario::BUILTINS;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 fn schema(name: &str) -> Value {
     let schema = SCHEMAS.iter().find(|schema| schema.name == name).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
+use crate::scenario::cell_id::CellId;
 
 /// A metric that runs are looked at by: its title with the unit, its name, and the factor to that unit.
 pub(super) struct Headline {
@@ -27,10 +28,10 @@ pub(super) const HEADLINES: [Headline; 9] = [
     headline("server KB per client", "server_memory_bytes_per_client", 1e-3),
 ];
 
-/// Cells of one name, in every run that has it.
+/// A cell, in every run that has it.
 pub(super) struct Side<'a> {
-    /// The name.
-    pub(super) name: &'a str,
+    /// Which.
+    pub(super) id: &'a CellId,
     /// One for each run, in their order.
     pub(super) in_runs: Vec<Option<Repeats<'a>>>,
 }
@@ -40,9 +41,9 @@ pub(super) fn sides(runs: &[Run]) -> Vec<Side<'_>> {
     let mut sides: Vec<Side<'_>> = Vec::new();
     for (place, run) in runs.iter().enumerate() {
         for repeats in Repeats::of(&run.cells) {
-            let known = sides.iter().position(|side| side.name == repeats.name());
+            let known = sides.iter().position(|side| side.id == repeats.id());
             let at = known.unwrap_or_else(|| {
-                sides.push(Side { name: repeats.name(), in_runs: vec![None; runs.len()] });
+                sides.push(Side { id: repeats.id(), in_runs: vec![None; runs.len()] });
                 sides.len() - 1
             });
             sides[at].in_runs[place] = Some(repeats);
@@ -101,7 +102,7 @@ pub(super) fn differences(runs: &[Run]) -> Option<String> {
         ("rtbench's version", |run| format!("{:?}", run.file.tool)),
         ("cells", |run| {
             let cells = Repeats::of(&run.cells);
-            cells.iter().map(|repeats| repeats.name()).collect::<Vec<_>>().join("\0")
+            cells.iter().map(|repeats| repeats.id().to_string()).collect::<Vec<_>>().join("\0")
         }),
     ];
     let differs = |said: Said| runs.windows(2).any(|pair| said(&pair[0]) != said(&pair[1]));

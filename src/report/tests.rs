@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::claim::matrix::COLUMNS;
+use crate::guide::matrix::COLUMNS;
 use crate::host::facts::HostFacts;
 use crate::measure::cell::{Cell, FailureCount, Interval, Status, TrustLevel};
 use crate::measure::run::{RunFile, RunStatus, ScenarioText, ThresholdText, Tool};
 use crate::measure::sample;
 use crate::measure::source::SourceCount;
+use crate::scenario::kinds::Headers;
 
 /// A run whose matrix has every kind of verdict.
 pub(super) fn matrix_run() -> Run {
@@ -25,7 +26,7 @@ pub(super) fn matrix_run() -> Run {
                 .datagrams(31_500, 16_000)
                 .cpu_us(cpu_us)
                 .with(|cell| {
-                    cell.spec.peer_to_peer = true;
+                    cell.spec.webrtc.peer_to_peer = true;
                     cell.server.as_mut().unwrap().published_bytes = Some(0);
                 })
                 .build(),
@@ -45,17 +46,20 @@ pub(super) fn matrix_run() -> Run {
         sample::cell("minimal/long-poll")
             .polls(27_000, 0, 230)
             .delivering(27_000)
-            .with(|c| c.spec.headers = "minimal".into())
+            .with(|c| c.spec.http.headers = Headers::Minimal)
             .build(),
     );
     cells.push(
         sample::cell("minimal/short-poll")
             .polls(30_000, 10_000, 230)
-            .with(|c| c.spec.headers = "minimal".into())
+            .with(|c| c.spec.http.headers = Headers::Minimal)
             .build(),
     );
     cells.push(
-        sample::cell("minimal/sse").stream(62.0, 0.0).with(|c| c.spec.headers = "minimal".into()).build(),
+        sample::cell("minimal/sse")
+            .stream(62.0, 0.0)
+            .with(|c| c.spec.http.headers = Headers::Minimal)
+            .build(),
     );
     let uniform: Vec<f64> = (0..600).map(|i| 5_000.0 * (f64::from(i) + 0.5) / 600.0).collect();
     let polled = sample::cell("poll-latency/short-poll").polls(6_000, 5_400, 600).delivering(600);
@@ -424,8 +428,9 @@ fn schemas_describe_what_is_written() {
 
 #[test]
 fn every_report_says_that_a_link_is_emulated() {
-    let linked =
-        |name: &str, link: &str| sample::cell(name).with(|cell| cell.spec.link = link.into()).build();
+    let linked = |name: &str, link: &str| {
+        sample::cell(name).with(|cell| cell.spec.link = link.parse().unwrap()).build()
+    };
     let cells = vec![
         sample::cell("workload/sse").build(),
         linked("workload/sse@wan", "rtt=40ms,jitter=2ms,loss=0.1%,rate=100mbit"),

@@ -1,11 +1,11 @@
 //! What had to hold, a line for each threshold and cell: one where it holds in every repetition, else one for each.
 
 use super::join;
-use crate::claim::verdict::with_unit;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::repeats::{MedianRange, Repeats};
 use crate::measure::run::{Run, ThresholdText};
 use crate::measure::threshold::Outcome;
+use crate::number::with_unit;
 
 /// What came of a threshold.
 pub(super) struct Line {
@@ -37,7 +37,7 @@ pub(super) fn lines(run: &Run) -> Vec<Line> {
     if !kept.is_empty() {
         lines.push(Line {
             threshold: kept.join(", "),
-            cell: if cells.len() > 1 { "every cell".to_owned() } else { cells[0].name().to_owned() },
+            cell: if cells.len() > 1 { "every cell".to_owned() } else { cells[0].id().to_string() },
             measured: "hold, as by default they must".to_owned(),
             passed: Some(true),
             why: String::new(),
@@ -51,7 +51,7 @@ fn of_cell(threshold: &ThresholdText, repeats: &Repeats<'_>) -> Vec<Line> {
         repeats.cells().iter().filter_map(|cell| Some((*cell, threshold.evaluate(cell)?))).collect();
     let holds = each.iter().all(|(_, outcome)| outcome.passed == Some(true));
     match MedianRange::of(each.iter().filter_map(|(_, outcome)| outcome.measured)) {
-        Some(range) if holds && each.len() > 1 => vec![held(repeats.name(), &each[0].1, &range)],
+        Some(range) if holds && each.len() > 1 => vec![held(&repeats.id().to_string(), &each[0].1, &range)],
         _ => each.iter().map(|(cell, outcome)| line(cell.spec.label(), outcome)).collect(),
     }
 }

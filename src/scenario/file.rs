@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-use super::plan::{Pace, Pattern, PollMode};
-use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+use super::kinds::{Encryption, Headers, Pace, Pattern, PollMode, Reconnect};
 use crate::protocol::Protocol;
 use crate::transport::link::LinkSpec;
+use crate::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
 
 /// A whole scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -75,7 +75,7 @@ pub struct Load {
     pub warmup: Seconds,
     /// The measured window.
     pub duration: Seconds,
-    /// Longest wait for what is still under way at the end.
+    /// Longest wait for what is still under way at the end; for short polls an interval at least.
     #[serde(default = "defaults::drain")]
     pub drain: Seconds,
 }
@@ -95,30 +95,6 @@ pub struct Http {
 impl Default for Http {
     fn default() -> Self {
         Http { headers: Headers::default(), custom: Vec::new(), publish_keep_alive: true }
-    }
-}
-
-/// A set of request headers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Headers {
-    /// What the protocol needs and nothing else.
-    Minimal,
-    /// What a current Chrome sends with such a request, a session cookie included.
-    #[default]
-    Browser,
-    /// The lines under `custom`.
-    Custom,
-}
-
-impl Headers {
-    /// The name that results carry.
-    pub fn name(self) -> &'static str {
-        match self {
-            Headers::Minimal => "minimal",
-            Headers::Browser => "browser",
-            Headers::Custom => "custom",
-        }
     }
 }
 
@@ -203,27 +179,6 @@ impl Connect {
     }
 }
 
-/// Whether connections are encrypted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Encryption {
-    /// They are not.
-    #[default]
-    Plain,
-    /// With TLS 1.3, or 1.2 where the server wants it.
-    Tls,
-}
-
-impl Encryption {
-    /// The name that results carry.
-    pub fn name(self) -> &'static str {
-        match self {
-            Encryption::Plain => "plain",
-            Encryption::Tls => "tls",
-        }
-    }
-}
-
 impl Default for Connect {
     fn default() -> Self {
         Connect {
@@ -235,8 +190,6 @@ impl Default for Connect {
         }
     }
 }
-
-pub use super::plan::Reconnect;
 
 mod defaults {
     use super::*;

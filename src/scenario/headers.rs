@@ -1,6 +1,7 @@
 //! The sets of request headers that a scenario may choose: lines that end in CRLF, put behind `Host`.
 
-use super::file::{Headers, Http};
+use super::file::Http;
+use super::kinds::Headers;
 use crate::quote;
 use crate::transport::http::is_readable;
 

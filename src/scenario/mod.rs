@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod cell_id;
 pub mod file;
 pub mod headers;
-pub mod matrix;
+pub mod kinds;
 pub mod plan;
+mod record;
+pub mod spec;
 pub mod sweep;
 pub mod turns;
-pub mod unit;
 
 pub use file::Scenario;
 
@@ -168,7 +170,7 @@ mod tests {
     fn a_list_of_links_makes_a_cell_for_each_and_names_it() {
         let named = |link: &str| -> Vec<(String, String)> {
             let cells = plan::cells(&with_link(link).unwrap(), 1).unwrap();
-            cells.into_iter().map(|cell| (cell.name, cell.link)).collect()
+            cells.into_iter().map(|cell| (cell.id.to_string(), cell.link.to_string())).collect()
         };
         assert_eq!(named("\"rtt=0.05s\"")[0], ("websocket".into(), "rtt=50ms".into()));
         let many = named("[\"loopback\", \"rtt=7ms, loss=1%\", \"lan\"]");

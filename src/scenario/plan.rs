@@ -1,294 +1,14 @@
-//! A scenario becomes cells, a cell becomes shards. Pure: nothing here touches the world.
-
-use std::time::Duration;
+//! A scenario becomes cells. Pure: nothing here touches the world.
 
 use reference_server::envelope::Form;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use super::cell_id::{Axis, CellId};
 use super::file::{Scenario, Topology};
-use super::turns::Turns;
-use super::unit::OneOrMany;
+use super::kinds::{Pace, Pattern};
+use super::spec::{CellSpec, HttpSpec, LongPollSpec, ShortPollSpec, WebrtcSpec};
 use crate::protocol::{self, Protocol};
 use crate::transport::link::LinkSpec;
-
-/// One combination to measure, with every choice made. This is what workers are given, what a result carries,
-/// and what two results are compared by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct CellSpec {
-    /// Unique in the run, e.g. `workload/sse` or `memory/websocket/300`.
-    pub name: String,
-    /// Name in the table of protocols.
-    pub protocol: String,
-    /// Who talks to whom.
-    pub pattern: Pattern,
-    /// Simulated users, publishers included.
-    pub clients: u32,
-    /// Clients of one topic.
-    pub group: u32,
-    /// Publishers among them; in the echo pattern every client publishes.
-    pub publishers: u32,
-    /// Events per second of each publisher; 0 for silence.
-    pub rate_per_s: f64,
-    /// How due times are spaced.
-    pub pace: Pace,
-    /// Size of an event's payload, in bytes.
-    pub payload_bytes: u32,
-    /// Whether payloads are sent as binary.
-    pub binary: bool,
-    /// Time between two short polls, in seconds.
-    pub poll_interval_s: f64,
-    /// What the interval is counted from.
-    pub poll_mode: PollMode,
-    /// How long long polls ask to be held, in seconds; `None` leaves it to the server.
-    pub hold_s: Option<f64>,
-    /// Short polls keep their connection from one to the next.
-    pub keep_alive: bool,
-    /// Publishes by POST keep their connection; in older records they did where polls did.
-    #[serde(default)]
-    pub publish_keep_alive: bool,
-    /// Name of the set of request headers: `minimal`, `browser` or `custom`.
-    pub headers: String,
-    /// Data channels keep the order.
-    pub ordered: bool,
-    /// Data channels give up after so many retransmissions; `None` is reliable.
-    pub max_retransmits: Option<u16>,
-    /// Data channels join clients to each other.
-    pub peer_to_peer: bool,
-    /// The emulated network, in its canonical text: `loopback` for none, or e.g. `rtt=40ms,loss=1%`.
-    pub link: String,
-    /// Whether connections are encrypted: `plain` or `tls`.
-    pub tls: String,
-    /// Clients started per second.
-    pub ramp_per_s: f64,
-    /// Time a client may take to be ready, in seconds.
-    pub connect_timeout_s: f64,
-    /// Load before the measured window, in seconds; discarded.
-    pub warmup_s: f64,
-    /// The measured window, in seconds.
-    pub duration_s: f64,
-    /// Longest wait for what is still under way at the end of the window, in seconds.
-    pub drain_s: f64,
-    /// Own events a client of the echo pattern may have under way; `None` sends whenever one is due.
-    pub in_flight: Option<u32>,
-    /// What a client does after its connection was cut.
-    pub reconnect: Reconnect,
-    /// Seed of every random choice in the cell.
-    pub seed: u64,
-    /// Which repetition of the same cell this is, from 0.
-    #[serde(default)]
-    pub repeat: u32,
-    /// It shares the machine with another cell, and is loaded in turns with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub turns: Option<Turns>,
-}
-
-/// What a client does after its connection was cut in mid-run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reconnect {
-    /// What the protocol itself specifies, and nothing else.
-    Protocol,
-    /// What applications add: again after 1, 2, 4 ... 30 s, give or take a quarter.
-    Backoff,
-}
-
-/// Who talks to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pattern {
-    /// Publishers -> topic -> subscribers.
-    Broadcast,
-    /// Each client's own round trip; on protocols that cannot send in band: publish, then receive.
-    Echo,
-}
-
-/// How due times are spaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pace {
-    /// Evenly, each publisher with a phase of its own.
-    Constant,
-    /// At random, independently of everything else.
-    Poisson,
-    /// Each as soon as an own one came back (echo): as fast as both ends manage, so that a cost can be measured at
-    /// full load. Latency says little then, as nobody waits for a slow answer but its own client.
-    Closed,
-}
-
-/// What a poll interval is counted from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PollMode {
-    /// From the last poll's scheduled start.
-    FixedRate,
-    /// From the last poll's answer.
-    AfterResponse,
-}
-
-/// Over which connections events are published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Publishing {
-    /// Those that receive.
-    InBand,
-    /// By POST, on connections that are kept.
-    Kept,
-    /// By POST, on a new connection for each event.
-    Fresh,
-}
-
-impl Publishing {
-    /// The name that results carry.
-    pub fn name(self) -> &'static str {
-        match self {
-            Publishing::InBand => "in-band",
-            Publishing::Kept => "kept",
-            Publishing::Fresh => "fresh",
-        }
-    }
-}
-
-impl CellSpec {
-    /// Over which connections its events are published.
-    pub fn publishing(&self) -> Publishing {
-        let in_band = protocol::find(&self.protocol).is_some_and(|protocol| protocol.traits.in_band);
-        match self.publish_keep_alive {
-            _ if in_band => Publishing::InBand,
-            true => Publishing::Kept,
-            false => Publishing::Fresh,
-        }
-    }
-
-    /// Events of all publishers per second, as the schedule has them.
-    pub fn events_per_s(&self) -> f64 {
-        let publishers = match self.pattern {
-            Pattern::Echo => self.clients,
-            Pattern::Broadcast => self.groups() * self.publishers,
-        };
-        f64::from(publishers) * self.rate_per_s
-    }
-
-    /// A small valid cell, for tests and documentation.
-    pub fn example() -> CellSpec {
-        CellSpec {
-            name: "example".to_owned(),
-            protocol: "websocket".to_owned(),
-            pattern: Pattern::Broadcast,
-            clients: 20,
-            group: 10,
-            publishers: 1,
-            rate_per_s: 10.0,
-            pace: Pace::Constant,
-            payload_bytes: 100,
-            binary: false,
-            poll_interval_s: 5.0,
-            poll_mode: PollMode::FixedRate,
-            hold_s: None,
-            keep_alive: false,
-            publish_keep_alive: true,
-            headers: "minimal".to_owned(),
-            ordered: true,
-            max_retransmits: None,
-            peer_to_peer: false,
-            link: "loopback".to_owned(),
-            tls: "plain".to_owned(),
-            ramp_per_s: 1000.0,
-            connect_timeout_s: 10.0,
-            warmup_s: 0.2,
-            duration_s: 1.0,
-            drain_s: 1.0,
-            in_flight: None,
-            reconnect: Reconnect::Protocol,
-            seed: 1,
-            repeat: 0,
-            turns: None,
-        }
-    }
-
-    /// The name among all cells of a run: repetitions after the first carry their number, as in `workload/sse r1`.
-    pub fn label(&self) -> String {
-        match self.repeat {
-            0 => self.name.clone(),
-            repeat => format!("{} r{repeat}", self.name),
-        }
-    }
-
-    /// Whether its channel was asked to give up on messages: data channels alone can.
-    pub fn may_lose(&self) -> bool {
-        let by_datagrams = |protocol: &Protocol| protocol.traits.peer_to_peer;
-        self.max_retransmits.is_some() && protocol::find(&self.protocol).is_some_and(by_datagrams)
-    }
-
-    /// Length of the measured window.
-    pub fn duration(&self) -> Duration {
-        Duration::from_secs_f64(self.duration_s)
-    }
-
-    /// What the client of this index does. Indices run from 0 over all clients of the cell.
-    #[inline]
-    pub fn role(&self, client: u32) -> Role {
-        match self.pattern {
-            Pattern::Echo => Role { group: client, index_in_group: 0, publishes: true, subscribes: true },
-            Pattern::Broadcast => {
-                let (group, index_in_group) = (client / self.group, client % self.group);
-                let publishes = index_in_group < self.publishers;
-                Role { group, index_in_group, publishes, subscribes: !publishes }
-            }
-        }
-    }
-
-    /// Number of groups; the last may be smaller than the others.
-    pub fn groups(&self) -> u32 {
-        self.clients.div_ceil(self.group)
-    }
-
-    /// The clients of one group.
-    pub fn members(&self, group: u32) -> std::ops::Range<u32> {
-        let first = group * self.group;
-        first..(first + self.group).min(self.clients)
-    }
-
-    /// Deliveries owed for one event of `stream` (the publishing client's index).
-    #[inline]
-    pub fn subscribers_of(&self, stream: u32) -> u32 {
-        match self.pattern {
-            Pattern::Echo => 1,
-            Pattern::Broadcast => {
-                let members = self.members(stream / self.group);
-                (members.end - members.start).saturating_sub(self.publishers)
-            }
-        }
-    }
-
-    /// The streams that a subscriber is owed: those of its group's publishers, or in the echo pattern its own.
-    pub fn streams_of(&self, group: u32, client: u32) -> std::ops::Range<u32> {
-        match self.pattern {
-            Pattern::Echo => client..client + 1,
-            Pattern::Broadcast => {
-                let members = self.members(group);
-                members.start..(members.start + self.publishers).min(members.end)
-            }
-        }
-    }
-
-    /// The groups of one of `workers` shards. A group is never split, so that its traffic needs one server.
-    pub fn shard(&self, worker: u32, workers: u32) -> impl Iterator<Item = u32> + use<> {
-        (worker..self.groups()).step_by(workers.max(1) as usize)
-    }
-}
-
-/// What one client does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Role {
-    /// Group, and so topic, of the client.
-    pub group: u32,
-    /// Place in the group.
-    pub index_in_group: u32,
-    /// It sends events.
-    pub publishes: bool,
-    /// It receives events.
-    pub subscribes: bool,
-}
+use crate::unit::OneOrMany;
 
 /// Why a scenario makes no plan.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -341,14 +61,15 @@ pub fn cells(scenario: &Scenario, seed: u64) -> Result<Vec<CellSpec>, PlanError>
             for rate in &load.rate.0 {
                 for payload in &load.payload.0 {
                     for link in &scenario.connect.link.0 {
-                        let spec = cell(scenario, protocol, clients.0, rate.0, payload.0, seed)?;
-                        cells.push(CellSpec { link: link.to_string(), ..spec });
+                        let mut spec = cell(scenario, protocol, clients.0, rate.0, payload.0, seed)?;
+                        spec.link = *link;
+                        spec.id.axes = axes(&spec, scenario);
+                        cells.push(spec);
                     }
                 }
             }
         }
     }
-    name_cells(&mut cells, scenario);
     Ok(cells)
 }
 
@@ -371,7 +92,7 @@ fn protocols(asked: Option<&OneOrMany<String>>) -> Result<Vec<&'static Protocol>
 
 fn cell(
     scenario: &Scenario,
-    protocol: &Protocol,
+    protocol: &'static Protocol,
     clients: u32,
     rate_per_s: f64,
     payload_bytes: u32,
@@ -390,8 +111,7 @@ fn cell(
             Topology::Server => false,
         };
     let spec = CellSpec {
-        name: protocol.name.to_owned(),
-        protocol: protocol.name.to_owned(),
+        id: CellId::of(protocol),
         pattern: load.pattern,
         clients,
         group,
@@ -400,22 +120,28 @@ fn cell(
         pace: load.pace,
         payload_bytes,
         binary: load.binary && protocol.traits.binary,
-        poll_interval_s: scenario.short_poll.interval.0,
-        poll_mode: scenario.short_poll.mode,
-        hold_s: scenario.long_poll.hold.map(|hold| hold.0),
-        keep_alive: scenario.short_poll.keep_alive,
-        publish_keep_alive: scenario.http.publish_keep_alive,
-        headers: scenario.http.headers.name().to_owned(),
-        ordered: scenario.webrtc.ordered,
-        max_retransmits: scenario.webrtc.max_retransmits,
-        peer_to_peer,
-        link: "loopback".to_owned(),
-        tls: scenario.connect.tls.name().to_owned(),
+        short_poll: ShortPollSpec {
+            interval_s: scenario.short_poll.interval.0,
+            mode: scenario.short_poll.mode,
+            keep_alive: scenario.short_poll.keep_alive,
+        },
+        long_poll: LongPollSpec { hold_s: scenario.long_poll.hold.map(|hold| hold.0) },
+        http: HttpSpec {
+            headers: scenario.http.headers,
+            publish_keep_alive: scenario.http.publish_keep_alive,
+        },
+        webrtc: WebrtcSpec {
+            ordered: scenario.webrtc.ordered,
+            max_retransmits: scenario.webrtc.max_retransmits,
+            peer_to_peer,
+        },
+        link: LinkSpec::default(),
+        tls: scenario.connect.tls,
         ramp_per_s: scenario.connect.ramp.0,
         connect_timeout_s: scenario.connect.timeout.0,
         warmup_s: load.warmup.0,
         duration_s: load.duration.0,
-        drain_s: load.drain.0,
+        drain_s: drain_s(scenario, protocol),
         in_flight: match (load.in_flight, load.pace) {
             (None, Pace::Closed) => Some(1),
             (limit, _) => limit.map(|count| count.0),
@@ -429,11 +155,17 @@ fn cell(
     Ok(spec)
 }
 
+/// What is published just behind a short poll is fetched an interval later, however short the drain.
+fn drain_s(scenario: &Scenario, protocol: &Protocol) -> f64 {
+    let drain_s = scenario.load.drain.0;
+    if protocol.traits.polls { drain_s.max(scenario.short_poll.interval.0) } else { drain_s }
+}
+
 fn check(spec: &CellSpec) -> Result<(), PlanError> {
     for (value, name) in [
         (f64::from(spec.clients), "load.clients"),
         (f64::from(spec.group), "load.group"),
-        (spec.poll_interval_s, "short_poll.interval"),
+        (spec.short_poll.interval_s, "short_poll.interval"),
         (spec.ramp_per_s, "connect.ramp"),
         (spec.connect_timeout_s, "connect.timeout"),
         (spec.duration_s, "load.duration"),
@@ -456,34 +188,21 @@ fn check(spec: &CellSpec) -> Result<(), PlanError> {
     if spec.pace == Pace::Closed && spec.pattern != Pattern::Echo {
         return Err(PlanError::ClosedBroadcast);
     }
-    if spec.peer_to_peer && spec.group > 64 {
+    if spec.webrtc.peer_to_peer && spec.group > 64 {
         let members = u64::from(spec.group);
         return Err(PlanError::MeshTooLarge(spec.group, members * (members - 1) / 2));
     }
     Ok(())
 }
 
-/// A cell's name says what distinguishes it from the others of its run.
-fn name_cells(cells: &mut [CellSpec], scenario: &Scenario) {
+/// What distinguishes a cell from the others of its run is an axis of it.
+fn axes(spec: &CellSpec, scenario: &Scenario) -> Vec<Axis> {
     let Scenario { load, connect, .. } = scenario;
-    // Links change fastest.
-    for (cell, link) in cells.iter_mut().zip(connect.link.0.iter().cycle()) {
-        if load.clients.0.len() > 1 {
-            cell.name += &format!("/{}", cell.clients);
-        }
-        if load.rate.0.len() > 1 {
-            cell.name += &format!("/{}per_s", cell.rate_per_s);
-        }
-        if load.payload.0.len() > 1 {
-            cell.name += &format!("/{}B", cell.payload_bytes);
-        }
-        if connect.link.0.len() > 1 {
-            cell.name += &at(link);
-        }
-    }
-}
-
-/// How the name of a cell ends that is measured behind `link`: `@wan`, `@rtt=100ms`.
-pub fn at(link: &LinkSpec) -> String {
-    format!("@{}", link.label())
+    let axes = [
+        (load.clients.0.len(), Axis::Count(spec.clients)),
+        (load.rate.0.len(), Axis::RatePerS(spec.rate_per_s)),
+        (load.payload.0.len(), Axis::PayloadBytes(spec.payload_bytes)),
+        (connect.link.0.len(), Axis::Link(spec.link)),
+    ];
+    axes.into_iter().filter(|(values, _)| *values > 1).map(|(_, axis)| axis).collect()
 }

@@ -8,9 +8,11 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
-use super::plan::{self, CellSpec};
-use super::unit::Count;
+use super::cell_id::Axis;
+use super::plan;
+use super::spec::CellSpec;
 use super::{Scenario, ScenarioError, Source};
+use crate::unit::Count;
 
 /// Short names of keys.
 const SHORT: [(&str, &str); 14] = [
@@ -293,31 +295,32 @@ pub struct Planned {
 /// What cannot be measured as asked; a sweep that changes nothing; two cells of one name.
 pub fn cells(variants: &[Variant], seed: u64) -> Result<Vec<Planned>, ScenarioError> {
     let mut cells: Vec<Planned> = Vec::new();
-    let mut protocols: Vec<String> = Vec::new();
+    let mut protocols: Vec<&str> = Vec::new();
     for (index, variant) in variants.iter().enumerate() {
         let planned = plan::cells(&variant.scenario, seed).map_err(|error| variant.refuse(&error))?;
         for spec in planned {
-            if !protocols.contains(&spec.protocol) {
-                protocols.push(spec.protocol.clone());
+            if !protocols.contains(&spec.id.protocol.name) {
+                protocols.push(spec.id.protocol.name);
             }
-            if let Some(spec) = variant.name(spec) {
+            if let Some(spec) = variant.identified(spec) {
                 cells.push(Planned { spec, variant: index });
             }
         }
     }
     for choice in variants.iter().flat_map(|variant| &variant.choices) {
-        if let Some(owner) = choice.owner.filter(|owner| !protocols.iter().any(|name| name == owner)) {
+        if let Some(owner) = choice.owner.filter(|owner| !protocols.contains(owner)) {
             let message =
                 format!("--sweep {}: only {owner} heeds it, which this run does not measure", choice.part);
             return Err(ScenarioError::Invalid(message));
         }
     }
-    cells.sort_by_key(|cell| protocols.iter().position(|protocol| *protocol == cell.spec.protocol));
-    let mut names = std::collections::BTreeSet::new();
-    match cells.iter().find(|cell| !names.insert(&cell.spec.name)) {
+    cells.sort_by_key(|cell| protocols.iter().position(|protocol| *protocol == cell.spec.id.protocol.name));
+    let twice =
+        |(at, cell): &(usize, &Planned)| cells[..*at].iter().any(|known| known.spec.id == cell.spec.id);
+    match cells.iter().enumerate().find(twice).map(|(_, cell)| cell) {
         Some(cell) => Err(ScenarioError::Invalid(format!(
             "two cells would be '{}': a value stands there twice",
-            cell.spec.name
+            cell.spec.id
         ))),
         None => Ok(cells),
     }
@@ -332,18 +335,15 @@ impl Variant {
         }
     }
 
-    /// The cell under a name that says what was chosen; `None` where the same is measured as another variant's.
-    fn name(&self, mut spec: CellSpec) -> Option<CellSpec> {
-        let mut parts = String::new();
+    /// The cell with what was chosen among its axes; `None` where the same is measured as another variant's.
+    fn identified(&self, mut spec: CellSpec) -> Option<CellSpec> {
         for choice in &self.choices {
             match choice.owner {
-                Some(owner) if owner != spec.protocol && !choice.is_first => return None,
-                Some(owner) if owner != spec.protocol => {}
-                _ => parts += &format!("/{}", choice.part),
+                Some(owner) if owner != spec.id.protocol.name && !choice.is_first => return None,
+                Some(owner) if owner != spec.id.protocol.name => {}
+                _ => spec.id.axes.push(Axis::Setting(choice.part.clone())),
             }
         }
-        let end = spec.name.find('@').unwrap_or(spec.name.len());
-        spec.name.insert_str(end, &parts);
         Some(spec)
     }
 }

@@ -26,14 +26,15 @@ fn planned(sweeps: &[&str]) -> Result<Vec<CellSpec>, String> {
 }
 
 fn names(sweeps: &[&str]) -> Vec<String> {
-    planned(sweeps).unwrap().into_iter().map(|cell| cell.name).collect()
+    planned(sweeps).unwrap().into_iter().map(|cell| cell.id.to_string()).collect()
 }
 
 #[test]
 fn a_value_of_one_protocol_makes_cells_of_that_protocol_alone() {
     let cells = planned(&["poll=1s,5s,30s"]).unwrap();
-    let named: Vec<(&str, f64)> =
-        cells.iter().map(|cell| (cell.name.as_str(), cell.poll_interval_s)).collect();
+    let named: Vec<(String, f64)> =
+        cells.iter().map(|cell| (cell.id.to_string(), cell.short_poll.interval_s)).collect();
+    let named: Vec<(&str, f64)> = named.iter().map(|(name, s)| (&**name, *s)).collect();
     assert_eq!(
         named[..3],
         [("short-poll/poll=1s", 1.0), ("short-poll/poll=5s", 5.0), ("short-poll/poll=30s", 30.0)]
@@ -57,8 +58,9 @@ fn sweeps_multiply_and_links_stay_at_the_end_of_names() {
 #[test]
 fn what_is_a_list_in_the_file_becomes_one() {
     let cells = planned(&["clients=10,1k", "load.payload=100B,1KB", "protocol=sse"]).unwrap();
+    let names: Vec<String> = cells.iter().map(|c| c.id.to_string()).collect();
     let found: Vec<(&str, u32, u32, u32)> =
-        cells.iter().map(|c| (c.name.as_str(), c.clients, c.payload_bytes, c.group)).collect();
+        cells.iter().zip(&names).map(|(c, name)| (&**name, c.clients, c.payload_bytes, c.group)).collect();
     assert_eq!(
         found,
         [
@@ -78,15 +80,15 @@ fn a_key_may_come_twice_and_a_single_value_may_hold_commas() {
         ["long-poll/hold=1s", "long-poll/hold=2s"]
     );
     let one = planned(&["link=rtt=40ms,loss=1%;", "protocol=sse"]).unwrap();
-    assert_eq!((one.len(), one[0].link.as_str()), (1, "rtt=40ms,loss=1%"));
+    assert_eq!((one.len(), &*one[0].link.to_string()), (1, "rtt=40ms,loss=1%"));
 }
 
 #[test]
 fn values_are_what_they_look_like() {
     let cells = planned(&["protocol=webrtc", "webrtc.max_retransmits=0,2", "webrtc.ordered=false"]).unwrap();
-    let found: Vec<_> = cells.iter().map(|cell| (cell.max_retransmits, cell.ordered)).collect();
+    let found: Vec<_> = cells.iter().map(|cell| (cell.webrtc.max_retransmits, cell.webrtc.ordered)).collect();
     assert_eq!(found, [(Some(0), false), (Some(2), false)]);
-    assert_eq!(cells[1].name, "webrtc/max_retransmits=2/ordered=false");
+    assert_eq!(cells[1].id.to_string(), "webrtc/max_retransmits=2/ordered=false");
 }
 
 #[test]

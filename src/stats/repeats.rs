@@ -58,7 +58,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::client::random::{Purpose, stream, unit};
+    use crate::random::{Purpose, stream, unit};
     use crate::stats::rank_sum;
 
     #[test]

@@ -14,7 +14,8 @@ use crate::client::pace::Pacer;
 use crate::client::run::{Overdue, Phase};
 use crate::measure::recorder::Sending;
 use crate::protocol::{Answer, Failure, Kind, Message, Sent};
-use crate::scenario::plan::{CellSpec, Pace};
+use crate::scenario::kinds::Pace;
+use crate::scenario::spec::CellSpec;
 
 /// The sending half of a publisher. Small, as every client has room for one.
 pub(in crate::client) struct Sender {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::*;
 use crate::client::executor::Executor;
 use crate::host::timer::Timer;
-use crate::protocol::{Answer, Inbox, Message, Sent};
-use crate::scenario::plan::{CellSpec, Pace, Pattern};
+use crate::protocol::{self, Answer, Inbox, Message, Sent};
+use crate::scenario::cell_id::CellId;
+use crate::scenario::kinds::{Pace, Pattern};
+use crate::scenario::spec::CellSpec;
 
 /// What a scripted client does, and what it was given to send.
 #[derive(Default)]
@@ -92,7 +94,7 @@ impl Play {
 fn live(spec: CellSpec, test: impl AsyncFn(&Run, &Script)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let protocol = protocol::find(&spec.protocol).unwrap();
+        let protocol = spec.id.protocol;
         let run = Rc::new(Run::new(spec, 1, Timer::new().unwrap(), 16));
         let script = Script::default();
         let session = Session::new(run.clone(), 0, protocol, Box::new(Scripted(script.clone())));
@@ -116,6 +118,11 @@ async fn until(done: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), wait).await.expect("never came");
+}
+
+/// The same by another protocol.
+fn of(protocol: &str, spec: CellSpec) -> CellSpec {
+    CellSpec { id: CellId::of(protocol::find(protocol).unwrap()), ..spec }
 }
 
 fn spec(duration_s: f64) -> CellSpec {
@@ -166,7 +173,7 @@ fn cut() -> Box<Failure> {
 #[test]
 fn what_is_away_for_a_while_is_cut_short_only_where_its_protocol_does_not_resume() {
     for (protocol, cut_short) in [("websocket", 1), ("sse", 0)] {
-        live(CellSpec { protocol: protocol.into(), ..spec(1000.0) }, async |run, script| {
+        live(of(protocol, spec(1000.0)), async |run, script| {
             let cut = Pause::Reconnect(Duration::from_millis(1), cut());
             script.borrow_mut().steps.extend([Ok(Step::Pause(cut)), Ok(Step::Ready)]);
             until(|| run.connected.get() == 0).await;
@@ -180,7 +187,7 @@ fn what_is_away_for_a_while_is_cut_short_only_where_its_protocol_does_not_resume
 
 #[test]
 fn a_poll_that_fails_is_asked_again_and_an_answer_brings_it_back() {
-    let spec = CellSpec { protocol: "long-poll".into(), reconnect: Reconnect::Backoff, ..spec(1000.0) };
+    let spec = CellSpec { reconnect: Reconnect::Backoff, ..of("long-poll", spec(1000.0)) };
     live(spec, async |run, script| {
         let failed = Failure::new(protocol::Phase::Receive, Kind::Status(503), "deploying");
         script.borrow_mut().steps.extend([Err(failed), Ok(Step::Received)]);
@@ -199,7 +206,7 @@ fn a_poll_that_fails_is_asked_again_and_an_answer_brings_it_back() {
 
 #[test]
 fn who_is_not_back_when_the_window_ends_is_cut_short_whatever_its_protocol_does() {
-    live(CellSpec { protocol: "sse".into(), ..spec(1000.0) }, async |run, script| {
+    live(of("sse", spec(1000.0)), async |run, script| {
         let cut = Pause::Reconnect(Duration::from_secs(1000), cut());
         script.borrow_mut().steps.push_back(Ok(Step::Pause(cut)));
         until(|| run.connected.get() == 0).await;
@@ -213,7 +220,7 @@ fn who_is_not_back_when_the_window_ends_is_cut_short_whatever_its_protocol_does(
 #[test]
 fn a_closed_loop_goes_on_whatever_comes_first() {
     for event_first in [true, false] {
-        live(CellSpec { protocol: "sse".into(), ..closed() }, async |run, script| {
+        live(of("sse", closed()), async |run, script| {
             script.borrow_mut().sends = Sends::WithTickets;
             for event in 0..20u8 {
                 until(|| script.borrow().taken.len() == usize::from(event) + 1).await;
@@ -279,7 +286,7 @@ fn an_event_that_does_not_come_back_is_lost_with_its_time_and_does_not_stop_the_
 
 #[test]
 fn waiting_for_an_answer_is_not_the_generators_delay() {
-    let spec = CellSpec { protocol: "sse".into(), in_flight: Some(1), rate_per_s: 200.0, ..spec(1000.0) };
+    let spec = CellSpec { in_flight: Some(1), rate_per_s: 200.0, ..of("sse", spec(1000.0)) };
     live(spec, async |run, script| {
         script.borrow_mut().sends = Sends::WithTickets;
         until(|| script.borrow().taken.len() == 1).await;
@@ -303,7 +310,7 @@ fn waiting_for_an_answer_is_not_the_generators_delay() {
 
 #[test]
 fn a_publish_that_was_refused_or_never_went_out_is_lost_and_its_payload_crossed_no_wire() {
-    live(CellSpec { protocol: "sse".into(), rate_per_s: 50.0, ..spec(1000.0) }, async |run, script| {
+    live(CellSpec { rate_per_s: 50.0, ..of("sse", spec(1000.0)) }, async |run, script| {
         script.borrow_mut().sends = Sends::WithTickets;
         until(|| script.borrow().taken.len() == 1).await;
         assert_eq!(run.awaiting.get(), 1);
@@ -332,7 +339,7 @@ fn who_is_cut_off_is_not_counted_as_connected_until_it_is_back() {
 #[test]
 fn what_falls_due_without_a_subscription_is_owed_to_nobody() {
     for (protocol, resumes) in [("websocket", false), ("sse", true)] {
-        live(CellSpec { protocol: protocol.into(), ..spec(1000.0) }, async |run, script| {
+        live(of(protocol, spec(1000.0)), async |run, script| {
             let cut = Pause::Reconnect(Duration::from_millis(1), cut());
             script.borrow_mut().steps.push_back(Ok(Step::Pause(cut)));
             until(|| run.connected.get() == 0).await;

@@ -1,12 +1,15 @@
 //! From a scenario and the command line to the steps of a search. Pure.
 
 use super::slo::Slo;
-use crate::capacity::search::{SearchPlan, Vary};
+use crate::capacity::search::{self, SearchPlan, Vary};
 use crate::cli::CapacityArgs;
 use crate::measure::threshold::Threshold;
-use crate::scenario::plan::{self, CellSpec, Pattern};
-use crate::scenario::unit::{Count, OneOrMany, PerSecond, Seconds};
+use crate::scenario::cell_id::{Axis, CellId};
+use crate::scenario::kinds::Pattern;
+use crate::scenario::plan;
+use crate::scenario::spec::CellSpec;
 use crate::scenario::{Scenario, ScenarioError};
+use crate::unit::{Count, OneOrMany, PerSecond, Seconds};
 
 /// Length of a step's window where nothing asks for more, in seconds.
 const SHORTEST_S: f64 = 5.0;
@@ -74,10 +77,13 @@ impl Steps {
         let mut cells = plan::cells(&scenario, self.seed)?;
         let mut spec = cells.swap_remove(0);
         let figure = match self.plan.vary {
-            Vary::Clients => spec.clients.to_string(),
-            Vary::Rate => format!("{}per_s", spec.rate_per_s),
+            Vary::Clients => Axis::Count(spec.clients),
+            Vary::Rate => Axis::RatePerS(spec.rate_per_s),
         };
-        spec.name = format!("capacity/{protocol}/{figure}{}", if again { "/again" } else { "" });
+        spec.id = CellId::of(spec.id.protocol).with_kind(search::KIND).with(figure);
+        if again {
+            spec.id = spec.id.with(Axis::Again);
+        }
         Ok(spec)
     }
 
@@ -275,8 +281,8 @@ fn protocols(scenario: &Scenario) -> Result<Vec<String>, ScenarioError> {
     let cells = plan::cells(scenario, 0).map_err(|error| ScenarioError::Invalid(error.to_string()))?;
     let mut names: Vec<String> = Vec::new();
     for cell in cells {
-        if !names.contains(&cell.protocol) {
-            names.push(cell.protocol);
+        if !names.iter().any(|name| name == cell.id.protocol.name) {
+            names.push(cell.id.protocol.name.to_owned());
         }
     }
     Ok(names)

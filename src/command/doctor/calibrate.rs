@@ -7,7 +7,7 @@ use crate::command::campaign;
 use crate::fleet::server::ServerChoice;
 use crate::measure::floor::Floor;
 use crate::protocol;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::{CellSpec, ShortPollSpec};
 
 /// Rounds, of which the least disturbed counts: what else runs on a host can only add.
 const ROUNDS: usize = 2;
@@ -26,7 +26,9 @@ pub(super) async fn floor(say: &mut dyn FnMut(&str)) -> Result<Floor> {
     let mut cells = Vec::new();
     for protocol in protocol::ALL {
         // Enough events for a 99th percentile.
-        let spec = CellSpec { poll_interval_s: 0.05, ..verify::spec(protocol.name, 20, 25.0, 2.5) };
+        let spec = verify::spec(protocol, 20, 25.0, 2.5);
+        let short_poll = ShortPollSpec { interval_s: 0.05, ..spec.short_poll };
+        let spec = CellSpec { short_poll, ..spec };
         let first = cells.len();
         for _ in 0..ROUNDS {
             cells.push(verify::measure(null_server(protocol.name)?, &spec, &mut || {}).await?);

@@ -11,7 +11,10 @@ use crate::fleet::coordinator::{Fleet, Progress};
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Distribution, Status};
 use crate::measure::timings::Samples;
-use crate::scenario::plan::{CellSpec, Pattern};
+use crate::protocol::{self, Protocol};
+use crate::scenario::cell_id::CellId;
+use crate::scenario::kinds::Pattern;
+use crate::scenario::spec::{CellSpec, HttpSpec, LongPollSpec, ShortPollSpec};
 use crate::stats::histogram;
 
 /// Holds that are tried, in ms; the first is what the others are held against.
@@ -41,21 +44,21 @@ pub(super) struct Check {
 }
 
 /// A cell that is about times.
-pub(super) fn spec(protocol: &str, clients: u32, rate_per_s: f64, duration_s: f64) -> CellSpec {
+pub(super) fn spec(protocol: &'static Protocol, clients: u32, rate_per_s: f64, duration_s: f64) -> CellSpec {
+    let example = CellSpec::example();
     CellSpec {
-        name: format!("verify/{protocol}"),
-        protocol: protocol.to_owned(),
+        id: CellId::of(protocol).with_kind("verify"),
         pattern: Pattern::Echo,
         clients,
         group: 1,
         rate_per_s,
-        keep_alive: true,
-        publish_keep_alive: true,
-        hold_s: Some(20.0),
+        short_poll: ShortPollSpec { keep_alive: true, ..example.short_poll },
+        http: HttpSpec { publish_keep_alive: true, ..example.http },
+        long_poll: LongPollSpec { hold_s: Some(20.0) },
         duration_s,
         warmup_s: 0.5,
         drain_s: 2.0,
-        ..CellSpec::example()
+        ..example
     }
 }
 
@@ -74,7 +77,7 @@ pub(super) async fn measure(
             }
         })
         .await;
-    ensure!(cell.status == Status::Finished, "{}: {:?}", spec.name, cell.status);
+    ensure!(cell.status == Status::Finished, "{}: {:?}", spec.id, cell.status);
     Ok(cell)
 }
 
@@ -82,7 +85,7 @@ pub(super) async fn measure(
 pub(super) async fn holds(say: &mut dyn FnMut(Check)) -> Result<()> {
     let dir = std::env::temp_dir().join(format!("rtbench-verify-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    for protocol in HELD {
+    for protocol in protocol::ALL.iter().filter(|protocol| HELD.contains(&protocol.name)) {
         let mut all: [Held; HOLDS_MS.len()] = Default::default();
         for _ in 0..ROUNDS {
             for (held, hold_ms) in all.iter_mut().zip(HOLDS_MS) {
@@ -95,7 +98,7 @@ pub(super) async fn holds(say: &mut dyn FnMut(Check)) -> Result<()> {
             for (i, word) in ["p50", "p99"].into_iter().enumerate() {
                 let moved_ns = rest[i] - base[i];
                 say(Check {
-                    name: format!("{protocol}, held {hold_ms} ms: {word} of latency minus hold"),
+                    name: format!("{}, held {hold_ms} ms: {word} of latency minus hold", protocol.name),
                     expected: format!("{} us +-{}", base[i] / 1_000, HOLD_TOLERANCE_NS / 1_000),
                     measured: format!("{} us", rest[i] / 1_000),
                     holds: moved_ns.abs() <= HOLD_TOLERANCE_NS,
@@ -115,7 +118,7 @@ struct Held {
 
 impl Held {
     /// Adds a round: few clients, and rare messages, so that none waits for another.
-    async fn measure(&mut self, protocol: &str, hold_ms: u64, stamps: &Path) -> Result<()> {
+    async fn measure(&mut self, protocol: &'static Protocol, hold_ms: u64, stamps: &Path) -> Result<()> {
         let words = ["holder", "--hold", &format!("{hold_ms}ms"), "--stamps", &stamps.to_string_lossy()];
         let server = ServerChoice::Start {
             program: campaign::own_image()?,
@@ -150,7 +153,7 @@ impl Held {
 pub(super) async fn stall(say: &mut dyn FnMut(Check)) -> Result<()> {
     for in_flight in [Some(1), None] {
         let load = if in_flight.is_some() { "one in flight" } else { "open loop" };
-        let spec = CellSpec { in_flight, ..spec("websocket", 20, 50.0, 4.0) };
+        let spec = CellSpec { in_flight, ..spec(CellSpec::example().id.protocol, 20, 50.0, 4.0) };
         let cell = stalled(&spec).await?;
         let (counts, clients) = (&cell.counts, u64::from(spec.clients));
         let kept = counts.delivered == counts.published && counts.shed == 0 && counts.lost == 0;

@@ -14,7 +14,7 @@ use crate::measure::run::{Run, RunFile, RunStatus};
 use crate::measure::store;
 use crate::say;
 use crate::scenario::ScenarioError;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Measures the base alone and keeps it under a name, in the place of one that had it before.
 ///
@@ -109,7 +109,7 @@ async fn alone(
             // A base that fails is no baseline. A new side whose server fails goes on: that is its result.
             let goes_on = baseline.as_mut().is_some_and(|(gate, cells)| {
                 cells.push(cell);
-                judge::judge(gate, &spec.name, cells, &host).broken.is_none()
+                judge::judge(gate, &spec.id, cells, &host).broken.is_none()
             });
             if bench.is_stopped() || !(finished || goes_on) {
                 return Ok(());
@@ -120,7 +120,7 @@ async fn alone(
 }
 
 fn of_side(spec: &CellSpec, side: Side, repeat: u32) -> CellSpec {
-    CellSpec { name: format!("{}/{}", side.word(), spec.name), repeat, ..spec.clone() }
+    CellSpec { id: spec.id.clone().on(side), repeat, ..spec.clone() }
 }
 
 /// A forgotten flag must not look like another machine, whose costs are not compared at all.
@@ -149,7 +149,7 @@ fn same_workload(name: &str, base: &[Cell], specs: &[CellSpec]) -> Result<(), Sc
         None => Ok(()),
         Some(spec) => Err(ScenarioError::Invalid(format!(
             "the baseline '{name}' holds no trusted cell {} of this very workload; save it again",
-            spec.name
+            spec.id
         ))),
     }
 }

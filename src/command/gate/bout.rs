@@ -14,7 +14,7 @@ use crate::gate::judge::{self, Judgement};
 use crate::gate::{GateFile, exact, plan, rule, sides_of};
 use crate::host::facts::HostFacts;
 use crate::measure::cell::Cell;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Replicates without figures before a cell is given up.
 const MOST_WITHOUT_FIGURES: usize = 8;
@@ -64,7 +64,7 @@ impl<'a> Bout<'a> {
 
     /// The verdict so far.
     pub(super) fn judge(&self, spec: &CellSpec) -> Judgement {
-        judge::judge(&self.file, &spec.name, &self.cells.borrow(), &self.host)
+        judge::judge(&self.file, &spec.id, &self.cells.borrow(), &self.host)
     }
 
     /// One cell, until its verdict stands or `end`; whether there is going on from there.

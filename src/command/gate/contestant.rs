@@ -8,7 +8,7 @@ use crate::fleet::server::ServerChoice;
 use crate::gate::Side;
 use crate::host::image::Image;
 use crate::scenario::ScenarioError;
-use crate::scenario::file::Encryption;
+use crate::scenario::kinds::Encryption;
 
 /// One of the two.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use crate::measure::run::{Run, RunFile, RunKind, RunStatus, ScenarioText};
 use crate::measure::store::{self, Store};
 use crate::report;
 use crate::say;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers};
 
 mod against;
@@ -96,7 +96,7 @@ impl<'a> Order<'a> {
                 None => scenario::plan::cells(&scenario, seed)?,
             },
             headers: headers::lines(&scenario.http),
-            tls: scenario.connect.tls == scenario::file::Encryption::Tls,
+            tls: scenario.connect.tls == scenario::kinds::Encryption::Tls,
             args,
             source,
             seed,
@@ -258,7 +258,7 @@ mod tests {
 
     fn judgement(outcome: Outcome, wrong: bool, broken: bool) -> Judgement {
         Judgement {
-            cell: "echo".to_owned(),
+            cell: CellSpec::example().id,
             finding: Finding { outcome, settled: true, wrong, why: String::new() },
             replicates: 2,
             untrusted: Vec::new(),

@@ -17,7 +17,7 @@ use crate::gate::{GateFile, judge};
 use crate::host::image::Image;
 use crate::measure::run::RunStatus;
 use crate::say;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Longest time for one gate.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -102,7 +102,7 @@ impl Selftest<'_> {
         base_us: Option<f64>,
     ) -> Result<Option<Option<f64>>> {
         let contestants = [self.server(&[]), self.server(&fault(arm.change, base_us.unwrap_or(0.0)))];
-        let spec = CellSpec { name: arm.cell(number, &spec.name), ..spec.clone() };
+        let spec = CellSpec { id: arm.cell(number, spec.id.clone()), ..spec.clone() };
         let bout = Bout::new(self.order, self.bench, &contestants, self.gate.clone(), Vec::new()).silent();
         if !bout.settle(&spec, Instant::now() + PATIENCE).await? {
             return Ok(None);

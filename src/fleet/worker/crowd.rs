@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::at_once;
 use crate::protocol::Protocol;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 /// Clients of all workers that may be connecting at the same time: more would only time out in the queue.
 const MOST_CONNECTING: u32 = 1024;
@@ -37,7 +37,7 @@ impl Crowd {
     /// That of one of so many workers.
     pub(super) fn of(spec: &CellSpec, protocol: &Protocol, workers: u32) -> Crowd {
         let most = at_once(MOST_CONNECTING, workers);
-        let [least, first] = match (protocol.traits.peer_to_peer, spec.peer_to_peer) {
+        let [least, first] = match (protocol.traits.peer_to_peer, spec.webrtc.peer_to_peer) {
             (false, _) => [most; 2],
             (true, false) => [1, at_once(FIRST_PEERS, workers)],
             // Nobody of a mesh is ready before all of its group have come.
@@ -86,7 +86,8 @@ mod tests {
     use crate::protocol;
 
     fn crowd(protocol: &str, peer_to_peer: bool, group: u32, workers: u32) -> Crowd {
-        let spec = CellSpec { peer_to_peer, group, ..CellSpec::example() };
+        let mut spec = CellSpec { group, ..CellSpec::example() };
+        spec.webrtc.peer_to_peer = peer_to_peer;
         Crowd::of(&spec, protocol::find(protocol).unwrap(), workers)
     }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::Worker;
 use super::crowd::Crowd;
 use super::orders::say;
-use crate::client::random::{self, Purpose};
 use crate::client::session::Session;
 use crate::fleet::layout;
 use crate::fleet::message::FromWorker;
 use crate::host::clock::monotonic_ns;
 use crate::protocol::{Mesh, Options, Seat};
-use crate::scenario::plan::{CellSpec, Pattern};
+use crate::random::{self, Purpose};
+use crate::scenario::kinds::Pattern;
+use crate::scenario::spec::CellSpec;
 use crate::transport::link::Link;
 use crate::transport::reception::Received;
 
@@ -44,7 +45,7 @@ impl Worker {
         let mut opened = 0u64;
         for group in spec.shard(self.start.worker, self.start.workers) {
             // Nobody of a mesh is ready before all have come, so they come together.
-            let together = spec.peer_to_peer.then_some(opened);
+            let together = spec.webrtc.peer_to_peer.then_some(opened);
             for client in spec.members(group) {
                 let at_ns = begun_ns + (together.unwrap_or(opened) as f64 * step_ns) as u64;
                 if at_ns > monotonic_ns() + 1_000_000 {
@@ -99,7 +100,7 @@ impl Worker {
             target: self.targets[role.group as usize % self.targets.len()].clone(),
             source: layout::source_of(client, self.start.sources),
             topics: if subscribes_to_topic { vec![topic.clone()] } else { Vec::new() },
-            mesh: spec.peer_to_peer.then(|| Mesh {
+            mesh: spec.webrtc.peer_to_peer.then(|| Mesh {
                 group: topic.clone(),
                 index: role.index_in_group as usize,
                 size: members.len(),
@@ -123,11 +124,11 @@ impl Worker {
 
 fn options(spec: &CellSpec) -> Options {
     Options {
-        keep_alive: spec.keep_alive,
-        publish_keep_alive: spec.publish_keep_alive,
-        hold: spec.hold_s.map(Duration::from_secs_f64),
-        ordered: spec.ordered,
-        max_retransmits: spec.max_retransmits,
-        peer_to_peer: spec.peer_to_peer,
+        keep_alive: spec.short_poll.keep_alive,
+        publish_keep_alive: spec.http.publish_keep_alive,
+        hold: spec.long_poll.hold_s.map(Duration::from_secs_f64),
+        ordered: spec.webrtc.ordered,
+        max_retransmits: spec.webrtc.max_retransmits,
+        peer_to_peer: spec.webrtc.peer_to_peer,
     }
 }

@@ -4,7 +4,7 @@ use super::super::exact::{self, Findings, Standing, Unsteady};
 use super::super::rule::{Decision, STEPS};
 use super::super::{GateFile, PRIMARY, Tiers, baseline};
 use super::{Outcome, Row};
-use crate::claim::verdict::{short, with_unit};
+use crate::number::{short, with_unit};
 
 /// A verdict and its grounds.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,9 +11,9 @@ use rand_pcg::rand_core::SeedableRng;
 
 use super::tests::{file, judged, replicate};
 use super::*;
-use crate::client::random::unit;
 use crate::gate::rule::{ALPHA, STEPS};
 use crate::measure::cell::Slice;
+use crate::random::unit;
 use crate::stats::proportion;
 
 /// The slices of both sides of a replicate.

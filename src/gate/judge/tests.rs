@@ -5,7 +5,7 @@ use crate::gate::{PRIMARY, sides_of};
 use crate::measure::cell::{Slice, Trust, TrustLevel};
 use crate::measure::sample;
 use crate::measure::trust;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 
 pub(crate) fn file(change: impl FnOnce(&mut GateFile)) -> GateFile {
     let mut file = GateFile {
@@ -27,7 +27,7 @@ pub(crate) fn replicates(count: u32, ratio: impl Fn(u32) -> f64) -> Vec<Cell> {
 }
 
 pub(super) fn replicate(number: u32, ratio: f64) -> [Cell; 2] {
-    let specs = sides_of(&CellSpec { name: "echo".into(), ..CellSpec::example() }, number);
+    let specs = sides_of(&CellSpec::example(), number);
     let mut factor = 1.0;
     specs.map(|spec| {
         // Every third pair of slices saw a slow machine; one that both saw.
@@ -46,7 +46,7 @@ pub(super) fn replicate(number: u32, ratio: f64) -> [Cell; 2] {
 }
 
 pub(super) fn judged(file: &GateFile, cells: &[Cell]) -> Judgement {
-    judge(file, "echo", cells, &HostFacts::default())
+    judge(file, &CellSpec::example().id, cells, &HostFacts::default())
 }
 
 /// A little more and a little less, evenly.
@@ -77,7 +77,7 @@ fn before_the_first_look_nothing_is_proven() {
 fn a_metric_of_which_more_is_better_is_worse_when_it_falls() {
     let file = file(|file| file.metric = "delivered_per_s".to_owned());
     let mut cells = replicates(8, about(1.0));
-    for cell in cells.iter_mut().filter(|cell| cell.spec.name.starts_with("new/")) {
+    for cell in cells.iter_mut().filter(|cell| cell.spec.id.side == Some(Side::New)) {
         cell.measured_s *= 1.1 + 0.001 * f64::from(cell.spec.repeat);
     }
     let fewer = judged(&file, &cells);
@@ -105,7 +105,7 @@ fn half_a_replicate_and_one_that_cannot_be_believed_do_not_count() {
 fn a_byte_more_is_proven_by_two_replicates_whatever_the_cost() {
     for tiers in [Tiers::Exact, Tiers::All] {
         let mut cells = replicates(2, about(0.5));
-        for cell in cells.iter_mut().filter(|cell| cell.spec.name.starts_with("new/")) {
+        for cell in cells.iter_mut().filter(|cell| cell.spec.id.side == Some(Side::New)) {
             cell.subscriber_wire.in_bytes += cell.counts.delivered_all;
         }
         let judgement = judged(&file(|file| file.tiers = tiers), &cells);
@@ -142,8 +142,8 @@ fn a_baseline_of_another_machine_says_nothing_of_cost() {
 }
 
 /// Changes the cells of a side, of the replicates that are chosen.
-pub(crate) fn change(cells: &mut [Cell], side: &str, of: impl Fn(u32) -> bool, change: impl Fn(&mut Cell)) {
-    for cell in cells.iter_mut().filter(|cell| cell.spec.name.starts_with(side) && of(cell.spec.repeat)) {
+pub(crate) fn change(cells: &mut [Cell], side: Side, of: impl Fn(u32) -> bool, change: impl Fn(&mut Cell)) {
+    for cell in cells.iter_mut().filter(|cell| cell.spec.id.side == Some(side) && of(cell.spec.repeat)) {
         change(cell);
         cell.trust = trust::judge(cell);
     }
@@ -172,8 +172,8 @@ pub(super) fn verdict(count: u32, tiers: Tiers, change: impl FnOnce(&mut Vec<Cel
 fn a_side_that_loses_half_does_not_pass_because_the_base_lost_one_once() {
     let judgement = |count: u32, tiers| {
         verdict(count, tiers, |cells| {
-            change(cells, "base/", |repeat| repeat == 1, lose(1));
-            change(cells, "new/", every, lose(13_500));
+            change(cells, Side::Base, |repeat| repeat == 1, lose(1));
+            change(cells, Side::New, every, lose(13_500));
         })
     };
     for tiers in [Tiers::Exact, Tiers::All] {
@@ -196,8 +196,8 @@ fn a_side_that_loses_half_does_not_pass_because_the_base_lost_one_once() {
 #[test]
 fn what_the_base_does_now_and_then_is_named_where_it_passes() {
     let now_and_then = |cells: &mut Vec<Cell>| {
-        change(cells, "base/", |repeat| repeat == 2, lose(1));
-        change(cells, "new/", |repeat| repeat == 4, lose(1));
+        change(cells, Side::Base, |repeat| repeat == 2, lose(1));
+        change(cells, Side::New, |repeat| repeat == 4, lose(1));
     };
     for (count, tiers) in [(5, Tiers::Exact), (8, Tiers::All)] {
         let same = verdict(count, tiers, now_and_then);
@@ -208,7 +208,7 @@ fn what_the_base_does_now_and_then_is_named_where_it_passes() {
     assert_eq!((few.finding.outcome, few.finding.settled), (Outcome::Inconclusive, false));
     let worse = verdict(8, Tiers::All, |cells| {
         now_and_then(cells);
-        change(cells, "new/", |repeat| repeat % 2 == 0, lose(500));
+        change(cells, Side::New, |repeat| repeat % 2 == 0, lose(500));
     });
     assert_eq!((worse.finding.outcome, worse.finding.settled), (Outcome::Inconclusive, false));
     assert!(worse.finding.why.contains("it looks worse"), "{}", worse.finding.why);
@@ -220,7 +220,7 @@ fn a_baseline_says_of_costs_only_what_it_can_know() {
     let against = |count: u32, tiers, ratio: f64, longer: bool| {
         let mut cells = replicates(count, about(ratio));
         let [of_base, of_new] =
-            ["base/", "new/"].map(|side| move |cell: &&mut Cell| cell.spec.name.starts_with(side));
+            Side::BOTH.map(|side| move |cell: &&mut Cell| cell.spec.id.side == Some(side));
         for (index, cell) in cells.iter_mut().filter(of_base).enumerate() {
             // No two runs of one program cost quite the same.
             cell.server.as_mut().unwrap().cpu_ns = Some(240_000_000 + index as u64 * 1_000_000);

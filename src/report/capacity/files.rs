@@ -19,9 +19,9 @@ type Numbered<'a> = (usize, &'a Step<'a>);
 #[rustfmt::skip]
 pub(in crate::report) fn step_columns<'a>() -> Vec<Column<Numbered<'a>>> {
     vec![
-        Column::text("protocol", "Name of the protocol", |(_, s)| s.cell.spec.protocol.clone()),
+        Column::text("protocol", "Name of the protocol", |(_, s)| s.cell.spec.id.protocol.name.to_owned()),
         Column::whole("step", "", "Position in the protocol's search, from 1", |(number, _)| Some(*number as f64)),
-        Column::text("cell", "Name in cells.csv", |(_, s)| s.cell.spec.name.clone()),
+        Column::text("cell", "Name in cells.csv", |(_, s)| s.cell.spec.id.to_string()),
         Column::whole("clients", "", "Clients asked for, publishers included", |(_, s)| Some(s.cell.spec.clients.into())),
         Column::whole("connected", "", "Clients that became ready", |(_, s)| value(s.cell, "connected")),
         Column::number("rate_per_s", "1/s", "Events of each publisher per second", |(_, s)| Some(s.cell.spec.rate_per_s)),

@@ -7,6 +7,7 @@ use crate::measure::cell::TrustLevel;
 use crate::measure::run::{Run, RunKind};
 use crate::measure::sample;
 use crate::report::tests::{plain, run};
+use crate::scenario::cell_id::Axis;
 
 /// Seven repeats of two cells. The new side takes more CPU and frames larger, and one cell of it is degraded.
 fn sides() -> [Run; 2] {
@@ -108,7 +109,9 @@ fn the_page_fetches_nothing_runs_nothing_and_trusts_nobody() {
     new.name = evil.into();
     new.file.command.push(evil.into());
     let mut both = [base, new];
-    both.iter_mut().flat_map(|run| &mut run.cells).for_each(|cell| cell.spec.name += evil);
+    both.iter_mut()
+        .flat_map(|run| &mut run.cells)
+        .for_each(|cell| cell.spec.id.axes.push(Axis::Setting(evil.into())));
     let page = of(Form::Html, &compare::compare(&both[..1], &both[1..], false).unwrap());
     for forbidden in ["http://", "https://", "<script", "<iframe", "<img", "@import", "src=", "alert('"] {
         assert!(!page.contains(forbidden), "{forbidden}");

@@ -1,7 +1,7 @@
 //! What every form of a comparison says in the same words.
 
-use crate::claim::verdict::{short, with_unit};
 use crate::compare::{CellComparison, Comparison, Estimate, Purpose, Row, Side, Verdict};
+use crate::number::{short, with_unit};
 use crate::report::join;
 
 /// Metrics that are shown without being asked for; what is proven to differ is shown besides.

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use super::{is_gate, is_selftest};
+use crate::gate::Side;
 use crate::gate::exact::{Difference, Unsteady};
 use crate::gate::judge::{self, Judgement, Row};
 use crate::gate::selftest::{self, Tally};
-use crate::gate::{Side, cell_of};
 use crate::measure::cell::Slice;
 use crate::measure::metric::Tier;
 use crate::measure::run::Run;
@@ -72,7 +72,7 @@ impl Line<'_> {
 #[rustfmt::skip]
 pub(in crate::report) fn metric_columns<'a>() -> Vec<Column<Line<'a>>> {
     vec![
-        Column::text("cell", "Name of the cell in the scenario", |line| line.judgement.cell.clone()),
+        Column::text("cell", "Name of the cell in the scenario", |line| line.judgement.cell.to_string()),
         Column::text("verdict", "Of the cell: pass, inconclusive or regression", |line| line.judgement.finding.outcome.word().to_owned()),
         Column::text("metric", "Name of the metric; of the exact tier those that differ, and those of which the base does not agree with itself", |line| match line.figures {
             Figures::Noisy(row) => row.metric.name.to_owned(),
@@ -138,7 +138,7 @@ impl Format for Metrics {
 
 /// What a row of `slices.csv` is made from.
 pub(in crate::report) struct Cut<'a> {
-    cell: &'a str,
+    cell: String,
     replicate: u32,
     side: Side,
     /// From 1.
@@ -150,7 +150,7 @@ pub(in crate::report) struct Cut<'a> {
 #[rustfmt::skip]
 pub(in crate::report) fn slice_columns<'a>() -> Vec<Column<Cut<'a>>> {
     vec![
-        Column::text("cell", "Name of the cell in the scenario", |cut| cut.cell.to_owned()),
+        Column::text("cell", "Name of the cell in the scenario", |cut| cut.cell.clone()),
         Column::whole("replicate", "", "Which pair of fresh processes, from 1", |cut| Some((cut.replicate + 1).into())),
         Column::text("side", "base or new", |cut| cut.side.word().to_owned()),
         Column::whole("slice", "", "Which of the side's slices, from 1; slices of one number stood next to each other", |cut| Some(cut.number as f64)),
@@ -178,10 +178,12 @@ impl Format for Slices {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let cells = run.cells.iter().filter_map(|cell| Some((cell, cell_of(&cell.spec.name)?)));
-        let cuts = cells.flat_map(|(cell, (side, name))| {
+        let cells = run.cells.iter().filter_map(|cell| Some((cell, cell.spec.id.sided()?)));
+        let cuts = cells.flat_map(|(cell, (side, id))| {
+            let name = id.to_string();
             let replicate = cell.spec.repeat;
-            let cut = move |(index, slice)| Cut { cell: name, replicate, side, number: index + 1, slice };
+            let cut =
+                move |(index, slice)| Cut { cell: name.clone(), replicate, side, number: index + 1, slice };
             cell.slices.iter().enumerate().map(cut)
         });
         sheet::write_of(&slice_columns(), cuts.map(|cut| (run.ending(), cut)), out)

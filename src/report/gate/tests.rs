@@ -24,7 +24,7 @@ fn rendered(run: &Run, format: &str) -> String {
 /// Slower by 3% and a byte longer: both tiers have something to say.
 fn slower_and_longer() -> Run {
     let mut cells = replicates(8, about(1.03));
-    for cell in cells.iter_mut().filter(|cell| cell.spec.name.starts_with("new/")) {
+    for cell in cells.iter_mut().filter(|cell| cell.spec.id.side == Some(Side::New)) {
         cell.subscriber_wire.in_bytes += cell.counts.delivered_all;
     }
     gate(cells)
@@ -51,16 +51,16 @@ fn a_gate_in_every_form() {
 fn what_is_beside_the_figures_is_told_in_every_form() {
     let mut cells = replicates(9, about(1.0));
     let lose = |cell: &mut Cell| (cell.counts.lost, cell.counts.delivered) = (1, 26_999);
-    change(&mut cells, "base/", |repeat| repeat == 2, lose);
-    change(&mut cells, "new/", |repeat| repeat == 4, lose);
-    change(&mut cells, "base/", |repeat| repeat == 5, |cell| cell.host.steal_share = Some(0.4));
+    change(&mut cells, Side::Base, |repeat| repeat == 2, lose);
+    change(&mut cells, Side::New, |repeat| repeat == 4, lose);
+    change(&mut cells, Side::Base, |repeat| repeat == 5, |cell| cell.host.steal_share = Some(0.4));
     let unsteady = gate(cells.clone());
     insta::assert_snapshot!("unsteady_at_80", tests::plain(&terminal::gate(&unsteady, 80)));
     insta::assert_snapshot!("unsteady_csv", rendered(&unsteady, "gate.csv"));
     assert!(rendered(&unsteady, "html").contains("agree with itself on delivered, lost, "));
     let corrupt = |cell: &mut Cell| cell.counts.corrupt = 12;
-    change(&mut cells, "base/", |repeat| repeat == 7, corrupt);
-    change(&mut cells, "new/", |repeat| repeat > 6, corrupt);
+    change(&mut cells, Side::Base, |repeat| repeat == 7, corrupt);
+    change(&mut cells, Side::New, |repeat| repeat > 6, corrupt);
     let broken = gate(cells);
     insta::assert_snapshot!("broken_md", rendered(&broken, "markdown"));
     assert!(rendered(&broken, "html").contains("Replicate 8, new: corrupted 12 payloads."));
@@ -74,7 +74,7 @@ fn what_is_beside_the_figures_is_told_in_every_form() {
 #[test]
 fn a_cell_for_which_there_was_no_time_is_no_pass() {
     let mut run = gate(Vec::new());
-    let asked = vec![crate::scenario::plan::CellSpec::example()];
+    let asked = vec![crate::scenario::spec::CellSpec::example()];
     run.file.gate = Some(file(|file| file.cells = asked));
     let [judgement] = &judge::of(&run)[..] else { panic!("one cell was asked for") };
     assert_eq!((judgement.finding.outcome, judgement.replicates), (Outcome::Inconclusive, 0));
@@ -86,8 +86,8 @@ fn a_selftest_is_added_up_by_change() {
     for (arm, ratio, gates) in [(&ARMS[0], 1.0, 3), (&ARMS[1], 1.05, 2)] {
         for gate in 1..=gates {
             let named = replicates(8, about(ratio)).into_iter().map(|mut cell| {
-                let (side, name) = crate::gate::cell_of(&cell.spec.name).unwrap();
-                cell.spec.name = format!("{}/{}", side.word(), arm.cell(gate, name));
+                let (side, id) = cell.spec.id.sided().unwrap();
+                cell.spec.id = arm.cell(gate, id).on(side);
                 cell
             });
             cells.extend(named);

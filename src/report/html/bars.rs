@@ -2,7 +2,7 @@
 
 use super::markup::{Content, details, escape, table};
 use super::scale::{Scale, Spacing};
-use crate::claim::verdict::short;
+use crate::number::short;
 
 const WIDTH: f64 = 400.0;
 const RIGHT: f64 = 46.0;

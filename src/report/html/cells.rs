@@ -2,12 +2,11 @@
 
 use super::figures::{self, Column, column, heads, megabytes};
 use super::markup::{Content, details, section, table_with_ids};
-use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
 use crate::measure::store::safe_name;
+use crate::number::short;
 use crate::report::terminal::trust_word;
-use crate::transport::link::LinkSpec;
 
 pub(super) const FIGURES: &[Column] = &[
     column("connected", "connected"),
@@ -51,8 +50,8 @@ fn row(cell: &Cell) -> Vec<String> {
     let asked = [
         spec.label(),
         trust_word(cell).to_owned(),
-        spec.link.parse::<LinkSpec>().map_or_else(|_| spec.link.clone(), |link| link.label()),
-        spec.tls.clone(),
+        spec.link.label(),
+        spec.tls.name().to_owned(),
         short(spec.clients.into()),
         short(spec.payload_bytes.into()),
         short(spec.rate_per_s),

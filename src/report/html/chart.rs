@@ -2,7 +2,7 @@
 
 use super::markup::{Content, details, escape, table};
 use super::scale::{Scale, Spacing};
-use crate::claim::verdict::short;
+use crate::number::short;
 
 /// Looks that differ in colour, dash and mark; the style sheet has the colours.
 pub(super) const STYLES: usize = 8;

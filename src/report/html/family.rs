@@ -2,12 +2,14 @@
 
 use super::chart::STYLES;
 use super::markup::details;
-use crate::claim::matrix::COLUMNS;
-use crate::claim::verdict::short;
+use crate::guide::matrix::COLUMNS;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
+use crate::number::short;
 use crate::report::join;
+use crate::scenario::cell_id::{Axis, Side};
+use crate::scenario::kinds::Encryption;
 
 /// Cells up to which a table of a family is open.
 pub(super) const FEW: usize = 5;
@@ -44,23 +46,22 @@ pub(super) fn families(run: &Run) -> Vec<Family<'_>> {
         }
     }
     for family in &mut families {
-        family.cells.sort_by_key(|cell| (look(&cell.spec.protocol), cell.spec.clients));
+        family.cells.sort_by_key(|cell| (look(cell.spec.id.protocol.name), cell.spec.clients));
     }
     families
 }
 
-/// What is left of a cell's name without its protocol and its clients: `workload/sse@lan` is one of `workload on lan`,
+/// What cells have in common, whatever their protocol and how many clients they have: `workload/sse@lan` is one of `workload on lan`,
 /// `memory/sse/1000` one of `memory`, and `sse` or `sse/hold=5s` one of the scenario's. A step of a search that was measured again stays
 /// with the first.
 fn family_name(cell: &Cell, scenario: &str) -> String {
-    let (name, link) = cell.spec.name.split_once('@').unwrap_or((&cell.spec.name, ""));
-    // What was counted, or swept.
-    let is_value = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()) || part.contains('=');
-    let parts =
-        name.split('/').filter(|part| *part != cell.spec.protocol && !is_value(part) && *part != "again");
-    let kind = join(parts, " ");
+    let id = &cell.spec.id;
+    let kind = [id.side.map(Side::word), id.kind.as_ref().map(|kind| &*kind.0)];
+    let sized = id.axes.iter().filter(|axis| matches!(axis, Axis::RatePerS(_) | Axis::PayloadBytes(_)));
+    let sized: Vec<String> = sized.map(Axis::to_string).collect();
+    let kind = join(kind.into_iter().flatten().chain(sized.iter().map(String::as_str)), " ");
     let kind = if kind.is_empty() { scenario } else { &kind };
-    if link.is_empty() { kind.to_owned() } else { format!("{kind} on {link}") }
+    id.link().map_or_else(|| kind.to_owned(), |link| format!("{kind} on {}", link.label()))
 }
 
 /// Where a protocol stands among the others, and so its look; unknown ones last.
@@ -80,7 +81,8 @@ impl<'a> Family<'a> {
         let middles = self.middles();
         let all = middles.len() <= STYLES.min(COLUMNS.len());
         let largest = |cell: &Cell| {
-            let same = self.cells.iter().filter(|other| other.spec.protocol == cell.spec.protocol);
+            let same =
+                self.cells.iter().filter(|other| other.spec.id.protocol.name == cell.spec.id.protocol.name);
             same.map(|other| other.spec.clients).max() == Some(cell.spec.clients)
         };
         let mut cells: Vec<&Cell> =
@@ -109,13 +111,15 @@ impl<'a> Family<'a> {
 
     /// Smaller is more to the point: many protocols side by side, and nothing between them and the server.
     fn rank(&self) -> (std::cmp::Reverse<usize>, bool) {
-        let protocols = self.cells.chunk_by(|a, b| a.spec.protocol == b.spec.protocol).count();
-        let plain = self.cells.iter().all(|cell| cell.spec.link == "loopback" && cell.spec.tls == "plain");
+        let protocols =
+            self.cells.chunk_by(|a, b| a.spec.id.protocol.name == b.spec.id.protocol.name).count();
+        let plain =
+            self.cells.iter().all(|cell| cell.spec.link.is_loopback() && cell.spec.tls == Encryption::Plain);
         (std::cmp::Reverse(protocols), !plain)
     }
 
     fn is_one_protocol(&self) -> bool {
-        self.cells.windows(2).all(|pair| pair[0].spec.protocol == pair[1].spec.protocol)
+        self.cells.windows(2).all(|pair| pair[0].spec.id.protocol.name == pair[1].spec.id.protocol.name)
     }
 
     /// What a chart of the family leaves out, in words; empty if it shows all.
@@ -130,17 +134,18 @@ impl<'a> Family<'a> {
 
 /// Names and looks for cells of one chart: those of their protocols, if no two have the same.
 fn looks<'a>(cells: &[&'a Cell]) -> Vec<Shown<'a>> {
-    let twice = |protocol: &str| cells.iter().filter(|cell| cell.spec.protocol == protocol).count() > 1;
-    let by_protocol = !cells.iter().any(|cell| twice(&cell.spec.protocol));
+    let twice =
+        |protocol: &str| cells.iter().filter(|cell| cell.spec.id.protocol.name == protocol).count() > 1;
+    let by_protocol = !cells.iter().any(|cell| twice(&cell.spec.id.protocol.name));
     let same_size = cells.windows(2).all(|pair| pair[0].spec.clients == pair[1].spec.clients);
     let look = |(i, cell): (usize, &&'a Cell)| {
         let clients = format!("{} clients", short(cell.spec.clients.into()));
         let name = match (by_protocol, same_size) {
-            (true, true) => title(&cell.spec.protocol).to_owned(),
-            (true, false) => format!("{}, {clients}", title(&cell.spec.protocol)),
-            (false, _) => cell.spec.name.clone(),
+            (true, true) => title(&cell.spec.id.protocol.name).to_owned(),
+            (true, false) => format!("{}, {clients}", title(&cell.spec.id.protocol.name)),
+            (false, _) => cell.spec.id.to_string(),
         };
-        let style = if by_protocol { look(&cell.spec.protocol) } else { i };
+        let style = if by_protocol { look(cell.spec.id.protocol.name) } else { i };
         Shown { cell, name, style }
     };
     cells.iter().enumerate().map(look).collect()
@@ -187,7 +192,7 @@ mod tests {
             ("capacity/sse/200/again", "sse", "capacity"),
         ] {
             let mut cell = sample::cell(name).build();
-            cell.spec.protocol = protocol.into();
+            cell.spec.id.protocol = crate::protocol::find(protocol).expect("a protocol");
             assert_eq!(family_name(&cell, "chat"), family);
         }
     }

@@ -1,9 +1,9 @@
 //! Tables of metrics: a row for each cell, a column for each metric.
 
 use super::markup::{Content, table};
-use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
 use crate::measure::metric;
+use crate::number::short;
 
 /// A column.
 pub(super) struct Column {

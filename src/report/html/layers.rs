@@ -5,7 +5,7 @@ use super::family::{Family, Shown, each, grid};
 use super::figures::{Column, column, figures, value};
 use super::markup::{details, paragraph, section};
 use crate::measure::cell::Cell;
-use crate::scenario::plan::Pattern;
+use crate::scenario::kinds::Pattern;
 
 const LAYERS: &[&str] = &["payload", "framing and headers", "TLS", "TCP/IP or UDP/IP"];
 
@@ -79,7 +79,7 @@ fn delivery(cell: &Cell) -> Option<Parts> {
 fn publishing(cell: &Cell) -> Option<Parts> {
     let framing = value(cell, "publish_overhead_bytes_per_event")?;
     let counts = &cell.counts;
-    let mesh = cell.spec.peer_to_peer && counts.published > 0;
+    let mesh = cell.spec.webrtc.peer_to_peer && counts.published > 0;
     let copies = if mesh { counts.expected as f64 / counts.published as f64 } else { 1.0 };
     let payload = (counts.published_all > 0)
         .then(|| counts.published_all_bytes as f64 * copies / counts.published_all as f64);

@@ -5,9 +5,9 @@ use super::figures::{Column, column, figures};
 use super::markup::{Content, details, paragraph, section, table};
 use super::scale::Spacing;
 use super::time::{self, Keep, Quantity, per_second};
-use crate::claim::verdict::short;
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
+use crate::number::short;
 
 static THROUGHPUT: [Quantity; 3] = [
     Quantity {

@@ -2,10 +2,12 @@
 
 use super::cells::anchor;
 use super::markup::{Content, escape, paragraph, section, table};
-use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
-use crate::claim::verdict::{Verdict, short};
-use crate::claim::{self, cost, further};
+use crate::guide::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
+use crate::guide::verdict::Verdict;
+use crate::guide::{self, cost, further};
+use crate::measure::cell::Cell;
 use crate::measure::run::Run;
+use crate::number::short;
 use crate::projection::Projection;
 use crate::report::{join, projection};
 
@@ -43,7 +45,7 @@ fn class(verdict: &Verdict) -> &'static str {
 /// How a whole row was judged, and by what order; nothing where each cell stands for itself.
 fn how(row: &MatrixRow) -> String {
     let claim =
-        row.cells.first().and_then(|cell| claim::find(cell.claim)).filter(|claim| claim.subject == "all");
+        row.cells.first().and_then(|cell| guide::find(cell.claim)).filter(|claim| claim.subject == "all");
     let (asked, rule) = claim.map_or(("", ""), |claim| (claim.condition.as_str(), claim.rule.as_str()));
     let facts = facts(&[("Measured", asked), ("Rule", rule), ("Here", &row.note)]);
     if facts.is_empty() {
@@ -82,7 +84,7 @@ fn evidence(run: &Run, cell: &MatrixCell) -> String {
     let linked: Vec<String> = words.iter().map(|word| linked(run, word)).collect();
     let mut out = format!("<dt>Evidence</dt><dd>{}</dd>", linked.join(" "));
     let asked: Vec<&str> = words.windows(2).filter(|pair| pair[0] == "probe").map(|pair| pair[1]).collect();
-    let cells = words.iter().filter_map(|word| run.cell(bare(word)));
+    let cells = words.iter().filter_map(|word| named(run, bare(word)));
     for probe in cells.flat_map(|cell| &cell.probes).filter(|probe| asked.contains(&probe.name.as_str())) {
         let figure = |(name, value): (&String, &f64)| format!("{} {}", name.replace('_', " "), short(*value));
         let figures = probe.evidence.iter().map(figure);
@@ -95,6 +97,11 @@ fn evidence(run: &Run, cell: &MatrixCell) -> String {
     out
 }
 
+/// The cell that a word names; of several repetitions the first.
+fn named<'a>(run: &'a Run, word: &str) -> Option<&'a Cell> {
+    run.cells.iter().find(|cell| cell.spec.id.is_named(word))
+}
+
 /// A word without what punctuates it.
 fn bare(word: &str) -> &str {
     word.trim_end_matches([',', ';'])
@@ -103,7 +110,7 @@ fn bare(word: &str) -> &str {
 /// A word, as a link where it is the name of a cell. Names of metrics may break after each of their words.
 fn linked(run: &Run, word: &str) -> String {
     let name = bare(word);
-    match run.cell(name) {
+    match named(run, name) {
         Some(cell) => {
             let rest = &word[name.len()..];
             format!("<a href=\"#{}\">{}</a>{}", escape(&anchor(cell)), escape(name), escape(rest))

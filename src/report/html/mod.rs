@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use super::gate::is_selftest;
 use super::{Format, Several, is_matrix};
 use crate::capacity::curve;
-use crate::claim::matrix::Matrix;
+use crate::guide::matrix::Matrix;
 use crate::measure::run::Run;
 
 mod bars;

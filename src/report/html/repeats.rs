@@ -5,8 +5,8 @@ use super::family::{Family, each, grid};
 use super::figures::value;
 use super::markup::{Content, paragraph, section, table};
 use super::scale::Spacing;
-use crate::claim::verdict::short;
 use crate::measure::repeats::Repeats;
+use crate::number::short;
 use crate::report::median_with_range;
 
 /// What repetitions are compared by: title, axis and metric.
@@ -52,7 +52,7 @@ fn chart(family: &Family<'_>, groups: &[Repeats<'_>], title: &str, axis: &str, m
         .shown()
         .into_iter()
         .filter_map(|shown| {
-            let repeats = groups.iter().find(|repeats| repeats.name() == shown.cell.spec.name)?;
+            let repeats = groups.iter().find(|repeats| *repeats.id() == shown.cell.spec.id)?;
             let point = |cell: &&crate::measure::cell::Cell| {
                 Some((f64::from(cell.spec.repeat), value(cell, metric)?))
             };
@@ -78,7 +78,7 @@ fn figures(groups: &[Repeats<'_>]) -> String {
         let figures = FIGURES.iter().map(|(_, metric)| {
             repeats.median_range(metric).map_or(String::new(), |range| median_with_range(&range, 1.0))
         });
-        let name = [repeats.name().to_owned(), repeats.cells().len().to_string()];
+        let name = [repeats.id().to_string(), repeats.cells().len().to_string()];
         name.into_iter().chain(figures).collect()
     };
     table(Content::Figures, &heads, &groups.iter().map(row).collect::<Vec<Vec<String>>>())

@@ -6,8 +6,8 @@ use super::figures::{Column, column, figures, megabytes, value};
 use super::markup::{Content, details, paragraph, section, table};
 use super::scale::Spacing;
 use super::time::{self, Keep, Quantity, per_second};
-use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, TrustLevel};
+use crate::number::short;
 use crate::stats::slope::{Slope, theil_sen};
 
 static OVER_TIME: [Quantity; 3] = [
@@ -109,12 +109,12 @@ impl Growth {
     fn chart(&self, family: &Family<'_>) -> (String, Vec<Vec<String>>) {
         let mut series = Vec::new();
         let mut slopes = Vec::new();
-        for cells in family.cells.chunk_by(|a, b| a.spec.protocol == b.spec.protocol) {
+        for cells in family.cells.chunk_by(|a, b| a.spec.id.protocol.name == b.spec.id.protocol.name) {
             let points = self.points(cells);
             let Some(slope) = theil_sen(&points) else { continue };
-            let name = title(&cells[0].spec.protocol);
+            let name = title(&cells[0].spec.id.protocol.name);
             slopes.push(self.slope(name, &slope));
-            series.push(self.series(name, look(&cells[0].spec.protocol), &points, &slope));
+            series.push(self.series(name, look(&cells[0].spec.id.protocol.name), &points, &slope));
         }
         let clients = series.iter().flat_map(|line: &Series| line.points.iter().map(|point| point.0));
         let x = Axis::new("clients connected", Spacing::FromZero, clients);

@@ -57,8 +57,8 @@ fn block(side: &Side<'_>, open: bool) -> String {
     let rows: Vec<Vec<String>> = rows.collect();
     let body = grid(&[curves(side)]) + &table(Content::Figures, &heads, &rows);
     match open {
-        true => format!("<h3>{}</h3>\n{body}", escape(side.name)),
-        false => details(side.name, &body, false),
+        true => format!("<h3>{}</h3>\n{body}", escape(&side.id.to_string())),
+        false => details(&side.id.to_string(), &body, false),
     }
 }
 

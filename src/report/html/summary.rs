@@ -4,11 +4,12 @@ use super::family::title;
 use super::markup::escape;
 use super::trust;
 use crate::capacity::curve::Curve;
-use crate::claim::matrix::Matrix;
-use crate::claim::verdict::short;
+use crate::guide::kind;
+use crate::guide::matrix::Matrix;
 use crate::measure::cell::Cell;
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
+use crate::number::short;
 use crate::report::capacity::must_hold;
 use crate::report::join;
 
@@ -67,11 +68,13 @@ fn best(run: &Run) -> String {
     if cells.is_empty() {
         cells = Repeats::of(&run.cells);
     }
-    let several = cells.windows(2).any(|pair| pair[0].first().spec.protocol != pair[1].first().spec.protocol);
+    let several = cells
+        .windows(2)
+        .any(|pair| pair[0].first().spec.id.protocol.name != pair[1].first().spec.id.protocol.name);
     let values = |name: &str| {
         let mut values: Vec<_> = cells
             .iter()
-            .filter_map(|r| Some((title(&r.first().spec.protocol), r.median_range(name)?.median)))
+            .filter_map(|r| Some((title(&r.first().spec.id.protocol.name), r.median_range(name)?.median)))
             .collect();
         values.sort_by(|a, b| a.1.total_cmp(&b.1));
         values
@@ -103,5 +106,5 @@ fn best(run: &Run) -> String {
 
 /// The cells that carry the workload itself, over no emulated link.
 fn is_workload(cell: &Cell) -> bool {
-    cell.spec.name.starts_with("workload/") && !cell.spec.name.contains('@')
+    cell.spec.id.is_of(kind::WORKLOAD) && cell.spec.id.link().is_none()
 }

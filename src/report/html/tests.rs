@@ -9,6 +9,7 @@ use crate::measure::{sample, store};
 use crate::report::capacity_tests::search;
 use crate::report::find;
 use crate::report::tests::{matrix_run, of, repeated_run, run, troubled_run, two_runs};
+use crate::scenario::cell_id::Kind;
 
 /// A run of two protocols with everything that a chart can show.
 fn small_run() -> Run {
@@ -112,8 +113,7 @@ fn what_others_wrote_stays_text() {
     run.file.host.cpu_model = Some(evil.into());
     run.warnings.push(evil.into());
     let cell = &mut run.cells[0];
-    cell.spec.name = evil.into();
-    cell.spec.protocol = evil.into();
+    cell.spec.id.kind = Some(Kind(evil.into()));
     cell.trust.reasons.push(evil.into());
     let [phase, kind, example] = [evil; 3].map(str::to_owned);
     cell.failures.push(FailureCount { phase, kind, count: 1, example });

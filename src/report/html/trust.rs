@@ -1,10 +1,10 @@
 //! Whether to believe the run: trust with its reasons, and what had to hold.
 
 use super::markup::{Content, paragraph, section, table};
-use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
+use crate::number::short;
 use crate::report::terminal::trust_word;
 use crate::report::thresholds::{self, Line};
 use crate::report::{emulated_links, join, repeats_note};

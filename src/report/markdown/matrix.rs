@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use super::summary::thresholds;
 use super::{ending, escape, trust};
-use crate::claim::matrix::{COLUMNS, MatrixCell};
-use crate::claim::verdict::short;
-use crate::claim::{cost, further, matrix};
+use crate::guide::matrix::{COLUMNS, MatrixCell};
+use crate::guide::{cost, further, matrix};
 use crate::measure::run::Run;
+use crate::number::short;
 use crate::report::{join, projection};
 
 /// Writes the matrix with all its conditions.

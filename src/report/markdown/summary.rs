@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use super::{ending, escape, table, trust};
-use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric;
 use crate::measure::run::Run;
+use crate::number::short;
 use crate::report::terminal::{bytes, trust_word};
 use crate::report::thresholds::{self, Line};
 
@@ -46,7 +46,7 @@ fn headline(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let clients =
             format!("{} of {}", short(cell.counts.connected as f64), short(cell.spec.clients.into()));
         let figures = HEADLINE.iter().map(|(_, name, say)| figure(cell, name, *say));
-        [cell.spec.name.clone(), clients]
+        [cell.spec.id.to_string(), clients]
             .into_iter()
             .chain(figures)
             .chain([trust_word(cell).to_owned()])
@@ -86,7 +86,7 @@ fn failures(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let all = run.cells.iter().flat_map(|cell| cell.failures.iter().map(move |failure| (cell, failure)));
     let rows = all.map(|(cell, failure)| {
         let what = format!("{}: {}", failure.phase, failure.kind);
-        vec![cell.spec.name.clone(), failure.count.to_string(), what, failure.example.clone()]
+        vec![cell.spec.id.to_string(), failure.count.to_string(), what, failure.example.clone()]
     });
     table(&["cell", "count", "what", "the first"], rows, out)
 }

@@ -6,10 +6,11 @@ use comfy_table::{
 use owo_colors::OwoColorize;
 
 use super::{conditions, doubts, faint, heading, origin, pad, paint, strong, style_of, wrap};
-use crate::claim::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
-use crate::claim::verdict::{Verdict, short};
-use crate::claim::{cost, further};
+use crate::guide::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
+use crate::guide::verdict::Verdict;
+use crate::guide::{cost, further};
 use crate::measure::run::Run;
+use crate::number::short;
 use crate::projection::Projection;
 use crate::report::projection;
 

@@ -98,7 +98,7 @@ fn pad(text: &str, width: usize) -> String {
 
 pub(super) fn bytes(bytes: f64) -> String {
     let (factor, unit) = bytes_unit(bytes);
-    format!("{} {unit}", crate::claim::verdict::short(bytes * factor))
+    format!("{} {unit}", crate::number::short(bytes * factor))
 }
 
 /// The unit in which people read so many bytes, and the factor to it.

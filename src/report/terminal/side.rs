@@ -55,10 +55,11 @@ fn block(side: &Side<'_>, title: usize, columns: &[usize], bands: &[Range<usize>
         let letters: String =
             places.clone().map(|place| format!("{:>1$}", letter(place), columns[place])).collect();
         // A name that leaves no room for the letters has a line of its own.
-        out += &match side.name.chars().count() <= title {
-            true => format!("\n{}{}\n", pad(side.name, title).style(strong()), letters.style(faint())),
+        let name = side.id.to_string();
+        out += &match name.chars().count() <= title {
+            true => format!("\n{}{}\n", pad(&name, title).style(strong()), letters.style(faint())),
             false => {
-                format!("\n{}\n{}{}\n", side.name.style(strong()), " ".repeat(title), letters.style(faint()))
+                format!("\n{}\n{}{}\n", name.style(strong()), " ".repeat(title), letters.style(faint()))
             }
         };
         for (name, texts) in &rows {

@@ -6,13 +6,13 @@ use super::{
     bad, bytes_unit, conditions, doubts, good, heading, origin, pad, strong, trust_counts, trust_style,
     unsure, wrap,
 };
-use crate::claim::verdict::short;
 use crate::measure::cell::{Cell, Counts};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
+use crate::number::short;
 use crate::report::thresholds::{self, Line};
 use crate::report::{join, median_with_range};
-use crate::scenario::plan::Publishing;
+use crate::scenario::spec::Publishing;
 
 /// The cells of a run, its thresholds and its doubts, at most `width` characters wide.
 pub fn summary(run: &Run, width: usize) -> String {
@@ -79,11 +79,12 @@ fn block(block: &Block<'_>, generator_bound: &[&str], width: usize) -> String {
             [connected.unwrap_or(first.counts.connected), first.spec.clients.into()].map(|n| short(n as f64));
         format!("{connected} of {asked} clients")
     };
-    let title = format!("\n{}  {clients}  {}\n", first.spec.name.style(strong()), trust(block.repeats));
+    let title =
+        format!("\n{}  {clients}  {}\n", first.spec.id.to_string().style(strong()), trust(block.repeats));
     if block.believed.is_empty() {
         return title;
     }
-    let link = Some(&first.spec.link).filter(|link| *link != "loopback");
+    let link = Some(&first.spec.link).filter(|link| !link.is_loopback());
     let lines = [
         ("link", link.map_or(String::new(), |link| format!("{link}, emulated"))),
         ("delivery", delivery(block)),

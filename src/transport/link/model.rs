@@ -7,8 +7,8 @@ use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
 
 use super::LinkSpec;
-use crate::client::random;
-use crate::scenario::unit::BitRate;
+use crate::random;
+use crate::unit::BitRate;
 
 /// Payload of a full segment on a path MTU of 1,500 B: without IPv4 and TCP headers and the timestamps option.
 pub(super) const SEGMENT_BYTES: usize = 1448;

@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer};
+use serde::{Serialize, Serializer};
 
-use crate::scenario::unit::{BadUnit, BitRate, Percent, Seconds};
+use crate::unit::{BadUnit, BitRate, Percent, Seconds};
 
 /// A link. Its text form is `rtt=40ms,jitter=5ms,loss=0.5%,rate=10mbit`, each part but the first optional, or a preset's name.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct LinkSpec {
     /// Round trip, in ns; half of it in each direction.
     pub rtt_ns: u64,
@@ -187,6 +188,12 @@ impl fmt::Display for LinkSpec {
         let units = [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1_000, "kbit"), (1, "bit")];
         let unit = units.iter().find(|(size, _)| bits_per_s % size == 0);
         unit.map_or(Ok(()), |(size, name)| write!(f, ",rate={}{name}", bits_per_s / size))
+    }
+}
+
+impl Serialize for LinkSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -26,11 +26,11 @@ fn groups_keep_their_size_and_an_audience_stays_one() {
     let groups = steps("broadcast", &["latency med<1s"]).unwrap();
     assert_eq!((groups.plan.from, groups.plan.quantum), (200.0, 10.0));
     let spec = groups.spec("sse", 400.0, false).unwrap();
-    assert_eq!((spec.clients, spec.group, &*spec.name), (400, 10, "capacity/sse/400"));
+    assert_eq!((spec.clients, spec.group, &*spec.id.to_string()), (400, 10, "capacity/sse/400"));
     let audience = steps("fanout", &["latency max<1s"]).unwrap();
     assert_eq!((audience.plan.quantum, audience.plan.least), (1.0, 2.0));
     let spec = audience.spec("sse", 3_000.0, true).unwrap();
-    assert_eq!((spec.clients, spec.group, &*spec.name), (3_000, 3_000, "capacity/sse/3000/again"));
+    assert_eq!((spec.clients, spec.group, &*spec.id.to_string()), (3_000, 3_000, "capacity/sse/3000/again"));
 }
 
 #[test]
@@ -38,7 +38,10 @@ fn a_rate_varies_instead() {
     let rates = steps("echo --vary rate", &["lost count==0"]).unwrap();
     assert_eq!((rates.plan.from, rates.plan.least, rates.plan.max), (5.0, 0.009766, 100_000.0));
     let spec = rates.spec("websocket", 12.5, false).unwrap();
-    assert_eq!((spec.clients, spec.rate_per_s, &*spec.name), (100, 12.5, "capacity/websocket/12.5per_s"));
+    assert_eq!(
+        (spec.clients, spec.rate_per_s, &*spec.id.to_string()),
+        (100, 12.5, "capacity/websocket/12.5per_s")
+    );
     assert_eq!(steps("echo --vary rate --from 1/s --max 4/s", &[]).unwrap().plan.least, 1.0);
 }
 

@@ -1,22 +1,22 @@
 //! The cells of a run as evidence: which there are, and why one is not to be used.
 
-use std::collections::BTreeMap;
-
+use super::kind;
 use super::verdict::Verdict;
-use crate::measure::cell::{Cell, Probe, Status, TrustLevel};
+use crate::measure::cell::{Cell, Probe};
+use crate::measure::metric;
 use crate::measure::repeats::{Repeats, middle};
 use crate::measure::source::SourceCount;
-use crate::measure::{metric, shortfall};
-use crate::scenario::plan::Pace;
+use crate::measure::usable::{measured, usable};
+use crate::scenario::cell_id::Which;
 use crate::stats::slope::{Slope, theil_sen};
 
 /// Probes that need what a machine may lack: their name, the kind of cells they are in, and what they need.
 #[rustfmt::skip]
 static OUTSIDE: &[(&str, &str, Needs)] = &[
-    ("browser", "browser", Needs { run: "a real browser that runs it against the server: `rtbench matrix --full`", installed: CHROMIUM }),
-    ("six", "browser", Needs { run: "a real browser, which holds six connections to one host", installed: CHROMIUM }),
-    ("firewall", "firewall", Needs { run: "real proxies and firewalls between client and server: `rtbench matrix --full`", installed: "nginx; Debian's package nginx brings it" }),
-    ("turn", "firewall", Needs { run: "a TURN server and a blocked direct path", installed: "coturn; Debian's package coturn brings it" }),
+    ("browser", kind::BROWSER, Needs { run: "a real browser that runs it against the server: `rtbench matrix --full`", installed: CHROMIUM }),
+    ("six", kind::BROWSER, Needs { run: "a real browser, which holds six connections to one host", installed: CHROMIUM }),
+    ("firewall", kind::FIREWALL, Needs { run: "real proxies and firewalls between client and server: `rtbench matrix --full`", installed: "nginx; Debian's package nginx brings it" }),
+    ("turn", kind::FIREWALL, Needs { run: "a TURN server and a blocked direct path", installed: "coturn; Debian's package coturn brings it" }),
 ];
 
 const CHROMIUM: &str = "Chromium; Debian's package chromium brings it";
@@ -30,26 +30,31 @@ struct Needs {
 }
 
 /// The cell that a protocol's probe of this name is in.
-pub(super) fn probe_cell(protocol: &str, name: &str) -> String {
-    let kind = OUTSIDE.iter().find(|(outside, ..)| *outside == name).map_or("probe", |(_, kind, _)| kind);
-    format!("{kind}/{protocol}")
+pub(super) fn probe_cell<'a>(protocol: &'a str, name: &str) -> Which<'a> {
+    let outside = OUTSIDE.iter().find(|(outside, ..)| *outside == name);
+    kind::cell(outside.map_or(kind::PROBE, |(_, kind, _)| kind), protocol)
 }
 
 /// What verdicts may lean on. Of several repetitions of a cell, the one in the middle by the metric in question counts, with
 /// its own interval: they share one schedule of events, so together they know no more about it than one alone.
 pub(super) struct Evidence<'a> {
-    cells: BTreeMap<&'a str, Repeats<'a>>,
+    cells: Vec<Repeats<'a>>,
     all: &'a [Cell],
     pub(super) source: &'a [SourceCount],
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn new(cells: &'a [Cell], source: &'a [SourceCount]) -> Evidence<'a> {
-        Evidence {
-            cells: Repeats::of(cells).into_iter().map(|r| (r.name(), r)).collect(),
-            all: cells,
-            source,
-        }
+        Evidence { cells: Repeats::of(cells), all: cells, source }
+    }
+
+    fn find(&self, which: Which<'_>) -> Option<&Repeats<'a>> {
+        self.cells.iter().find(|repeats| repeats.id().is(which))
+    }
+
+    /// Cells of a kind and protocol, whatever their axes.
+    fn like(&self, kind: &str, protocol: &str) -> impl Iterator<Item = &Repeats<'a>> {
+        self.cells.iter().filter(move |repeats| repeats.id().is_like(kind, protocol))
     }
 
     /// Every cell of the run.
@@ -57,16 +62,16 @@ impl<'a> Evidence<'a> {
         self.all
     }
 
-    /// The cell of this name, for what its repetitions have in common, if it was measured and can be believed.
+    /// The cell that is asked for, for what its repetitions have in common, if it was measured and can be believed.
     ///
     /// # Errors
     /// The verdict `not measured`, with what would measure it.
-    pub(super) fn cell(&self, name: &str) -> Result<&'a Cell, Verdict> {
-        let repeats = self.cells.get(name).ok_or_else(|| unmeasured(format!("the cell {name}")))?;
+    pub(super) fn cell(&self, which: Which<'_>) -> Result<&'a Cell, Verdict> {
+        let repeats = self.find(which).ok_or_else(|| unmeasured(format!("the cell {which}")))?;
         match (usable_of(repeats).first(), usable(repeats.first())) {
             (Some(cell), _) => Ok(cell),
-            (None, Err(reason)) => Err(unmeasured(format!("the cell {name} again: {reason}"))),
-            (None, Ok(())) => Err(unmeasured(format!("the cell {name} again"))),
+            (None, Err(reason)) => Err(unmeasured(format!("the cell {which} again: {reason}"))),
+            (None, Ok(())) => Err(unmeasured(format!("the cell {which} again"))),
         }
     }
 
@@ -74,30 +79,34 @@ impl<'a> Evidence<'a> {
     ///
     /// # Errors
     /// As [`Evidence::cell`].
-    pub(super) fn cell_by(&self, name: &str, metric: &str) -> Result<&'a Cell, Verdict> {
-        let any = self.cell(name)?;
-        let usable = self.cells.get(name).map(usable_of).unwrap_or_default();
+    pub(super) fn cell_by(&self, which: Which<'_>, metric: &str) -> Result<&'a Cell, Verdict> {
+        let any = self.cell(which)?;
+        let usable = self.find(which).map(usable_of).unwrap_or_default();
         Ok(middle(&usable, metric).unwrap_or(any))
     }
 
-    /// The cells that can be believed whose names begin so, each by the repetition that stands for it by a metric.
-    pub(super) fn cells_like(&self, prefix: &str, metric: &str) -> impl Iterator<Item = &'a Cell> {
-        let like = self.cells.iter().filter(move |(name, _)| name.starts_with(prefix));
-        like.filter_map(move |(_, repeats)| middle(&usable_of(repeats), metric))
+    /// The cells of a kind and protocol that can be believed, each by the repetition that stands for it by a metric.
+    pub(super) fn cells_like(
+        &self,
+        kind: &str,
+        protocol: &str,
+        metric: &str,
+    ) -> impl Iterator<Item = &'a Cell> {
+        self.like(kind, protocol).filter_map(move |repeats| middle(&usable_of(repeats), metric))
     }
 
-    /// Cells whose names begin so and that were measured and can be believed, also where fewer clients came than were asked
+    /// Cells of a kind that were measured and can be believed, also where fewer clients came than were asked
     /// for: for claims about how many come.
-    pub(super) fn crowds(&self, prefix: &str) -> impl Iterator<Item = &'a Cell> {
-        let like = self.cells.iter().filter(move |(name, _)| name.starts_with(prefix));
-        like.flat_map(|(_, repeats)| repeats.cells().iter().copied()).filter(|cell| measured(cell).is_ok())
+    pub(super) fn crowds(&self, kind: &str) -> impl Iterator<Item = &'a Cell> {
+        let like = self.cells.iter().filter(move |repeats| repeats.id().is_of(kind));
+        like.flat_map(|repeats| repeats.cells().iter().copied()).filter(|cell| measured(cell).is_ok())
     }
 
     /// A metric of a cell.
     ///
     /// # Errors
     /// As [`Evidence::cell`], or because the cell does not have it.
-    pub(super) fn metric(&self, cell: &str, name: &str) -> Result<f64, Verdict> {
+    pub(super) fn metric(&self, cell: Which<'_>, name: &str) -> Result<f64, Verdict> {
         let value = metric::find(name).and_then(|metric| metric.value(self.cell_by(cell, name).ok()?));
         match value {
             Some(value) => Ok(value),
@@ -113,13 +122,13 @@ impl<'a> Evidence<'a> {
     /// It was not run, or could not tell.
     pub(super) fn probe(&self, protocol: &str, name: &str) -> Result<&'a Probe, Verdict> {
         let place = probe_cell(protocol, name);
-        let cell = self.cell(&place);
+        let cell = self.cell(place);
         let probe = cell.as_ref().ok().and_then(|cell| cell.probes.iter().find(|probe| probe.name == name));
         let needs = OUTSIDE.iter().find(|(outside, ..)| *outside == name).map(|(_, _, needs)| needs);
         match (probe, needs) {
             (Some(probe), _) if !probe.was_told() => Err(unmeasured(&probe.detail)),
             (Some(probe), _) => Ok(probe),
-            (None, Some(needs)) if !self.cells.contains_key(&*place) => Err(unmeasured(needs.run)),
+            (None, Some(needs)) if self.find(place).is_none() => Err(unmeasured(needs.run)),
             (None, Some(needs)) if cell.is_ok() => Err(unmeasured(needs.installed)),
             (None, _) if name == "encrypted" && cell.is_ok() => {
                 Err(unmeasured("the right to see packets (root, or CAP_NET_RAW)"))
@@ -135,23 +144,24 @@ impl<'a> Evidence<'a> {
     /// # Errors
     /// There are not two client counts with a server whose memory could be read.
     pub(super) fn memory_slope(&self, protocol: &str) -> Result<Slope, Verdict> {
-        self.slope(&format!("memory/{protocol}/"), "server_memory_idle_bytes")
+        self.slope(kind::MEMORY, protocol, "server_memory_idle_bytes")
     }
 
     /// A metric over connected clients, in its unit per client; each repetition of a cell is a point of its own.
     ///
     /// # Errors
     /// There are not two client counts with a value.
-    pub(super) fn slope(&self, prefix: &str, name: &str) -> Result<Slope, Verdict> {
-        let cells = self.cells.iter().filter(|(name, _)| name.starts_with(prefix));
-        let points: Vec<(f64, f64)> = cells
-            .flat_map(|(_, repeats)| usable_of(repeats))
+    pub(super) fn slope(&self, kind: &str, protocol: &str, name: &str) -> Result<Slope, Verdict> {
+        let points: Vec<(f64, f64)> = self
+            .like(kind, protocol)
+            .flat_map(usable_of)
             .filter_map(|cell| {
                 let memory = metric::find(name)?.value(cell)?;
                 Some((cell.counts.connected as f64, memory))
             })
             .collect();
-        theil_sen(&points).ok_or_else(|| unmeasured(format!("{prefix}CLIENTS at two or more client counts")))
+        theil_sen(&points)
+            .ok_or_else(|| unmeasured(format!("{kind}/{protocol}/CLIENTS at two or more client counts")))
     }
 }
 
@@ -163,42 +173,20 @@ fn usable_of<'a>(repeats: &Repeats<'a>) -> Vec<&'a Cell> {
     repeats.cells().iter().copied().filter(|cell| usable(cell).is_ok()).collect()
 }
 
-/// Whether verdicts may lean on a cell, and why not: it was measured to its end, can be believed, and put on the load that
-/// was asked for. The one rule of the matrix and of `rtbench claims`.
-pub(crate) fn usable(cell: &Cell) -> Result<(), String> {
-    measured(cell)?;
-    shortfall::of(cell).map_or(Ok(()), |short| Err(format!("it came short ({short})")))
-}
+/// Kinds of cells that are about how many clients come.
+const CROWDS: [&str; 4] = [kind::IDLE, kind::CAPACITY, kind::CROWD, kind::MILLION];
 
-/// The same where it is in question how many clients are borne: that fewer came than were asked for is an answer.
-fn measured(cell: &Cell) -> Result<(), String> {
-    let Cell { counts, spec, .. } = cell;
-    // A cell without a schedule of events is about its clients alone.
-    let silent = spec.rate_per_s == 0.0 && spec.pace != Pace::Closed;
-    match (&cell.status, cell.trust.level) {
-        (Status::Failed(reason), _) => Err(format!("it failed ({reason})")),
-        (Status::Interrupted, _) => Err("it was interrupted".to_owned()),
-        (_, TrustLevel::Invalid) => Err(format!("it is invalid ({})", cell.trust.reasons.join("; "))),
-        _ if !cell.put_load_on() => Ok(()),
-        _ if counts.connected == 0 => Err("no client connected".to_owned()),
-        _ if !silent && counts.delivered == 0 => Err("nothing was delivered".to_owned()),
-        _ => Ok(()),
-    }
-}
-
-/// How the names of cells begin that are about how many clients come.
-const CROWDS: [&str; 4] = ["idle/", "capacity/", "crowd/", "million/"];
-
-/// Whether a cell takes the place of an older one of its name: it is as good, or fewer clients came where that is the
+/// Whether a cell takes the place of an older one like it: it is as good, or fewer clients came where that is the
 /// question.
 pub(super) fn speaks(cell: &Cell) -> bool {
-    let crowd = CROWDS.iter().any(|family| cell.spec.name.starts_with(family));
+    let crowd = CROWDS.iter().any(|kind| cell.spec.id.is_of(kind));
     if crowd { measured(cell).is_ok() } else { usable(cell).is_ok() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::cell::{Status, TrustLevel};
     use crate::measure::sample;
 
     #[test]
@@ -236,15 +224,22 @@ mod tests {
             cell(3, 4.0, TrustLevel::Ok),
         ];
         let evidence = Evidence::new(&cells, &[]);
-        let middle = evidence.cell_by("workload/sse", "response_p50_ms").expect("three can be believed");
+        let middle = evidence
+            .cell_by(kind::cell(kind::WORKLOAD, "sse"), "response_p50_ms")
+            .expect("three can be believed");
         assert_eq!(middle.spec.repeat, 3);
         let (value, bounds) = metric::find("response_p50_ms")
-            .map(|metric| (evidence.metric("workload/sse", metric.name), metric.bounds(middle)))
+            .map(|metric| {
+                (evidence.metric(kind::cell(kind::WORKLOAD, "sse"), metric.name), metric.bounds(middle))
+            })
             .expect("a metric");
         let (value, bounds) = (value.expect("measured"), bounds.expect("enough events"));
         assert!(bounds.low <= value && value <= bounds.high && bounds.high < 4.2, "{value} in {bounds:?}");
         let none = [cell(0, 1.0, TrustLevel::Invalid)];
-        let verdict = Evidence::new(&none, &[]).cell("workload/sse").map(|_| ()).expect_err("invalid");
+        let verdict = Evidence::new(&none, &[])
+            .cell(kind::cell(kind::WORKLOAD, "sse"))
+            .map(|_| ())
+            .expect_err("invalid");
         assert!(verdict.condition().contains("it is invalid"), "{}", verdict.condition());
     }
 

@@ -16,6 +16,7 @@ pub mod book;
 pub mod cost;
 pub(crate) mod evidence;
 pub mod further;
+pub mod kind;
 mod layered;
 pub mod matrix;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod network;
 #[cfg(test)]
 mod network_tests;
 mod own;
+pub mod plan;
 pub mod probe;
 mod rank;
 mod row;

@@ -1,11 +1,14 @@
 //! Claims outside of the matrix that its cells happen to answer.
 
 use super::evidence::{Evidence, unmeasured};
-use super::verdict::{Estimate, Verdict, judge, short, with_unit};
+use super::kind;
+use super::verdict::{Estimate, Verdict, judge};
 use super::waste::Waste;
 use super::{Claim, find};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
+use crate::number::{short, with_unit};
+use crate::scenario::cell_id::Which;
 use crate::stats::Bounds;
 
 /// A claim and what a run says about it.
@@ -30,7 +33,7 @@ pub struct Answer {
 /// Which metric of which cell answers a claim, and what turns it into the claim's unit.
 struct Source {
     claim: &'static str,
-    cell: &'static str,
+    cell: Which<'static>,
     metric: &'static str,
     factor: f64,
     /// Whether the cell meets the claim's condition, and the condition if not.
@@ -39,7 +42,7 @@ struct Source {
 
 const fn source(
     claim: &'static str,
-    cell: &'static str,
+    cell: Which<'static>,
     metric: &'static str,
     factor: f64,
     fits: fn(&Cell) -> Result<(), &'static str>,
@@ -47,8 +50,8 @@ const fn source(
     Source { claim, cell, metric, factor, fits }
 }
 
-const SHORT: &str = "poll-latency/short-poll";
-const LONG: &str = "workload/long-poll";
+const SHORT: Which<'_> = kind::cell(kind::POLL_LATENCY, "short-poll");
+const LONG: Which<'_> = kind::cell(kind::WORKLOAD, "long-poll");
 
 static SOURCES: &[Source] = &[
     source("sp-latency-mean", SHORT, "response_mean_ms", 1e-3, five_seconds),
@@ -56,9 +59,9 @@ static SOURCES: &[Source] = &[
     source("sp-requests", SHORT, "exchanges_per_s", 1.0, thousand_at_five_seconds),
     source("sp-queries", SHORT, "lookups_per_s", 1.0, thousand_at_five_seconds),
     source("lp-requests", LONG, "exchanges_per_delivery", 1.0, always),
-    source("ws-frame", "workload/websocket", "framing_in_bytes_per_delivery", 1.0, always),
-    source("sse-overhead", "workload/sse", "framing_in_bytes_per_delivery", 1.0, always),
-    source("rtc-server-bytes", "workload/webrtc", "server_payload_percent", 1.0, peers),
+    source("ws-frame", kind::cell(kind::WORKLOAD, "websocket"), "framing_in_bytes_per_delivery", 1.0, always),
+    source("sse-overhead", kind::cell(kind::WORKLOAD, "sse"), "framing_in_bytes_per_delivery", 1.0, always),
+    source("rtc-server-bytes", kind::cell(kind::WORKLOAD, "webrtc"), "server_payload_percent", 1.0, peers),
 ];
 
 fn always(_: &Cell) -> Result<(), &'static str> {
@@ -66,7 +69,7 @@ fn always(_: &Cell) -> Result<(), &'static str> {
 }
 
 fn five_seconds(cell: &Cell) -> Result<(), &'static str> {
-    if cell.spec.poll_interval_s == 5.0 { Ok(()) } else { Err("a poll interval of 5 s") }
+    if cell.spec.short_poll.interval_s == 5.0 { Ok(()) } else { Err("a poll interval of 5 s") }
 }
 
 fn thousand_at_five_seconds(cell: &Cell) -> Result<(), &'static str> {
@@ -75,7 +78,7 @@ fn thousand_at_five_seconds(cell: &Cell) -> Result<(), &'static str> {
 }
 
 fn peers(cell: &Cell) -> Result<(), &'static str> {
-    if cell.spec.peer_to_peer { Ok(()) } else { Err("clients that connect to each other") }
+    if cell.spec.webrtc.peer_to_peer { Ok(()) } else { Err("clients that connect to each other") }
 }
 
 /// The claims that the cells of a matrix answer, in the guide's order.

@@ -12,11 +12,12 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use puppet::{Mail, Puppet, because, drive, failure};
 use tokio::time::Instant;
 
+use super::kind;
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Probe, Status};
-use crate::protocol::{self, Mesh, Options, Protocol, Seat, Sending, Target};
+use crate::protocol::{Mesh, Options, Protocol, Seat, Sending, Target};
 use crate::quote;
-use crate::scenario::plan::CellSpec;
+use crate::scenario::spec::CellSpec;
 use crate::transport::link::Link;
 use crate::transport::meter::Meter;
 use crate::transport::turn::Relay;
@@ -46,11 +47,11 @@ type Kind = for<'a> fn(
     &'a mut Vec<Probe>,
 ) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-/// How the names of the cells of a kind begin.
+/// Cells of probes, by their kinds.
 static KINDS: &[(&str, Kind)] = &[
-    ("probe/", |protocol, choice, probes| Box::pin(probe_all(protocol, choice, probes))),
-    ("firewall/", |protocol, choice, probes| Box::pin(firewall::probe(protocol, choice, probes))),
-    ("browser/", |protocol, choice, probes| Box::pin(browser::probe(protocol, choice, probes))),
+    (kind::PROBE, |protocol, choice, probes| Box::pin(probe_all(protocol, choice, probes))),
+    (kind::FIREWALL, |protocol, choice, probes| Box::pin(firewall::probe(protocol, choice, probes))),
+    (kind::BROWSER, |protocol, choice, probes| Box::pin(browser::probe(protocol, choice, probes))),
 ];
 
 /// Runs the probes of a cell. What could not be found out is missing from the cell, and its status says why.
@@ -59,11 +60,9 @@ pub async fn run(spec: &CellSpec, choice: &ServerChoice) -> Cell {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let begun = Instant::now();
     let mut cell = Cell::empty(spec.clone(), started_unix_s);
-    let kind = KINDS.iter().find(|(prefix, _)| spec.name.starts_with(prefix));
-    let outcome = match (protocol::find(&spec.protocol), kind) {
-        (Some(protocol), Some((_, probe))) => probe(protocol, choice, &mut cell.probes).await,
-        (None, _) => Err(anyhow!("there is no protocol '{}'", spec.protocol)),
-        (_, None) => Err(anyhow!("there is no probe '{}'", spec.name)),
+    let outcome = match KINDS.iter().find(|(kind, _)| spec.id.is_of(kind)) {
+        Some((_, probe)) => probe(spec.id.protocol, choice, &mut cell.probes).await,
+        None => Err(anyhow!("there is no probe '{}'", spec.id)),
     };
     if let Err(error) = outcome {
         cell.status = Status::Failed(quote::within(&format!("{error:#}"), quote::MAX_REASON_CHARS));

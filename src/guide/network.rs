@@ -4,12 +4,13 @@
 //! the protocol is how many round trips a message takes, and what server and client add; where the claim stops to hold
 //! follows from the two.
 
-use super::Claim;
 use super::evidence::{Evidence, unmeasured};
 use super::row::{Finding, ms_per, time, time_floor};
-use super::verdict::{Verdict, short};
+use super::verdict::Verdict;
+use super::{Claim, kind};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
+use crate::number::short;
 use crate::stats::line::{Line, least_squares};
 use crate::transport::link::LinkSpec;
 
@@ -44,11 +45,11 @@ struct Point {
 pub(super) fn fit(evidence: &Evidence<'_>, protocol: &str) -> Option<Result<Model, Verdict>> {
     let polls = protocol == "short-poll";
     let name = if polls { "response_mean_ms" } else { "response_p50_ms" };
-    let workload = format!("workload/{protocol}");
+    let workload = kind::cell(kind::WORKLOAD, protocol);
     // A poll's cell without a link has the guide's interval, of which the noise alone would hide the network.
-    let own = evidence.cell_by(&workload, name).ok().filter(|_| !polls);
-    let linked = format!("{workload}@");
-    let cells = own.into_iter().chain(evidence.cells_like(&linked, name));
+    let own = evidence.cell_by(workload, name).ok().filter(|_| !polls);
+    let linked = evidence.cells_like(workload.kind, protocol, name);
+    let cells = own.into_iter().chain(linked.filter(|cell| cell.spec.id.link().is_some()));
     let mut points: Vec<Point> = cells.filter_map(|cell| point(cell, name, polls)).collect();
     points.sort_by_key(|point| point.link.rtt_ns);
     let mut rtts: Vec<u64> = points.iter().map(|point| point.link.rtt_ns).collect();
@@ -68,15 +69,19 @@ pub(super) fn fit(evidence: &Evidence<'_>, protocol: &str) -> Option<Result<Mode
         ))));
     }
     // The guide's interval: that of the cell that its other claims are judged by.
-    let guide = || evidence.cell("poll-latency/short-poll").map_or(5.0, |cell| cell.spec.poll_interval_s);
+    let guide = || {
+        evidence
+            .cell(kind::cell(kind::POLL_LATENCY, "short-poll"))
+            .map_or(5.0, |cell| cell.spec.short_poll.interval_s)
+    };
     let wait_ms = if polls { guide() * 1e3 / 2.0 } else { 0.0 };
     Some(Ok(Model { line, wait_ms, links: links.join(", "), evidence: name }))
 }
 
 fn point(cell: &Cell, name: &str, polls: bool) -> Option<Point> {
-    let waited_ms = if polls { cell.spec.poll_interval_s * 1e3 / 2.0 } else { 0.0 };
+    let waited_ms = if polls { cell.spec.short_poll.interval_s * 1e3 / 2.0 } else { 0.0 };
     let ms = metric::find(name)?.value(cell)? - waited_ms;
-    Some(Point { link: cell.spec.link.parse().ok()?, ms })
+    Some(Point { link: cell.spec.link, ms })
 }
 
 impl Model {

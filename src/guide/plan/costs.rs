@@ -1,10 +1,11 @@
 //! The points of the curves over load that the cost of many users is projected from.
 
 use super::{Sizes, Workload};
-use crate::claim::cost;
+use crate::guide::{cost, kind};
 use crate::projection::{ENOUGH_TURNS, work};
-use crate::scenario::plan::CellSpec;
-use crate::scenario::unit::Count;
+use crate::scenario::cell_id::{Axis, CellId};
+use crate::scenario::spec::{CellSpec, ShortPollSpec};
+use crate::unit::Count;
 
 /// Largest load of the cost curve, as a share of what all users make.
 const TOP_SHARE: f64 = 0.7;
@@ -34,17 +35,17 @@ const APART: f64 = 1.5;
 /// The points of the cost curve of one protocol: three loads, or two and that of the workload's own cell. Fewer users that hear
 /// more make the load of many, so that a short window sees enough. Between peers no message costs the server anything.
 pub(super) fn cells(user: &Workload, own: &CellSpec, sizes: &Sizes) -> Vec<CellSpec> {
-    if sizes.cost_s == 0.0 || own.peer_to_peer || own.rate_per_s <= 0.0 {
+    if sizes.cost_s == 0.0 || own.webrtc.peer_to_peer || own.rate_per_s <= 0.0 {
         return Vec::new();
     }
-    if own.protocol == "short-poll" && !sizes.everything {
+    if own.id.protocol.name == "short-poll" && !sizes.everything {
         return Vec::new();
     }
     let users = f64::from(user.users.unwrap_or(Count(cost::USERS as u32)).0);
     let of_one = work::of(own).turns_per_s;
     let has = f64::from(own.clients) * of_one;
     let tells = has * own.duration_s >= ENOUGH_TURNS as f64;
-    let (most, window_s) = match own.protocol.as_str() {
+    let (most, window_s) = match own.id.protocol.name {
         "short-poll" => (MOST_SHORT_POLLED_PER_S, SHORT_POLL_WINDOWS * sizes.cost_s),
         _ => (MOST_PER_S, sizes.cost_s),
     };
@@ -54,9 +55,9 @@ pub(super) fn cells(user: &Workload, own: &CellSpec, sizes: &Sizes) -> Vec<CellS
     let further = [low, (low * top).sqrt(), top].into_iter();
     let further = further.filter(|&load| !tells || load * APART < has || load > has * APART);
     let mut cells: Vec<CellSpec> = further.map(|load| at_load(own, load, of_one, window_s)).collect();
-    if sizes.everything && own.protocol == "websocket" {
+    if sizes.everything && own.id.protocol.name == "websocket" {
         let direct = CellSpec {
-            name: format!("direct/{}", own.protocol),
+            id: CellId::of(own.id.protocol).with_kind(kind::DIRECT),
             clients: users as u32,
             ramp_per_s: 5_000.0,
             ..own.clone()
@@ -70,19 +71,19 @@ pub(super) fn cells(user: &Workload, own: &CellSpec, sizes: &Sizes) -> Vec<CellS
 fn at_load(own: &CellSpec, per_s: f64, of_one: f64, window_s: f64) -> CellSpec {
     let group = f64::from(own.group.max(1));
     // Polls of a fifth of the interval bring as much each if five times as much happens.
-    let faster = if own.protocol == "short-poll" { own.poll_interval_s } else { 1.0 };
+    let faster = if own.id.protocol.name == "short-poll" { own.short_poll.interval_s } else { 1.0 };
     let wanted = (per_s / of_one / faster).clamp(10.0 * group, MOST_COST_CLIENTS);
     let clients = (wanted / group).round().max(1.0) * group;
     let mut cell = CellSpec {
-        name: format!("cost/{}/{}", own.protocol, per_s.round()),
+        id: CellId::of(own.id.protocol).with_kind(kind::COST).with(Axis::Count(per_s.round() as u32)),
         clients: clients as u32,
         rate_per_s: own.rate_per_s * faster,
-        poll_interval_s: own.poll_interval_s / faster,
+        short_poll: ShortPollSpec { interval_s: own.short_poll.interval_s / faster, ..own.short_poll },
         ramp_per_s: 5_000.0,
         duration_s: window_s,
         ..own.clone()
     };
-    if own.protocol != "short-poll" {
+    if own.id.protocol.name != "short-poll" {
         // Keep-alives and polls held for nothing are fewer the more events there are, so that this is no single step.
         for _ in 0..STEPS {
             cell.rate_per_s *= per_s / (clients * work::of(&cell).turns_per_s);

@@ -3,14 +3,17 @@
 
 use super::Claim;
 use super::evidence::{Evidence, probe_cell, unmeasured};
+use super::kind;
 use super::layered;
 use super::matrix::Column;
 use super::network;
-use super::verdict::{Estimate, Verdict, judge, short};
+use super::verdict::{Estimate, Verdict, judge};
 use super::waste::Waste;
 use crate::measure::cell::Cell;
 use crate::measure::metric;
+use crate::number::short;
 use crate::protocol;
+use crate::scenario::cell_id::Which;
 use crate::stats::Bounds;
 
 /// One cell of the guide's matrix.
@@ -86,7 +89,7 @@ pub(super) fn latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Findi
     let protocol = question.column.protocol;
     let finding = match protocol {
         "short-poll" => interval_latency(evidence, question),
-        protocol => network_latency(evidence, question, &format!("workload/{protocol}")),
+        protocol => network_latency(evidence, question, kind::cell(kind::WORKLOAD, protocol)),
     };
     match network::fit(evidence, protocol) {
         Some(Ok(model)) => model.over(question.claim, finding),
@@ -99,7 +102,7 @@ pub(super) fn latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Findi
 }
 
 fn interval_latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Finding {
-    let cell = measured!(evidence.cell_by("poll-latency/short-poll", "response_mean_ms"));
+    let cell = measured!(evidence.cell_by(kind::cell(kind::POLL_LATENCY, "short-poll"), "response_mean_ms"));
     let mean = measured!(estimate_ms(cell, "response_mean_ms"));
     let verdict = judge_ms(question.claim, mean);
     Finding {
@@ -115,7 +118,7 @@ fn interval_latency(evidence: &Evidence<'_>, question: &Question<'_>) -> Finding
 
 /// The interval that explains a poll's latency, its distribution, and the price: wasted polls beside their prediction.
 fn poll_note(cell: &Cell, mean: Bounds) -> String {
-    let interval_s = cell.spec.poll_interval_s;
+    let interval_s = cell.spec.short_poll.interval_s;
     let value = |name: &str| metric::find(name).and_then(|metric| metric.value(cell));
     let mut parts = vec![format!(
         "{} interval: mean {} to {} (95%)",
@@ -136,15 +139,15 @@ fn poll_note(cell: &Cell, mean: Bounds) -> String {
 }
 
 /// The median of a cell, and what the network may add to it.
-pub(super) fn network_latency(evidence: &Evidence<'_>, question: &Question<'_>, cell: &str) -> Finding {
+pub(super) fn network_latency(evidence: &Evidence<'_>, question: &Question<'_>, cell: Which<'_>) -> Finding {
     let cell = measured!(evidence.cell_by(cell, "response_p50_ms"));
     let median = measured!(estimate_ms(cell, "response_p50_ms"));
     let verdict = match judge_ms(question.claim, median) {
-        Verdict::Reproduced if cell.spec.link == "loopback" => on_the_network(question.claim, median.value),
+        Verdict::Reproduced if cell.spec.link.is_loopback() => on_the_network(question.claim, median.value),
         verdict => verdict,
     };
     let p99 = metric::find("response_p99_ms").and_then(|metric| metric.value(cell));
-    let link = if cell.spec.link == "loopback" { "on loopback" } else { "on an emulated link" };
+    let link = if cell.spec.link.is_loopback() { "on loopback" } else { "on an emulated link" };
     Finding {
         measured: format!("median {}", time(median.value)),
         value: Some(median.value),
@@ -188,7 +191,7 @@ fn estimate_ms(cell: &Cell, name: &str) -> Result<Estimate, Verdict> {
     let estimate =
         metric.and_then(|metric| Some(Estimate { value: metric.value(cell)?, bounds: metric.bounds(cell)? }));
     estimate.ok_or_else(|| {
-        let (events, cell) = (cell.response.events, &cell.spec.name);
+        let (events, cell) = (cell.response.events, &cell.spec.id);
         unmeasured(format!("more events: {cell} had {events}, too few for {name} with an interval"))
     })
 }
@@ -205,10 +208,10 @@ struct View {
 /// Framing and headers per message. Headers and empty polls decide for polls, the direction for streams.
 pub(super) fn overhead(evidence: &Evidence<'_>, question: &Question<'_>) -> Finding {
     let protocol = question.column.protocol;
-    let workload = format!("workload/{protocol}");
-    let cell = measured!(evidence.cell_by(&workload, "overhead_bytes_per_delivery"));
+    let workload = kind::cell(kind::WORKLOAD, protocol);
+    let cell = measured!(evidence.cell_by(workload, "overhead_bytes_per_delivery"));
     let views = match protocol {
-        "webrtc" => return layered::peer_overhead(evidence, &workload),
+        "webrtc" => return layered::peer_overhead(evidence, workload),
         "short-poll" | "long-poll" => poll_views(evidence, cell, protocol),
         _ => stream_views(cell),
     };
@@ -232,7 +235,7 @@ pub(super) fn overhead(evidence: &Evidence<'_>, question: &Question<'_>) -> Find
 }
 
 fn poll_views(evidence: &Evidence<'_>, cell: &Cell, protocol: &str) -> (&'static str, Vec<View>) {
-    let minimal = evidence.cell_by(&format!("minimal/{protocol}"), "overhead_bytes_per_delivery").ok();
+    let minimal = evidence.cell_by(kind::cell(kind::MINIMAL, protocol), "overhead_bytes_per_delivery").ok();
     let mut views = Vec::new();
     for (what, name) in
         [("per message", "overhead_bytes_per_delivery"), ("per poll", "overhead_bytes_per_exchange")]
@@ -240,7 +243,7 @@ fn poll_views(evidence: &Evidence<'_>, cell: &Cell, protocol: &str) -> (&'static
         for (cell, condition) in [(Some(cell), "how many polls a message takes"), (minimal, "headers")] {
             let figure = cell.and_then(|cell| Some((cell, metric::find(name)?.value(cell)?)));
             views.extend(figure.map(|(cell, value)| {
-                let label = format!("{what} with {} headers", cell.spec.headers);
+                let label = format!("{what} with {} headers", cell.spec.http.headers.name());
                 View { condition, label, value }
             }));
         }
@@ -291,7 +294,7 @@ fn judge_views(claim: &Claim, views: &[View], all: &str) -> Verdict {
 }
 
 pub(super) fn evidence_of(metric: &str, cell: &Cell) -> String {
-    format!("{metric} of {}", cell.spec.name)
+    format!("{metric} of {}", cell.spec.id)
 }
 
 pub(super) fn time_floor(ms: f64) -> String {

@@ -20,10 +20,14 @@
 
 mod costs;
 
-use super::file::{Encryption, Headers, Http, Load, LongPoll, Scenario, ShortPoll, Topology, Webrtc};
-use super::plan::{self, CellSpec, Pace, Pattern, PlanError};
-use super::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
+use super::kind;
+use crate::scenario::cell_id::{Axis, CellId};
+use crate::scenario::file::{Http, Load, LongPoll, Scenario, ShortPoll, Topology, Webrtc};
+use crate::scenario::kinds::{Encryption, Headers, Pace, Pattern};
+use crate::scenario::plan::{self, PlanError};
+use crate::scenario::spec::{CellSpec, LongPollSpec};
 use crate::transport::link::LinkSpec;
+use crate::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
 
 /// How long a matrix may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +105,7 @@ impl Effort {
                 memory_points: &[100, 800],
                 everything: false,
                 links: &[],
-                probes: &["probe"],
+                probes: &[kind::PROBE],
             },
             Effort::Default => Sizes {
                 warmup_s: 1.0,
@@ -114,7 +118,7 @@ impl Effort {
                 memory_points: &[100, 400, 1000],
                 everything: false,
                 links: &[],
-                probes: &["probe"],
+                probes: &[kind::PROBE],
             },
             Effort::Full => Sizes {
                 warmup_s: 1.0,
@@ -127,7 +131,7 @@ impl Effort {
                 memory_points: &[100, 250, 500, 1000, 2000],
                 everything: true,
                 links: &["lan", "wan", "rtt=100ms"],
-                probes: &["probe", "browser", "firewall"],
+                probes: &[kind::PROBE, kind::BROWSER, kind::FIREWALL],
             },
         }
     }
@@ -198,14 +202,14 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
         if waits {
             lane.push(poll_latency(user, sizes.poll_latency_s, seed)?);
         }
-        let own = cell(workload(user, window_s, headers), name, format!("workload/{name}"), seed)?;
+        let own = cell(workload(user, window_s, headers), name, kind::WORKLOAD, seed)?;
         let costs = costs::cells(user, &own, &sizes);
         lane.push(own);
         lane.extend(costs);
         if headers != Headers::Minimal && matches!(*name, "short-poll" | "long-poll" | "sse") {
             let window_s = if waits { POLL_INTERVAL_S } else { sizes.minimal_s };
             let scenario = workload(user, window_s, Headers::Minimal);
-            lane.push(cell(scenario, name, format!("minimal/{name}"), seed)?);
+            lane.push(cell(scenario, name, kind::MINIMAL, seed)?);
         }
         if sizes.everything || *name == "websocket" {
             lane.push(secured(user, if waits { POLL_INTERVAL_S } else { sizes.minimal_s }, name, seed)?);
@@ -230,23 +234,22 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
     }
     for name in &names {
         for kind in sizes.probes {
-            plan.probes.push(CellSpec { name: format!("{kind}/{name}"), ..memory(name, 10, seed)? });
+            let spec = memory(name, 10, seed)?;
+            plan.probes.push(CellSpec { id: CellId::of(spec.id.protocol).with_kind(*kind), ..spec });
         }
         for &clients in sizes.memory_points {
             let cell = memory(name, clients, seed)?;
             if sizes.everything {
-                let tls = CellSpec {
-                    tls: "tls".into(),
-                    name: cell.name.replacen("memory/", "memory-tls/", 1),
-                    ..cell.clone()
-                };
+                let id = cell.id.clone().with_kind(kind::MEMORY_TLS);
+                let tls = CellSpec { tls: Encryption::Tls, id, ..cell.clone() };
                 plan.working.extend([after_traffic(tls), after_traffic(cell)]);
             } else {
                 plan.working.push(cell);
             }
         }
         if sizes.everything && matches!(*name, "long-poll" | "websocket") {
-            plan.working.push(CellSpec { name: format!("idle/{name}"), ..memory(name, CROWD, seed)? });
+            let spec = memory(name, CROWD, seed)?;
+            plan.working.push(CellSpec { id: CellId::of(spec.id.protocol).with_kind(kind::IDLE), ..spec });
         }
     }
     for cell in plan.waiting.iter_mut().chain(&mut plan.working) {
@@ -255,11 +258,16 @@ pub fn plan(effort: Effort, user: &Workload, seed: u64) -> Result<MatrixPlan, Pl
     Ok(plan)
 }
 
-fn cell(mut scenario: Scenario, protocol: &str, name: String, seed: u64) -> Result<CellSpec, PlanError> {
+fn cell(
+    mut scenario: Scenario,
+    protocol: &str,
+    kind: &'static str,
+    seed: u64,
+) -> Result<CellSpec, PlanError> {
     scenario.load.protocols = Some(OneOrMany(vec![protocol.to_owned()]));
     let mut cells = plan::cells(&scenario, seed)?;
     let mut cell = cells.remove(0);
-    cell.name = name;
+    cell.id = cell.id.with_kind(kind);
     Ok(cell)
 }
 
@@ -290,9 +298,10 @@ fn linked(user: &Workload, link: LinkSpec, protocol: &str, seed: u64) -> Result<
     scenario.load.pace = Pace::Constant;
     scenario.load.duration = Seconds((LINKED_EVENTS / groups * step_s).max(LINKED_S));
     scenario.short_poll.interval = Seconds(step_s * GOLDEN_SECTION);
-    let name = format!("workload/{protocol}{}", plan::at(&link));
     scenario.connect.link = OneOrMany(vec![link]);
-    cell(scenario, protocol, name, seed)
+    let mut cell = cell(scenario, protocol, kind::WORKLOAD, seed)?;
+    cell.id.axes.push(Axis::Link(link));
+    Ok(cell)
 }
 
 /// The guide's short poll: 1,000 users, a topic each, an event every 50 s.
@@ -301,14 +310,14 @@ fn poll_latency(user: &Workload, window_s: f64, seed: u64) -> Result<CellSpec, P
     scenario.load.pattern = Pattern::Echo;
     scenario.load.clients = OneOrMany(vec![Count(1000)]);
     scenario.load.rate = OneOrMany(vec![PerSecond(1.0 / 50.0)]);
-    cell(scenario, "short-poll", "poll-latency/short-poll".to_owned(), seed)
+    cell(scenario, "short-poll", kind::POLL_LATENCY, seed)
 }
 
 /// The workload over TLS. Data channels are encrypted anyway; what changes is their signalling.
 fn secured(user: &Workload, window_s: f64, protocol: &str, seed: u64) -> Result<CellSpec, PlanError> {
     let mut scenario = workload(user, window_s, user.headers.unwrap_or_default());
     scenario.connect.tls = Encryption::Tls;
-    cell(scenario, protocol, format!("tls/{protocol}"), seed)
+    cell(scenario, protocol, kind::TLS, seed)
 }
 
 /// Each client's own message and back.
@@ -317,7 +326,7 @@ fn round_trip(user: &Workload, window_s: f64, seed: u64) -> Result<CellSpec, Pla
     scenario.load.pattern = Pattern::Echo;
     scenario.load.clients = OneOrMany(vec![Count(100)]);
     scenario.load.rate = OneOrMany(vec![PerSecond(10.0)]);
-    cell(scenario, "websocket", "echo/websocket".to_owned(), seed)
+    cell(scenario, "websocket", kind::ECHO, seed)
 }
 
 /// One stream of a mesh, as of a slow video: 30 frames of 4,167 B a second are 1 Mbit/s.
@@ -329,12 +338,16 @@ fn mesh(size: u32, seed: u64) -> Result<CellSpec, PlanError> {
     scenario.load.pace = Pace::Constant;
     scenario.load.payload = OneOrMany(vec![Bytes(4167)]);
     scenario.webrtc.topology = Topology::Mesh;
-    cell(scenario, "webrtc", format!("mesh/webrtc/{size}"), seed)
+    let mut cell = cell(scenario, "webrtc", kind::MESH, seed)?;
+    cell.id.axes.push(Axis::Count(size));
+    Ok(cell)
 }
 
 /// Some messages for each, before memory is read again.
 fn after_traffic(cell: CellSpec) -> CellSpec {
-    CellSpec { rate_per_s: 2.0, duration_s: 1.0, drain_s: 1.0, ..cell }
+    // What a poll fetches may be an interval old.
+    let drain_s = if cell.id.protocol.traits.polls { cell.short_poll.interval_s + 1.0 } else { 1.0 };
+    CellSpec { rate_per_s: 2.0, duration_s: 1.0, drain_s, ..cell }
 }
 
 /// Twice the guide's "thousands of messages a second", there and back, on one connection.
@@ -344,15 +357,15 @@ fn rate(seed: u64) -> Result<CellSpec, PlanError> {
     scenario.load.clients = OneOrMany(vec![Count(1)]);
     scenario.load.rate = OneOrMany(vec![PerSecond(2000.0)]);
     scenario.load.warmup = Seconds(0.2);
-    cell(scenario, "websocket", "rate/websocket".to_owned(), seed)
+    cell(scenario, "websocket", kind::RATE, seed)
 }
 
 /// Polls that nothing answers but the end of their hold, at least one of each client.
 fn hold(hold_s: f64, seed: u64) -> Result<CellSpec, PlanError> {
     let spec = memory("long-poll", 40, seed)?;
     Ok(CellSpec {
-        name: "hold/long-poll".to_owned(),
-        hold_s: Some(hold_s),
+        id: CellId::of(spec.id.protocol).with_kind(kind::HOLD),
+        long_poll: LongPollSpec { hold_s: Some(hold_s) },
         duration_s: (2.0 * hold_s).min(hold_s + 5.0) + 0.5,
         ..spec
     })
@@ -366,9 +379,11 @@ fn memory(protocol: &str, clients: u32, seed: u64) -> Result<CellSpec, PlanError
     scenario.load.rate = OneOrMany(vec![PerSecond(0.0)]);
     scenario.load.warmup = Seconds(0.1);
     scenario.load.drain = Seconds(0.0);
-    cell(scenario, protocol, format!("memory/{protocol}/{clients}"), seed)
+    let mut cell = cell(scenario, protocol, kind::MEMORY, seed)?;
+    cell.id.axes.push(Axis::Count(clients));
+    Ok(cell)
 }
 
 #[cfg(test)]
-#[path = "matrix_tests.rs"]
+#[path = "plan_tests.rs"]
 mod tests;

@@ -7,6 +7,7 @@ use super::verdict::Verdict;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::sample;
 use crate::measure::source::SourceCount;
+use crate::scenario::kinds::Headers;
 
 /// Sizes in the order that the guide claims; of SSE's server nothing could be counted.
 fn source() -> Vec<SourceCount> {
@@ -108,7 +109,7 @@ fn latency_on_loopback_leaves_the_rest_to_the_network() {
     // Too slow without any network is too slow with one.
     let slow = find(&matrix(&[cell(1_000.0).build()]), "Latency", "websocket").clone();
     assert!(slow.condition.starts_with("6") && slow.verdict.word() == "not reproduced", "{}", slow.condition);
-    let linked = cell(1.0).with(|cell| cell.spec.link = "4g".into()).build();
+    let linked = cell(1.0).with(|cell| cell.spec.link = "rtt=50ms".parse().unwrap()).build();
     assert_eq!(find(&matrix(&[linked]), "Latency", "websocket").verdict.word(), "reproduced");
 }
 
@@ -148,14 +149,15 @@ fn wasted_polls_depend_on_the_event_rate() {
 
 #[test]
 fn overhead_of_polls_depends_on_headers_where_the_verdict_does() {
-    let polls = |name: &str, bytes: u64, headers: &str| {
-        let headers = headers.to_owned();
+    let polls = |name: &str, bytes: u64, headers: Headers| {
         let cell = sample::cell(name).polls(1_000, 0, bytes).delivering(1_000);
-        cell.with(|cell| cell.spec.headers = headers).build()
+        cell.with(|cell| cell.spec.http.headers = headers).build()
     };
     let verdict = |browser, minimal| {
-        let cells =
-            [polls("workload/long-poll", browser, "browser"), polls("minimal/long-poll", minimal, "minimal")];
+        let cells = [
+            polls("workload/long-poll", browser, Headers::Browser),
+            polls("minimal/long-poll", minimal, Headers::Minimal),
+        ];
         find(&matrix(&cells), "Overhead/Msg", "long-poll").clone()
     };
     let both = verdict(900, 600);
@@ -241,8 +243,10 @@ fn server_load_is_an_order() {
 
 #[test]
 fn an_order_needs_somebody_else() {
-    let cells: Vec<Cell> =
-        loaded([9, 9, 9, 9, 9], [9; 5]).into_iter().filter(|cell| cell.spec.protocol == "sse").collect();
+    let cells: Vec<Cell> = loaded([9, 9, 9, 9, 9], [9; 5])
+        .into_iter()
+        .filter(|cell| cell.spec.id.protocol.name == "sse")
+        .collect();
     let load = find(&matrix(&cells), "Server Load", "sse").clone();
     assert_eq!((load.verdict.word(), load.value), ("not measured", Some(9.0)));
 }
@@ -259,7 +263,7 @@ fn an_order_is_that_of_all_who_are_ranked() {
     let counted = Matrix::from_parts(&[], &source);
     assert_eq!(words(&counted, "Implementation"), ["reproduced"; 5]);
     let mut loaded = loaded([90, 50, 30, 40, 5], [40, 30, 10, 20, 5]);
-    loaded.retain(|cell| cell.spec.name != "workload/long-poll");
+    loaded.retain(|cell| !cell.spec.id.is_named("workload/long-poll"));
     assert_eq!(words(&matrix(&loaded), "Server Load"), ["not measured"; 5]);
 }
 
@@ -267,11 +271,11 @@ fn an_order_is_that_of_all_who_are_ranked() {
 fn scalability_needs_all_three_criteria_and_peers_need_no_server() {
     let mut cells = loaded([40, 30, 20, 25, 5], [10; 5]);
     for cell in &mut cells {
-        if cell.spec.name == "workload/webrtc" {
-            cell.spec.peer_to_peer = true;
+        if cell.spec.id.is_named("workload/webrtc") {
+            cell.spec.webrtc.peer_to_peer = true;
             cell.server.as_mut().unwrap().published_bytes = Some(0);
         }
-        if cell.spec.name == "workload/short-poll" {
+        if cell.spec.id.is_named("workload/short-poll") {
             *cell = sample::cell("workload/short-poll").polls(30_000, 10_000, 600).cpu_us(40).build();
         }
     }

@@ -4,10 +4,12 @@ use super::evidence::{Evidence, unmeasured};
 use super::further::{self, Answer};
 use super::matrix::{COLUMNS, Matrix, MatrixCell};
 use super::row::{self, Finding, Question};
-use super::verdict::{Estimate, Verdict, judge, short, with_unit};
-use super::{Claim, layered, own};
+use super::verdict::{Estimate, Verdict, judge};
+use super::{Claim, kind, layered, own};
 use crate::measure::cell::Cell;
 use crate::measure::{metric, shortfall};
+use crate::number::{short, with_unit};
+use crate::scenario::cell_id::Which;
 use crate::stats::Bounds;
 
 /// The command that measures the guide's own conditions.
@@ -27,11 +29,11 @@ static BINDINGS: &[(&str, &str, Judge)] = &[
     ("lp-wasted", MATRIX, own::held_polls_wasted),
     ("lp-held", MATRIX, own::held),
     ("lp-timeout", FULL, own::hold),
-    ("lp-capacity", FULL, |claim, evidence| crowd(claim, evidence, "idle/long-poll")),
+    ("lp-capacity", FULL, |claim, evidence| crowd(claim, evidence, kind::cell(kind::IDLE, "long-poll"))),
     ("ws-rtt", FULL, own::round_trip),
     ("ws-saving", MATRIX, layered::saving),
-    ("ws-rate", MATRIX, |claim, evidence| metric_of(claim, evidence, "rate/websocket", "delivered_per_s")),
-    ("ws-capacity", FULL, |claim, evidence| crowd(claim, evidence, "idle/websocket")),
+    ("ws-rate", MATRIX, |claim, evidence| metric_of(claim, evidence, kind::cell(kind::RATE, "websocket"), "delivered_per_s")),
+    ("ws-capacity", FULL, |claim, evidence| crowd(claim, evidence, kind::cell(kind::IDLE, "websocket"))),
     ("ws-memory", MATRIX, own::memory),
     ("ws-types", MATRIX, |claim, evidence| own::works(claim, evidence, "types")),
     ("sse-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
@@ -140,7 +142,7 @@ fn rowed(
 }
 
 /// A metric of a cell in the claim's own unit.
-fn metric_of(claim: &'static Claim, evidence: &Evidence<'_>, cell: &str, name: &str) -> Answer {
+fn metric_of(claim: &'static Claim, evidence: &Evidence<'_>, cell: Which<'_>, name: &str) -> Answer {
     let found = evidence.cell_by(cell, name).and_then(|found| Ok((found, evidence.metric(cell, name)?)));
     let (found, value) = match found {
         Ok(found) => found,
@@ -152,23 +154,23 @@ fn metric_of(claim: &'static Claim, evidence: &Evidence<'_>, cell: &str, name: &
 }
 
 /// How many of the clients of a cell the server bears. A cell that was asked for less than the claim is none for it.
-fn crowd(claim: &'static Claim, evidence: &Evidence<'_>, name: &str) -> Answer {
+fn crowd(claim: &'static Claim, evidence: &Evidence<'_>, which: Which<'_>) -> Answer {
     let least = claim.low.unwrap_or(0.0);
-    let asked = |cell: &&Cell| cell.spec.name == name && f64::from(cell.spec.clients) >= least;
-    let fewest = evidence.crowds(name).filter(asked).min_by_key(|cell| borne(cell));
+    let asked = |cell: &&Cell| cell.spec.id.is(which) && f64::from(cell.spec.clients) >= least;
+    let fewest = evidence.crowds(which.kind).filter(asked).min_by_key(|cell| borne(cell));
     let Some(cell) = fewest else {
-        let verdict = match evidence.cell(name) {
+        let verdict = match evidence.cell(which) {
             Err(verdict) => verdict,
             Ok(cell) => {
                 let had = short(f64::from(cell.spec.clients));
-                unmeasured(format!("{} clients, where {name} had {had}", short(least)))
+                unmeasured(format!("{} clients, where {which} had {had}", short(least)))
             }
         };
         return Answer::not_measured(claim, verdict);
     };
     let note = shortfall::of(cell).unwrap_or_default();
     let connected = Estimate::exact(borne(cell) as f64);
-    Answer::judged(claim, connected, format!("connected of {name}"), note)
+    Answer::judged(claim, connected, format!("connected of {which}"), note)
 }
 
 /// Clients that came and stayed.

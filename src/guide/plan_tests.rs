@@ -8,7 +8,7 @@ fn all_protocols_carry_the_same_workload() {
     let plan = plan(Effort::Default, &Workload::default(), 1).unwrap();
     let cells = plan.waiting.iter().chain(&plan.working);
     let loads: Vec<_> = cells
-        .filter(|cell| cell.name.starts_with("workload/"))
+        .filter(|cell| cell.id.is_of(kind::WORKLOAD))
         .map(|cell| {
             (cell.clients, cell.group, cell.publishers, cell.rate_per_s, cell.payload_bytes, cell.seed)
         })
@@ -22,8 +22,8 @@ fn a_full_matrix_measures_every_protocol_on_three_links_and_loopback() {
     let names = |effort, user: &Workload| -> Vec<(String, String)> {
         let plan = plan(effort, user, 1).unwrap();
         let cells = plan.waiting.iter().chain(&plan.working);
-        let workloads = cells.filter(|cell| cell.name.starts_with("workload/"));
-        workloads.map(|cell| (cell.name.clone(), cell.link.clone())).collect()
+        let workloads = cells.filter(|cell| cell.id.is_of(kind::WORKLOAD));
+        workloads.map(|cell| (cell.id.to_string(), cell.link.to_string())).collect()
     };
     let full = names(Effort::Full, &Workload::default());
     for protocol in crate::protocol::ALL {
@@ -44,7 +44,7 @@ fn a_full_matrix_measures_every_protocol_on_three_links_and_loopback() {
 fn only_a_full_matrix_starts_browsers() {
     let browsers = |effort| {
         let plan = plan(effort, &Workload::default(), 1).unwrap();
-        plan.probes.iter().filter(|cell| cell.name.starts_with("browser/")).count()
+        plan.probes.iter().filter(|cell| cell.id.is_of(kind::BROWSER)).count()
     };
     assert_eq!([Effort::Quick, Effort::Default, Effort::Full].map(browsers), [0, 0, 5]);
 }
@@ -53,17 +53,16 @@ fn only_a_full_matrix_starts_browsers() {
 fn a_linked_cell_leaves_time_between_messages_and_sees_enough_of_them() {
     let user = Workload { clients: Some(Count(20)), ..Workload::default() };
     let cell = linked(&user, "rtt=500ms".parse().unwrap(), "short-poll", 1).unwrap();
-    assert_eq!((cell.rate_per_s, cell.poll_interval_s), (0.25, 4.0 * GOLDEN_SECTION));
+    assert_eq!((cell.rate_per_s, cell.short_poll.interval_s), (0.25, 4.0 * GOLDEN_SECTION));
     // A fresh poll takes two round trips.
-    assert!(cell.poll_interval_s > 2.0 * 0.5);
+    assert!(cell.short_poll.interval_s > 2.0 * 0.5);
     assert!(cell.duration_s * cell.rate_per_s * 2.0 >= LINKED_EVENTS);
 }
 
 /// Clients, turns per second as planned, and the window of a protocol's cost cells.
 fn curve(effort: Effort, user: &Workload, protocol: &str) -> Vec<(u32, f64)> {
     let plan = plan(effort, user, 1).unwrap();
-    let prefix = format!("cost/{protocol}/");
-    let cells = plan.waiting.iter().chain(&plan.working).filter(|cell| cell.name.starts_with(&prefix));
+    let cells = plan.waiting.iter().chain(&plan.working).filter(|cell| cell.id.is_like(kind::COST, protocol));
     cells.map(|cell| (cell.clients, f64::from(cell.clients) * work::of(cell).turns_per_s)).collect()
 }
 
@@ -115,7 +114,7 @@ fn a_full_matrix_measures_as_many_as_are_asked_for_once() {
         let plan = plan(effort, &Workload { users, ..Workload::default() }, 1).unwrap();
         plan.working
             .into_iter()
-            .filter(|cell| cell.name.starts_with("direct/"))
+            .filter(|cell| cell.id.is_of(kind::DIRECT))
             .map(|c| c.clients)
             .collect::<Vec<_>>()
     };
@@ -131,4 +130,15 @@ fn the_scenario_of_the_matrix_has_its_workload() {
     let own = workload(&Workload::default(), 10.0, Headers::Browser);
     assert_eq!(scenario.load.rate, own.load.rate);
     assert_eq!((scenario.load.clients, scenario.load.payload), (own.load.clients, own.load.payload));
+}
+
+#[test]
+fn whatever_is_published_has_the_time_to_be_fetched() {
+    for effort in [Effort::Quick, Effort::Default, Effort::Full] {
+        let plan = plan(effort, &Workload::default(), 1).unwrap();
+        for cell in plan.waiting.iter().chain(&plan.working).filter(|cell| cell.rate_per_s > 0.0) {
+            let polled = !cell.id.protocol.traits.polls || cell.drain_s >= cell.short_poll.interval_s;
+            assert!(polled, "{}: {} s", cell.id, cell.drain_s);
+        }
+    }
 }

@@ -3,9 +3,10 @@
 
 use super::Claim;
 use super::evidence::unmeasured;
-use super::verdict::{Verdict, short};
+use super::verdict::Verdict;
 use crate::measure::cell::Cell;
-use crate::scenario::plan::{Pace, Pattern};
+use crate::number::short;
+use crate::scenario::kinds::{Pace, Pattern};
 use crate::stats::Bounds;
 use crate::stats::proportion::wilson;
 
@@ -42,7 +43,7 @@ pub(super) struct Waste {
 impl Waste {
     /// Polls at an interval: each collects what came since the one before.
     pub(super) fn of_interval(cell: &Cell) -> Option<Waste> {
-        let (wire, time_s) = (&cell.subscriber_wire, cell.spec.poll_interval_s);
+        let (wire, time_s) = (&cell.subscriber_wire, cell.spec.short_poll.interval_s);
         let polls = wire.exchanges_in_window;
         let bounds = wilson(wire.empty_exchanges_in_window, polls)?;
         let per_poll = owed(cell) / polls as f64;
@@ -62,7 +63,7 @@ impl Waste {
     /// Held polls: each waits for the next event, and is empty if that does not come in time. The subscribers of a topic
     /// wait for the same events, and together know no more than one.
     pub(super) fn of_hold(cell: &Cell) -> Option<Waste> {
-        let time_s = cell.spec.hold_s.unwrap_or(SERVERS_HOLD_S);
+        let time_s = cell.spec.long_poll.hold_s.unwrap_or(SERVERS_HOLD_S);
         let (polls, empty) =
             (cell.subscriber_wire.exchanges_in_window, cell.subscriber_wire.empty_exchanges_in_window);
         let together = u64::from(cell.spec.subscribers_of(0).max(1));
@@ -205,7 +206,7 @@ mod tests {
     fn held_polls_are_empty_as_often_as_nothing_happens_in_a_hold() {
         let held = |polls: u64, empty: u64, hold_s: f64| {
             let cell = sample::cell("workload/long-poll").polls(polls, empty, 600).delivering(27_000);
-            let cell = cell.with(|cell| cell.spec.hold_s = Some(hold_s)).build();
+            let cell = cell.with(|cell| cell.spec.long_poll.hold_s = Some(hold_s)).build();
             told(Waste::of_hold(&cell), "lp-wasted")
         };
         // 900 subscribers, an event a second: e^-1 of the polls that are held for a second.

@@ -11,8 +11,7 @@ fn cell(protocol: &str, link: &str, ms: f64) -> Cell {
     let at = if link.is_empty() { String::new() } else { format!("@{link}") };
     let cell = sample::cell(&format!("workload/{protocol}{at}")).stream(2.0, 6.0).latency_ms(&samples, 201);
     cell.with(|cell| {
-        cell.spec.protocol = protocol.into();
-        cell.spec.link = if link.is_empty() { "loopback".into() } else { link.into() };
+        cell.spec.link = if link.is_empty() { Default::default() } else { link.parse().unwrap() };
     })
     .build()
 }
@@ -87,7 +86,7 @@ fn polls_are_fitted_behind_half_their_interval() {
     let cells: Vec<Cell> = [("loopback", 0.0), ("rtt=40ms", 40.0), ("rtt=100ms", 100.0)]
         .map(|(link, rtt_ms)| {
             let mut cell = cell("short-poll", link, 1.0);
-            cell.spec.poll_interval_s = 0.5;
+            cell.spec.short_poll.interval_s = 0.5;
             let ms = 250.0 + 2.0 * rtt_ms + 1.0;
             cell.response = sample::distribution(&[ms - 200.0, ms, ms + 200.0], 3);
             cell

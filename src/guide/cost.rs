@@ -1,5 +1,6 @@
 //! What many users would cost with each protocol: which cells of a matrix the projection rests on.
 
+use super::kind;
 use super::matrix::COLUMNS;
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
@@ -19,10 +20,10 @@ pub fn of(run: &Run) -> (Vec<Projection>, Drift) {
 
 /// Cells of a protocol whose load is the workload, or a part of what many users make of it.
 fn loads<'a>(cells: &'a [Cell], protocol: &str) -> Vec<&'a Cell> {
-    let names = [format!("workload/{protocol}"), format!("cost/{protocol}/"), format!("direct/{protocol}")];
     let is = |cell: &&Cell| {
-        let name = &cell.spec.name;
-        *name == names[0] || name.starts_with(&names[1]) || *name == names[2]
+        let id = &cell.spec.id;
+        let alone = [kind::WORKLOAD, kind::DIRECT].iter().any(|kind| id.is(kind::cell(kind, protocol)));
+        alone || id.is_like(kind::COST, protocol)
     };
     cells.iter().filter(is).collect()
 }
@@ -34,13 +35,12 @@ pub(super) fn drift(cells: &[Cell]) -> Drift {
 }
 
 fn project(cells: &[Cell], protocol: &'static str, users: f64, drift: Drift) -> Option<Projection> {
-    let workload = format!("workload/{protocol}");
-    let like = &cells.iter().find(|cell| cell.spec.name == workload)?.spec;
-    let memory = format!("memory/{protocol}/");
+    let workload = kind::cell(kind::WORKLOAD, protocol);
+    let like = &cells.iter().find(|cell| cell.spec.id.is(workload))?.spec;
     // A direct measurement stands beside the projection, and so is not in it.
     let (direct, loads): (Vec<&Cell>, Vec<&Cell>) =
-        loads(cells, protocol).into_iter().partition(|cell| cell.spec.name.starts_with("direct/"));
-    let idle = cells.iter().filter(|cell| cell.spec.name.starts_with(&memory));
+        loads(cells, protocol).into_iter().partition(|cell| cell.spec.id.is_of(kind::DIRECT));
+    let idle = cells.iter().filter(|cell| cell.spec.id.is_like(kind::MEMORY, protocol));
     let cells: Vec<&Cell> = loads.into_iter().chain(idle).collect();
     let keeps = Some(projection::reference_limits());
     let question = Question { cells: &cells, like, drift, keeps };

@@ -6,10 +6,12 @@
 
 use super::cost;
 use super::evidence::{Evidence, unmeasured};
+use super::kind;
 use super::matrix::Column;
 use super::rank::{self, Order};
 use super::row::{Finding, Question, measured};
-use super::verdict::{Estimate, Verdict, judge, short};
+use super::verdict::{Estimate, Verdict, judge};
+use crate::number::short;
 use crate::stats::Bounds;
 use crate::stats::mean::t_95;
 
@@ -122,8 +124,8 @@ fn join(indices: &[usize], name: impl Fn(usize) -> &'static str) -> String {
 
 /// `N/A` says that there is no server to scale: judged by the claim that the server carries no peer data.
 fn no_server_needed(evidence: &Evidence<'_>, column: &Column) -> Finding {
-    let workload = format!("workload/{}", column.protocol);
-    let percent = measured!(evidence.metric(&workload, "server_payload_percent"));
+    let workload = kind::cell(kind::WORKLOAD, column.protocol);
+    let percent = measured!(evidence.metric(workload, "server_payload_percent"));
     let verdict = super::find("rtc-server-bytes").and_then(|claim| judge(claim, Estimate::exact(percent)));
     Finding {
         measured: format!("server carries {}%", short(percent)),
@@ -149,9 +151,9 @@ fn obstacle(absent: bool) -> Bounds {
 }
 
 fn scalability(evidence: &Evidence<'_>, column: &'static Column) -> Result<Standing, Verdict> {
-    let workload = format!("workload/{}", column.protocol);
-    let cell = evidence.cell_by(&workload, "server_cpu_percent")?;
-    let share_of_core = evidence.metric(&workload, "server_cpu_percent")? / 100.0;
+    let workload = kind::cell(kind::WORKLOAD, column.protocol);
+    let cell = evidence.cell_by(workload, "server_cpu_percent")?;
+    let share_of_core = evidence.metric(workload, "server_cpu_percent")? / 100.0;
     if share_of_core <= 0.0 || cell.counts.connected == 0 {
         return Err(unmeasured(format!("server CPU in the cell {workload}")));
     }
@@ -175,8 +177,8 @@ fn scalability(evidence: &Evidence<'_>, column: &'static Column) -> Result<Stand
 }
 
 fn server_load(evidence: &Evidence<'_>, column: &'static Column) -> Result<Standing, Verdict> {
-    let workload = format!("workload/{}", column.protocol);
-    let cpu_us = evidence.metric(&workload, "server_cpu_us_per_delivery")?;
+    let workload = kind::cell(kind::WORKLOAD, column.protocol);
+    let cpu_us = evidence.metric(workload, "server_cpu_us_per_delivery")?;
     let memory = evidence.memory_slope(column.protocol)?;
     let kb = memory.value / 1e3;
     let coarse = if memory.coarse { format!(" (coarse: {} points)", memory.points) } else { String::new() };

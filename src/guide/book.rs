@@ -29,7 +29,7 @@ pub fn entries(runs: &[Run]) -> Vec<Entry> {
     let entry = |claim| {
         let (answer, measured_by) = binding::answer(claim, &evidence, &matrix);
         let of_cell = |(run, cell): (&&'_ str, &Cell)| {
-            mentions(&answer.evidence, &cell.spec.name).then(|| (*run).to_owned())
+            cell.spec.id.is_mentioned_in(&answer.evidence).then(|| (*run).to_owned())
         };
         let mut from: Vec<String> = names.iter().zip(&cells).filter_map(of_cell).collect();
         from.sort_unstable();
@@ -47,7 +47,7 @@ fn gather(runs: &[Run]) -> Vec<(&str, Cell)> {
     for run in runs {
         for repeats in Repeats::of(&run.cells) {
             let cells: Vec<Cell> = repeats.cells().iter().map(|cell| named(run, cell)).collect();
-            match gathered.iter_mut().find(|(_, known)| known[0].spec.name == cells[0].spec.name) {
+            match gathered.iter_mut().find(|(_, known)| known[0].spec.id == cells[0].spec.id) {
                 Some(known) if any_speaks(&cells) || !any_speaks(&known.1) => *known = (&run.name, cells),
                 Some(_) => {}
                 None => gathered.push((&run.name, cells)),
@@ -61,17 +61,9 @@ fn gather(runs: &[Run]) -> Vec<(&str, Cell)> {
 fn named(run: &Run, cell: &Cell) -> Cell {
     let mut cell = cell.clone();
     if run.file.kind == RunKind::Scenario {
-        cell.spec.name = format!("{}/{}", run.file.scenario.name, cell.spec.name);
+        cell.spec.id = cell.spec.id.with_kind(run.file.scenario.name.clone());
     }
     cell
-}
-
-/// Whether a text of evidence names a cell, itself or by `family/*`.
-fn mentions(evidence: &str, cell: &str) -> bool {
-    evidence.split([' ', ',']).any(|word| {
-        word == cell
-            || word.strip_suffix('*').is_some_and(|family| !family.is_empty() && cell.starts_with(family))
-    })
 }
 
 #[cfg(test)]
@@ -178,7 +170,7 @@ mod tests {
     fn a_scenarios_cells_are_known_by_its_name() {
         let cell = sample::cell("websocket")
             .latency_ms(&[3.0; 2_000], 2_000)
-            .with(|cell| cell.spec.protocol = "websocket".into());
+            .with(|cell| cell.spec.id.protocol = crate::protocol::find("websocket").expect("a protocol"));
         let entries = entries(&[run("echoed", RunKind::Scenario, "echo", vec![cell.build()])]);
         let rtt = entry(&entries, "ws-rtt");
         assert_eq!((rtt.run.as_str(), rtt.answer.verdict.word()), ("echoed", "depends"));

@@ -124,7 +124,7 @@ fn connections(held: u64) -> Made {
 fn hold(told_s: f64, held_s: f64) -> Made {
     let samples: Vec<f64> = (0..200).map(|i| 1e3 * held_s + f64::from(i) / 10.0).collect();
     cells([sample::cell("hold/long-poll").idle(40, 2_000).with(|cell| {
-        (cell.spec.hold_s, cell.exchange) = (Some(told_s), sample::distribution(&samples, 200));
+        (cell.spec.long_poll.hold_s, cell.exchange) = (Some(told_s), sample::distribution(&samples, 200));
     })])
 }
 
@@ -193,7 +193,7 @@ fn row(kind: &str, name: &str, words: [&str; 5]) -> Made {
 
 fn peers(through_server: u64) -> Made {
     cells([sample::cell("workload/webrtc").with(|cell| {
-        cell.spec.peer_to_peer = true;
+        cell.spec.webrtc.peer_to_peer = true;
         cell.server.as_mut().unwrap().published_bytes = Some(through_server);
     })])
 }
@@ -202,7 +202,7 @@ fn peers(through_server: u64) -> Made {
 fn meshes(copies_of_12: u64) -> Made {
     cells([(2, 1), (6, 5), (12, copies_of_12)].map(|(size, copies)| {
         sample::cell(&format!("mesh/webrtc/{size}")).with(|cell| {
-            (cell.spec.clients, cell.spec.group, cell.spec.peer_to_peer) = (size, size, true);
+            (cell.spec.clients, cell.spec.group, cell.spec.webrtc.peer_to_peer) = (size, size, true);
             cell.counts.connected = size.into();
             cell.publisher_wire.ip_out_bytes = 143_000 * copies * cell.counts.published_all;
         })

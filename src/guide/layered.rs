@@ -3,10 +3,13 @@
 use super::Claim;
 use super::evidence::{Evidence, unmeasured};
 use super::further::Answer;
+use super::kind;
 use super::row::{Finding, measured};
-use super::verdict::{ABOUT, Estimate, Verdict, judge, short};
+use super::verdict::{ABOUT, Estimate, Verdict, judge};
 use crate::measure::cell::Cell;
 use crate::measure::metric;
+use crate::number::short;
+use crate::scenario::cell_id::Which;
 
 /// Everything of a message on the network but its payload.
 const ALL_LAYERS: &str = "ip_overhead_bytes_per_delivery";
@@ -14,24 +17,24 @@ const ALL_LAYERS: &str = "ip_overhead_bytes_per_delivery";
 /// WebSocket's bytes against a poll's, on the layer of the protocol, with TCP/IP, and with TLS where that was measured.
 pub(super) fn saving(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let percent = |message: f64, poll: f64| 100.0 * (1.0 - message / poll);
-    let layer = |websocket: (&str, &str), poll: (&str, &str)| {
+    let layer = |websocket: (Which<'_>, &str), poll: (Which<'_>, &str)| {
         Ok::<f64, Verdict>(percent(
             evidence.metric(websocket.0, websocket.1)?,
             evidence.metric(poll.0, poll.1)?,
         ))
     };
-    let framing = ("workload/websocket", "framing_in_bytes_per_delivery");
-    let headers = ("workload/short-poll", "overhead_bytes_per_exchange");
+    let framing = (kind::cell(kind::WORKLOAD, "websocket"), "framing_in_bytes_per_delivery");
+    let headers = (kind::cell(kind::WORKLOAD, "short-poll"), "overhead_bytes_per_exchange");
     let framing = match layer(framing, headers) {
         Ok(percent) => percent,
         Err(verdict) => return Answer::not_measured(claim, verdict),
     };
     let packets = |cells: &str| {
-        let (websocket, poll) = (format!("{cells}/websocket"), format!("{cells}/short-poll"));
-        layer((&websocket, ALL_LAYERS), (&poll, "ip_overhead_bytes_per_exchange"))
+        let (websocket, poll) = (kind::cell(cells, "websocket"), kind::cell(cells, "short-poll"));
+        layer((websocket, ALL_LAYERS), (poll, "ip_overhead_bytes_per_exchange"))
     };
     // Without what lies below, half of the answer is missing; TLS is in full matrices only.
-    let below = match packets("workload") {
+    let below = match packets(kind::WORKLOAD) {
         Ok(percent) => percent,
         Err(verdict) => return Answer::not_measured(claim, verdict),
     };
@@ -39,7 +42,7 @@ pub(super) fn saving(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
         ("framing against a poll's headers", framing),
         ("the same with TCP/IP and acknowledgements", below),
     ];
-    views.extend(packets("tls").ok().map(|percent| ("with TLS below both as well", percent)));
+    views.extend(packets(kind::TLS).ok().map(|percent| ("with TLS below both as well", percent)));
     let texts: Vec<String> =
         views.iter().map(|(what, percent)| format!("{}% {what}", short(*percent))).collect();
     let word = |percent: f64| judge(claim, Estimate::exact(percent)).map(|verdict| verdict.word());
@@ -53,8 +56,8 @@ pub(super) fn saving(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 }
 
 /// `minimal` is a comparison: bytes per message above the payload, acknowledgements counted, against WebSocket over TLS.
-pub(super) fn peer_overhead(evidence: &Evidence<'_>, workload: &str) -> Finding {
-    const OTHER: &str = "tls/websocket";
+pub(super) fn peer_overhead(evidence: &Evidence<'_>, workload: Which<'_>) -> Finding {
+    const OTHER: Which<'_> = kind::cell(kind::TLS, "websocket");
     let bytes = measured!(evidence.metric(workload, ALL_LAYERS));
     let finding = |verdict| Finding {
         measured: format!("{} B", short(bytes)),
@@ -130,7 +133,7 @@ impl MeshSize {
 pub(super) fn mesh(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const UPLINK_MBIT: f64 = 10.0;
     const FEWEST_SIZES: usize = 3;
-    let cells = evidence.cells_like("mesh/webrtc/", "mesh_upload_bytes_per_s");
+    let cells = evidence.cells_like(kind::MESH, "webrtc", "mesh_upload_bytes_per_s");
     let mut sizes: Vec<MeshSize> = cells.filter_map(MeshSize::of).collect();
     sizes.sort_by_key(|size| size.participants);
     if sizes.len() < FEWEST_SIZES {
@@ -211,13 +214,13 @@ mod tests {
         let websocket = on_the_network("tls/websocket", 100 + 160, false, 0);
         let verdict = |bytes: u64, stun| {
             let cells = [websocket.clone(), on_the_network("workload/webrtc", 100 + bytes, true, stun)];
-            peer_overhead(&Evidence::new(&cells, &[]), "workload/webrtc").verdict.word()
+            peer_overhead(&Evidence::new(&cells, &[]), kind::cell(kind::WORKLOAD, "webrtc")).verdict.word()
         };
         assert_eq!(verdict(160, 30), "reproduced");
         assert_eq!(verdict(180, 30), "depends");
         assert_eq!(verdict(200, 30), "not reproduced");
         let alone = [on_the_network("workload/webrtc", 200, true, 0)];
-        let finding = peer_overhead(&Evidence::new(&alone, &[]), "workload/webrtc");
+        let finding = peer_overhead(&Evidence::new(&alone, &[]), kind::cell(kind::WORKLOAD, "webrtc"));
         assert_eq!((finding.verdict.word(), finding.value), ("not measured", Some(100.0)));
     }
 
@@ -243,7 +246,7 @@ mod tests {
     fn the_largest_mesh_follows_from_what_one_copy_more_costs() {
         let mesh = |size: u32| {
             let change = |cell: &mut Cell| {
-                (cell.spec.clients, cell.spec.group, cell.spec.peer_to_peer) = (size, size, true);
+                (cell.spec.clients, cell.spec.group, cell.spec.webrtc.peer_to_peer) = (size, size, true);
                 // 1.2 Mbit/s a copy at one event a second.
                 cell.publisher_wire.ip_out_bytes = 150_000 * u64::from(size - 1) * cell.counts.published_all;
             };

@@ -1,15 +1,16 @@
 //! Claims that need an arithmetic of their own. Each says what it reckoned with.
 
-use super::Claim;
 use super::binding::MATRIX;
 use super::evidence::{Evidence, probe_cell, unmeasured};
 use super::further::Answer;
 use super::row::{self, Question};
-use super::verdict::{ABOUT, Estimate, Verdict, short};
+use super::verdict::{ABOUT, Estimate, Verdict};
 use super::waste::Waste;
+use super::{Claim, kind};
 use crate::measure::cell::Cell;
 use crate::measure::{metric, shortfall};
-use crate::protocol;
+use crate::number::short;
+use crate::scenario::cell_id::{Axis, Which};
 use crate::stats::Bounds;
 
 /// Takes the value, or returns the answer `not measured` that stands in its place.
@@ -24,11 +25,11 @@ macro_rules! known {
 
 /// The interval, "plus one request time": the longest poll is taken off the longest latency.
 pub(super) fn poll_latency_max(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
-    const CELL: &str = "poll-latency/short-poll";
+    const CELL: Which<'_> = kind::cell(kind::POLL_LATENCY, "short-poll");
     let cell = known!(claim, evidence.cell_by(CELL, "response_max_ms"));
     let largest_s = known!(claim, evidence.metric(CELL, "response_max_ms")) / 1e3;
     let exchange_s = known!(claim, evidence.metric(CELL, "exchange_max_ms")) / 1e3;
-    if cell.spec.poll_interval_s != 5.0 {
+    if cell.spec.short_poll.interval_s != 5.0 {
         return Answer::not_measured(claim, unmeasured("a poll interval of 5 s"));
     }
     let note = format!(
@@ -43,7 +44,7 @@ pub(super) fn poll_latency_max(claim: &'static Claim, evidence: &Evidence<'_>) -
 
 /// A held poll is wasted when nothing happens while it is held.
 pub(super) fn held_polls_wasted(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
-    const CELL: &str = "workload/long-poll";
+    const CELL: Which<'_> = kind::cell(kind::WORKLOAD, "long-poll");
     let cell = known!(claim, evidence.cell_by(CELL, "wasted_percent"));
     let percent = known!(claim, evidence.metric(CELL, "wasted_percent"));
     let Some(waste) = Waste::of_hold(cell) else {
@@ -56,7 +57,7 @@ pub(super) fn held_polls_wasted(claim: &'static Claim, evidence: &Evidence<'_>) 
 
 /// Connections that the server holds for waiting users, for 1,000 of them. Those who publish wait for nothing.
 pub(super) fn held(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
-    const CELL: &str = "memory/long-poll/1000";
+    const CELL: Which<'_> = Which { kind: kind::MEMORY, protocol: "long-poll", axes: &[Axis::Count(1000)] };
     let cell = known!(claim, evidence.cell_by(CELL, "server_connections"));
     let connections = known!(claim, evidence.metric(CELL, "server_connections"));
     let publishers = f64::from(cell.spec.publishers * cell.spec.groups());
@@ -72,14 +73,15 @@ pub(super) fn held(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 /// How long a poll is held when nothing happens. A shorter hold than the claim's shows that the server keeps what it is
 /// told, and no more.
 pub(super) fn hold(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
-    const CELL: &str = "hold/long-poll";
+    const CELL: Which<'_> = kind::cell(kind::HOLD, "long-poll");
     let cell = known!(claim, evidence.cell_by(CELL, "exchange_p50_ms"));
     let held_s = known!(claim, evidence.metric(CELL, "exchange_p50_ms")) / 1e3;
-    let told = cell.spec.hold_s.map_or("no time".into(), |told_s| format!("{} s", short(told_s)));
+    let told = cell.spec.long_poll.hold_s.map_or("no time".into(), |told_s| format!("{} s", short(told_s)));
     let note = format!("held {} s when told {told}, over {} polls", short(held_s), cell.exchange.count);
     let source = format!("exchange_p50_ms of {CELL}");
     let estimate = Estimate::exact(held_s);
-    let Some(told_s) = cell.spec.hold_s.filter(|told_s| claim.low.is_some_and(|low| *told_s < low)) else {
+    let Some(told_s) = cell.spec.long_poll.hold_s.filter(|told_s| claim.low.is_some_and(|low| *told_s < low))
+    else {
         return Answer::judged(claim, estimate, source, note);
     };
     let verdict = if (held_s / told_s - 1.0).abs() <= ABOUT {
@@ -99,7 +101,7 @@ pub(super) fn round_trip(claim: &'static Claim, evidence: &Evidence<'_>) -> Answ
         return Answer::not_measured(claim, unmeasured("a protocol of the matrix"));
     };
     let question = Question { column, claim, claimed: &claim.claim };
-    Answer::found(claim, row::network_latency(evidence, &question, &format!("echo/{}", claim.subject)))
+    Answer::found(claim, row::network_latency(evidence, &question, kind::cell(kind::ECHO, &claim.subject)))
 }
 
 /// User memory of the idle server per connection; beside it what else the connection holds.
@@ -112,11 +114,11 @@ pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
         if slope.coarse { " (coarse)" } else { "" }
     );
     for (what, cells, metric) in [
-        ("after traffic", "memory", "server_memory_after_bytes"),
-        ("with TLS", "memory-tls", "server_memory_idle_bytes"),
-        ("kernel, both ends", "memory", "kernel_memory_idle_bytes"),
+        ("after traffic", kind::MEMORY, "server_memory_after_bytes"),
+        ("with TLS", kind::MEMORY_TLS, "server_memory_idle_bytes"),
+        ("kernel, both ends", kind::MEMORY, "kernel_memory_idle_bytes"),
     ] {
-        if let Ok(slope) = evidence.slope(&format!("{cells}/{protocol}/"), metric) {
+        if let Ok(slope) = evidence.slope(cells, protocol, metric) {
             let kb = slope.bounds.scaled(1e-3);
             let value = short(slope.value / 1e3);
             note += &format!("; {what}: {value} KB ({} to {})", short(kb.low), short(kb.high));
@@ -131,8 +133,8 @@ pub(super) fn memory(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 /// slope over the steps of a search; a million that came short is an answer, too.
 pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CLAIMED: f64 = 1e6;
-    const FAMILIES: [&str; 3] = ["capacity/", "crowd/", "million/"];
-    let crowds = || FAMILIES.iter().flat_map(|family| evidence.crowds(family)).filter(|cell| stands(cell));
+    const KINDS: [&str; 3] = [kind::CAPACITY, kind::CROWD, kind::MILLION];
+    let crowds = || KINDS.iter().flat_map(|kind| evidence.crowds(kind)).filter(|cell| stands(cell));
     let most =
         |cells: &mut dyn Iterator<Item = &'_ Cell>| cells.max_by_key(|cell| cell.counts.connected).cloned();
     let held = most(&mut crowds().filter(|cell| holds_all(cell)));
@@ -140,7 +142,7 @@ pub(super) fn scale(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     let short_of_it = most(&mut crowds().filter(|cell| asked(cell) && !stayed(cell)));
     let answer = |cell: &Cell, verdict, note| {
         let connected = Estimate::exact(cell.counts.connected as f64);
-        Answer::with(claim, verdict, connected, format!("connected of {}", cell.spec.name), note)
+        Answer::with(claim, verdict, connected, format!("connected of {}", cell.spec.id), note)
     };
     match (&held, &short_of_it) {
         (Some(held), _) if held.counts.connected as f64 >= CLAIMED => {
@@ -181,9 +183,11 @@ fn cost_of_all(cell: &Cell) -> Vec<String> {
 /// The memory that so many connections would take, by what each more took in the steps of a search. Memory that does not
 /// grow with them projects nothing.
 fn projected(cell: &Cell, evidence: &Evidence<'_>, clients: f64) -> Vec<String> {
-    let steps = format!("capacity/{}/", cell.spec.protocol);
     let grows = MEMORY.iter().filter_map(|(what, name)| {
-        let slope = evidence.slope(&steps, name).ok().filter(|slope| slope.bounds.low > 0.0)?;
+        let slope = evidence
+            .slope(kind::CAPACITY, cell.spec.id.protocol.name, name)
+            .ok()
+            .filter(|slope| slope.bounds.low > 0.0)?;
         Some(format!("{} GB {what}", short(slope.value * clients / 1e9)))
     });
     grows.collect()
@@ -199,7 +203,7 @@ fn not_held(cell: &Cell) -> Verdict {
 
 /// Whether its clients have a standing connection.
 fn stands(cell: &Cell) -> bool {
-    protocol::find(&cell.spec.protocol).is_some_and(|protocol| !protocol.traits.polls)
+    !cell.spec.id.protocol.traits.polls
 }
 
 /// Whether every client was connected from the ramp to the end of the window. A client that was cut off is owed nothing
@@ -303,7 +307,8 @@ mod tests {
         let held = |told_s: f64, held_s: f64| {
             let samples: Vec<f64> = (0..200).map(|i| 1e3 * held_s + f64::from(i) / 100.0).collect();
             let cell = sample::cell("hold/long-poll").idle(40, 2_000).with(|cell| {
-                (cell.spec.hold_s, cell.exchange) = (Some(told_s), sample::distribution(&samples, 200));
+                (cell.spec.long_poll.hold_s, cell.exchange) =
+                    (Some(told_s), sample::distribution(&samples, 200));
             });
             let answer = hold(claim, &Evidence::new(&[cell.build()], &[]));
             (answer.verdict.word(), answer.condition)
@@ -353,7 +358,7 @@ mod tests {
         let unknown = judged(&[held("crowd/sse", 100_000, 0)]);
         assert_eq!(unknown.verdict.word(), "not measured", "nobody knows what more would take");
         let mut polls = held("million/short-poll", 1_000_000, 0);
-        polls.spec.protocol = "short-poll".into();
+        polls.spec.id.protocol = crate::protocol::find("short-poll").expect("a protocol");
         assert_eq!(judged(&[polls]).verdict.word(), "not measured", "a poller holds no connection");
     }
 }
