@@ -1,7 +1,7 @@
 //! The command line, and nothing else.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -12,12 +12,13 @@ use crate::scenario::kinds::Headers;
 use crate::transport::link::LinkSpec;
 use crate::unit::{Bytes, Count, PerSecond};
 
+pub mod fault;
 mod gate;
 mod load;
 mod reading;
 mod serve;
 
-pub use gate::{GateArgs, SideArgs};
+pub use gate::{GateArgs, Inconclusive, SideArgs};
 pub use load::{CapacityArgs, MatrixArgs, RunArgs};
 pub use reading::{ClaimsArgs, CompareArgs, ListArgs, ReportArgs, Topic};
 pub use serve::{DoctorArgs, HolderArgs, ServeArgs, Slow};
@@ -174,7 +175,7 @@ pub struct OutputArgs {
     pub no_tui: bool,
     /// Serve what is measured at http://ADDR/metrics while it is, for Prometheus [e.g. 127.0.0.1:9464; port 0 takes a
     /// free one]
-    #[arg(long, value_name = "ADDR", value_parser = crate::command::prometheus::listen_address)]
+    #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     pub prometheus: Option<SocketAddr>,
 }
 
@@ -189,7 +190,7 @@ pub struct TargetArgs {
     pub server_pid: Option<u32>,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
     #[arg(long, value_name = "KIND=SIZE", conflicts_with = "target", hide_short_help = true)]
-    pub server_fault: Vec<crate::command::fault::Fault>,
+    pub server_fault: Vec<crate::cli::fault::Fault>,
     /// Encrypt connections, whatever the scenario says; a target must then be https://
     #[arg(long)]
     pub tls: bool,
@@ -202,4 +203,30 @@ pub struct TargetArgs {
     /// Worker processes; without it, by cores and descriptors
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
+}
+
+/// Reads an address to listen on: `127.0.0.1:9090`, `localhost:9090`, or `:9090` for all of this host's.
+///
+/// # Errors
+/// What would be right.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let address = full.to_socket_addrs().ok().and_then(|mut all| all.next());
+    address.ok_or_else(|| "not an address such as 127.0.0.1:9090, or :9090 for all of this host's".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        let reads = |text: &str| listen_address(text).map(|address| address.to_string());
+        assert_eq!(reads(":9090"), Ok("0.0.0.0:9090".into()));
+        assert_eq!(reads("127.0.0.1:0"), Ok("127.0.0.1:0".into()));
+        assert_eq!(reads("[::1]:9090"), Ok("[::1]:9090".into()));
+        for wrong in ["", "9090", "127.0.0.1", ":", ":99999"] {
+            assert!(listen_address(wrong).is_err(), "{wrong}");
+        }
+    }
 }

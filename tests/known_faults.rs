@@ -178,7 +178,7 @@ fn changed_messages_are_counted_one_by_one() {
 fn refused_messages_are_failures_of_those_who_sent_them() {
     for cell in Case::of(&["reject=5"]).cells() {
         let counts = &cell.counts;
-        let protocol = Some(cell.spec.id.protocol).unwrap();
+        let protocol = cell.spec.id.protocol;
         if protocol.traits.in_band {
             // The channel is closed.
             assert!(cell.failures.iter().any(|failure| failure.count > 0), "{}", name(&cell));
@@ -196,7 +196,7 @@ fn refused_binary_messages_go_nowhere() {
     let case = Case { load: "binary = true", ..Case::of(&["refuse-binary=1"]) };
     for cell in case.cells() {
         // Where a protocol has no binary messages, text is sent.
-        if !Some(cell.spec.id.protocol).unwrap().traits.binary {
+        if !cell.spec.id.protocol.traits.binary {
             assert_deliveries(&cell, owed(&cell));
             continue;
         }
@@ -250,7 +250,7 @@ fn a_connection_that_is_cut_has_delivered_so_many_messages() {
     const MESSAGES: u64 = 8;
     for cell in (Case { drain: "6s", ..Case::of(&["cut=8"]) }).cells() {
         let counts = &cell.counts;
-        let traits = Some(cell.spec.id.protocol).unwrap().traits;
+        let traits = cell.spec.id.protocol.traits;
         if traits.resumes {
             assert_deliveries(&cell, owed(&cell));
             continue;
@@ -265,7 +265,7 @@ fn a_connection_that_is_cut_has_delivered_so_many_messages() {
 #[test]
 fn who_comes_after_so_many_is_refused() {
     for cell in Case::of(&["refuse=12"]).cells() {
-        let traits = Some(cell.spec.id.protocol).unwrap().traits;
+        let traits = cell.spec.id.protocol.traits;
         if traits.exchanges {
             // The first poll only asks where its topics stand, so that all come as far as that.
             assert!(failed(&cell, "503") > 0, "{}", name(&cell));

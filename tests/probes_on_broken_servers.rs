@@ -27,7 +27,7 @@ async fn probed(fault: &str) -> Vec<Cell> {
             eprintln!("    {name}: {found:?} {detail}");
         }
     }
-    assert!(cells.iter().map(|cell| &*cell.spec.id.protocol.name).eq(protocol::ALL.iter().map(|p| p.name)));
+    assert!(cells.iter().map(|cell| cell.spec.id.protocol.name).eq(protocol::ALL.iter().map(|p| p.name)));
     cells
 }
 

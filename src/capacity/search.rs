@@ -3,45 +3,13 @@
 //! A load that holds is believed at once; whatever else a measurement says, it must say twice, since on a shared machine
 //! one bad second is no limit. The exception is a cell that could not be measured at all.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+pub use crate::measure::asked::{SearchPlan, Vary};
 
 /// Digits to which a load without a quantum is rounded, so that people can type it again.
 const DIGITS: i32 = 4;
 
 /// What the cells of a search are for.
 pub const KIND: &str = "capacity";
-
-/// What a search varies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Vary {
-    /// The number of clients.
-    Clients,
-    /// The events per second of each publisher.
-    Rate,
-}
-
-/// What is searched, and how closely. Loads are clients, or events per second of each publisher.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SearchPlan {
-    /// What varies.
-    pub vary: Vary,
-    /// The load to begin with.
-    pub from: f64,
-    /// The smallest load that counts; it is tried if `from` does not hold.
-    pub least: f64,
-    /// The largest load to try.
-    pub max: f64,
-    /// The search ends when the smallest load that broke lies within this share above the largest that held.
-    pub resolution: f64,
-    /// Loads between are multiples of this: the clients of a group. 0 for any.
-    pub quantum: f64,
-    /// Protocols to search, in this order.
-    pub protocols: Vec<String>,
-    /// Longest time for everything, in seconds.
-    pub budget_s: f64,
-}
 
 /// What one measurement says about a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{HostArgs, OutputArgs, WorkloadArgs};
-use crate::command::gate::Inconclusive;
 use crate::exit;
 use crate::gate::{PRIMARY, Tiers};
 use crate::unit::{Percent, Seconds};
@@ -104,4 +103,13 @@ pub struct SideArgs {
     /// The same of the one that changed
     #[arg(long, value_name = "PID", requires = "new_target")]
     pub new_pid: Option<u32>,
+}
+
+/// What `--inconclusive` says of a gate that cannot tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Inconclusive {
+    /// It ends with exit code 3.
+    Fail,
+    /// It says that nothing is proven, and ends with 0.
+    Warn,
 }

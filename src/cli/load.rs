@@ -25,7 +25,7 @@ pub struct MatrixArgs {
     pub repeat: u32,
     /// A defect of known size in the reference server [see `rtbench serve --help`]; may be repeated
     #[arg(long, value_name = "KIND=SIZE", hide_short_help = true)]
-    pub server_fault: Vec<crate::command::fault::Fault>,
+    pub server_fault: Vec<crate::cli::fault::Fault>,
     /// The workload, where it is not the scenario's.
     #[command(flatten)]
     pub workload: WorkloadArgs,

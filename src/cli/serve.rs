@@ -61,8 +61,8 @@ pub struct ServeArgs {
     #[arg(long)]
     pub stdin_guard: bool,
     /// A defect of known size, to prove that a measurement notices it; may be repeated
-    #[arg(long, value_name = "KIND=SIZE", long_help = crate::command::fault::help())]
-    pub fault: Vec<crate::command::fault::Fault>,
+    #[arg(long, value_name = "KIND=SIZE", long_help = crate::cli::fault::help())]
+    pub fault: Vec<crate::cli::fault::Fault>,
 }
 
 /// What happens to a subscriber that cannot keep up.

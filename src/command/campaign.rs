@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use tokio::sync::watch;
 
-use super::fault::Fault;
 use super::progress::Display;
 use super::prometheus::{Endpoint, Feed};
 use crate::cli::OutputArgs;
+use crate::cli::fault::Fault;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;

@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::campaign::{self, Campaign, Job};
-use super::fault;
 use super::run::fresh_seed;
 use crate::cli::MatrixArgs;
+use crate::cli::fault;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::guide::plan::{self, Effort, MatrixPlan, Workload};

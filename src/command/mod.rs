@@ -5,7 +5,6 @@ pub mod capacity;
 pub mod claims;
 pub mod compare;
 pub mod doctor;
-pub mod fault;
 pub mod gate;
 pub mod holder;
 pub mod list;

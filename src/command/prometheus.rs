@@ -1,7 +1,7 @@
 //! `--prometheus ADDR`: what is measured, for Prometheus to read while it is.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,16 +27,6 @@ const SCRAPE: Duration = Duration::from_secs(10);
 
 /// How long to wait where a connection could not be taken, for want of descriptors.
 const AGAIN: Duration = Duration::from_millis(200);
-
-/// Reads an address to listen on: `127.0.0.1:9090`, `localhost:9090`, or `:9090` for all of this host's.
-///
-/// # Errors
-/// What would be right.
-pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
-    let address = full.to_socket_addrs().ok().and_then(|mut all| all.next());
-    address.ok_or_else(|| "not an address such as 127.0.0.1:9090, or :9090 for all of this host's".to_owned())
-}
 
 /// An address that is taken, and nobody answers there yet.
 pub(super) struct Endpoint {
@@ -131,20 +121,4 @@ fn answer(request: &Request<Incoming>, feed: &Feed) -> Response<String> {
         *response.body_mut() = feed.lock().text();
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_as_people_write_them() {
-        let reads = |text: &str| listen_address(text).map(|address| address.to_string());
-        assert_eq!(reads(":9090"), Ok("0.0.0.0:9090".into()));
-        assert_eq!(reads("127.0.0.1:0"), Ok("127.0.0.1:0".into()));
-        assert_eq!(reads("[::1]:9090"), Ok("[::1]:9090".into()));
-        for wrong in ["", "9090", "127.0.0.1", ":", ":99999"] {
-            assert!(listen_address(wrong).is_err(), "{wrong}");
-        }
-    }
 }

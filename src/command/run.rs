@@ -6,7 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use anyhow::{Context, Result};
 
 use super::campaign::{self, Campaign, Job};
-use super::fault;
+use crate::cli::fault;
 use crate::cli::{RunArgs, TargetArgs, WorkloadArgs};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;

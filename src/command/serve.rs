@@ -9,7 +9,7 @@ use reference_server::tls::Identity;
 use reference_server::{Config, Listeners};
 use tokio::net::unix::pipe::Receiver;
 
-use super::fault;
+use crate::cli::fault;
 use crate::cli::{ServeArgs, Slow};
 use crate::exit::Exit;
 use crate::host::farewell::Farewell;

@@ -10,19 +10,20 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::child::Obituary;
-use super::cores::{Seat, Seats};
+use super::cores::Seats;
 use super::crew::Crew;
 use super::door::{Door, Stranger};
 use super::layout::{Layout, Room, Shortage, Site};
 use super::merge;
-use super::message::{FromWorker, Share, Start, ToWorker};
+use super::message::{self, FromWorker, Start, ToWorker};
+use super::partial::PartialCell;
 use super::server::ServerChoice;
 use super::servers::Servers;
-use super::turns::{CpuReading, Readers, Rendezvous};
+use super::turns::{Readers, Rendezvous};
 use super::window::{self, Held, Reading, Window};
 use crate::host::clock::monotonic_ns;
 use crate::host::image::Image;
-use crate::host::strain::{Counters, HostStrain};
+use crate::host::strain::Counters;
 use crate::measure::cell::{Cell, Interval, ServerCost, ServerFailure, Status};
 use crate::measure::recorder::Second;
 use crate::quote;
@@ -72,21 +73,21 @@ impl Fleet {
     pub async fn measure(&self, spec: &CellSpec, progress: &mut dyn FnMut(Progress)) -> Cell {
         let started_unix_s =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let mut gathered = Gathered::new((monotonic_ns() ^ spec.seed) as u32);
-        let outcome = self.gather(spec, &mut gathered, progress).await;
+        let mut partial = PartialCell::new((monotonic_ns() ^ spec.seed) as u32);
+        let outcome = self.gather(spec, &mut partial, progress).await;
         let status = match outcome {
-            Ok(()) if gathered.interrupted => Status::Interrupted,
+            Ok(()) if partial.interrupted => Status::Interrupted,
             Ok(()) => Status::Finished,
             Err(error) => {
                 let is_stranger = error.is::<Stranger>();
                 let told = error.downcast_ref::<OfServer>().map(|of| of.failure);
-                gathered.server_failure = told.or(is_stranger.then_some(ServerFailure::NoClient));
-                let why = if is_stranger { String::new() } else { gathered.why_none_connected() };
+                partial.server_failure = told.or(is_stranger.then_some(ServerFailure::NoClient));
+                let why = if is_stranger { String::new() } else { merge::why_none_connected(&partial) };
                 let reason = format!("{error:#}{why}");
                 Status::Failed(quote::within(&reason, quote::MAX_REASON_CHARS))
             }
         };
-        merge::cell(spec, status, started_unix_s, gathered)
+        merge::cell(spec, status, started_unix_s, partial)
     }
 
     /// How a cell would be spread over processes.
@@ -108,7 +109,7 @@ impl Fleet {
     async fn gather(
         &self,
         spec: &CellSpec,
-        gathered: &mut Gathered,
+        partial: &mut PartialCell,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
         let mut stop = self.stop.clone();
@@ -118,11 +119,11 @@ impl Fleet {
             servers = Servers::ready(&self.server, layout.servers, seats.server()) => {
                 servers.map_err(|error| OfServer::new(ServerFailure::NotReady, format!("{error:#}")))?
             }
-            () = stopped(&mut stop) => { gathered.interrupted = true; return Ok(()); }
+            () = stopped(&mut stop) => { partial.interrupted = true; return Ok(()); }
         };
-        let mut crew = Crew::start(self, layout.workers, &seats)?;
-        gathered.seats = crew.seats.clone();
-        gathered.empty = Held::read(&mut servers);
+        let mut crew = Crew::start(&self.program, layout.workers, &seats)?;
+        partial.seats = crew.seats.clone();
+        partial.empty = Held::read(&mut servers);
         let before = Counters::read();
         let mut conductor = Conductor {
             fleet: self,
@@ -131,21 +132,21 @@ impl Fleet {
             window: Window::default(),
             servers: &mut servers,
             crew: &mut crew,
-            gathered,
+            partial,
             progress,
         };
         let measured = tokio::select! {
             measured = conductor.conduct() => measured,
-            () = stopped(&mut stop) => { gathered.interrupted = true; Ok(()) }
+            () = stopped(&mut stop) => { partial.interrupted = true; Ok(()) }
         };
         let measured = match measured {
             // Whatever else was noticed first came of that.
             Err(_) if servers.has_ended() => Err(OfServer::that_ended(servers.ended().await)),
             measured => measured,
         };
-        gathered.host = Counters::read().since(&before);
-        if measured.is_err() || gathered.interrupted {
-            crew.stop_and_collect(gathered, spec.clients).await;
+        partial.host = Counters::read().since(&before);
+        if measured.is_err() || partial.interrupted {
+            crew.stop_and_collect(&mut partial.shares, spec.clients).await;
         }
         crew.end().await;
         servers.end().await;
@@ -172,43 +173,6 @@ impl OfServer {
     }
 }
 
-/// What has been gathered of a cell so far.
-#[derive(Default)]
-pub(super) struct Gathered {
-    /// Number of the run: the same for all processes of a cell, and not the same for the next cell.
-    pub run: u32,
-    pub shares: Vec<Share>,
-    pub seconds: Vec<Interval>,
-    pub connected: u64,
-    pub absent: HashMap<u32, u32>,
-    pub connect_ns: u64,
-    pub empty: Held,
-    pub server: Option<ServerCost>,
-    /// CPU in the rests between slices.
-    pub rests: Vec<CpuReading>,
-    pub host: HostStrain,
-    pub interrupted: bool,
-    /// What the server did that ended the cell.
-    pub server_failure: Option<ServerFailure>,
-    /// What came of tying each worker to a core.
-    pub seats: Vec<Seat>,
-}
-
-impl Gathered {
-    fn new(run: u32) -> Gathered {
-        Gathered { run, ..Gathered::default() }
-    }
-
-    /// What most clients met when none could connect; empty otherwise.
-    fn why_none_connected(&self) -> String {
-        let failures = merge::failures(&self.shares);
-        let most = failures.iter().max_by_key(|failure| failure.count).filter(|_| self.connected == 0);
-        most.map_or(String::new(), |most| {
-            format!(" ({} times {} in {}: {})", most.count, most.kind, most.phase, most.example)
-        })
-    }
-}
-
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // A sender that is gone can no longer stop anything.
     if stop.wait_for(|&stop| stop).await.is_err() {
@@ -224,7 +188,7 @@ struct Conductor<'a> {
     window: Window,
     servers: &'a mut Servers,
     crew: &'a mut Crew,
-    gathered: &'a mut Gathered,
+    partial: &'a mut PartialCell,
     progress: &'a mut dyn FnMut(Progress),
 }
 
@@ -245,14 +209,14 @@ impl Conductor<'_> {
         let rests = async { Ok(readers.read_rests(self.spec, begins).await) };
         let load = self.load([opens, opens + self.spec.duration()]);
         let ((readings, streams), rests) = tokio::try_join!(load, rests)?;
-        self.gathered.rests = rests;
-        let held = [self.gathered.empty, idle, Held::read(self.servers)];
+        self.partial.rests = rests;
+        let held = [self.partial.empty, idle, Held::read(self.servers)];
         // The drain begins with that, however long a server takes to tell its counters.
         self.announce(streams).await?;
         let announced = Instant::now();
         let untied = if self.fleet.site() == Site::Own { self.servers.untied() } else { 0 };
         let record = window::record(self.servers, held, readings).await;
-        self.gathered.server = Some(ServerCost { untied, ..record });
+        self.partial.server = Some(ServerCost { untied, ..record });
         self.drain(announced).await
     }
 
@@ -271,7 +235,7 @@ impl Conductor<'_> {
         for worker in 0..workers {
             let start = Start {
                 spec: self.spec.clone(),
-                run: self.gathered.run,
+                run: self.partial.run,
                 worker: worker as u32,
                 workers: workers as u32,
                 servers: self.servers.endpoints(),
@@ -293,24 +257,25 @@ impl Conductor<'_> {
                     so_far[worker] = (connected, failures);
                     door.note(begun.elapsed(), worker, received)?;
                 }
-                (worker, FromWorker::Ready { connected, absent, connect_ns }) => {
+                (worker, FromWorker::Ready { connected, absent, connect_ns, version }) => {
+                    message::understood(version)?;
                     so_far[worker].0 = connected;
                     ready += 1;
-                    self.gathered.absent.extend(absent);
-                    self.gathered.connect_ns = self.gathered.connect_ns.max(connect_ns);
+                    self.partial.absent.extend(absent);
+                    self.partial.connect_ns = self.partial.connect_ns.max(connect_ns);
                 }
                 _ => {}
             }
             let connected = so_far.iter().map(|(connected, _)| connected).sum();
-            if connected > self.gathered.connected {
+            if connected > self.partial.connected {
                 // A ramp that the machine cannot follow takes longer, but it goes on.
                 deadline = deadline.max(Instant::now() + Duration::from_secs_f64(timeout_s) + SLACK);
             }
             let failures = so_far.iter().map(|(_, failures)| failures).sum();
-            self.gathered.connected = connected;
+            self.partial.connected = connected;
             (self.progress)(Progress::Connecting { connected, failures });
         }
-        match self.gathered.connected {
+        match self.partial.connected {
             0 => Err(OfServer::new(ServerFailure::NoClient, "no client could connect".to_owned()).into()),
             _ => Ok(()),
         }
@@ -357,7 +322,7 @@ impl Conductor<'_> {
             interval.server_cpu_ns = self.window.second_ns(self.servers);
             interval.server_resident_bytes = self.servers.resident_bytes();
             interval.generator_resident_bytes = self.crew.resident_bytes();
-            self.gathered.seconds.push(interval.clone());
+            self.partial.seconds.push(interval.clone());
             (self.progress)(Progress::Second(interval));
         }
         Ok(())
@@ -378,9 +343,9 @@ impl Conductor<'_> {
     async fn drain(&mut self, announced: Instant) -> Result<()> {
         let farewell = FAREWELL_PER_CLIENT * self.spec.clients;
         let deadline = announced + Duration::from_secs_f64(self.spec.drain_s) + farewell + SLACK;
-        while self.gathered.shares.len() < self.crew.processes.len() {
+        while self.partial.shares.len() < self.crew.processes.len() {
             if let (_, FromWorker::Done(share)) = self.next(deadline, "while draining").await? {
-                self.gathered.shares.push(*share);
+                self.partial.shares.push(*share);
             }
         }
         Ok(())

@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::child::Process;
-use super::coordinator::{Fleet, Gathered};
 use super::cores::{Seat, Seats};
-use super::message::{FromWorker, ToWorker};
+use super::message::{FromWorker, Share, ToWorker};
+use crate::host::image::Image;
 use crate::host::process;
 
 /// How long workers that were told to stop may take to report.
@@ -30,21 +30,19 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn start(fleet: &Fleet, count: u32, seats: &Seats) -> Result<Crew> {
+    pub(super) fn start(program: &Image, count: u32, seats: &Seats) -> Result<Crew> {
         let (sender, inbox) = mpsc::unbounded_channel();
         let (mut processes, mut taken) = (Vec::new(), Vec::new());
         for index in 0..count as usize {
             let name = format!("worker {index}");
             let core = seats.worker(index);
-            let (process, mut lines) = Process::start(name, &fleet.program, &["worker".to_owned()], core)?;
+            let (process, mut lines) = Process::start(name, program, &["worker".to_owned()], core)?;
             taken.push(Seat::of(core, process.tied));
             processes.push(process);
             let sender = sender.clone();
             tokio::spawn(async move {
                 while let Ok(Some(line)) = lines.next_line().await {
-                    let message = serde_json::from_str(&line).unwrap_or_else(|error| FromWorker::Failed {
-                        reason: format!("said something strange ({error})"),
-                    });
+                    let message = FromWorker::read(&line);
                     if sender.send((index, Some(message))).is_err() {
                         return;
                     }
@@ -89,7 +87,7 @@ impl Crew {
     }
 
     /// Tells everybody to stop and takes what those who still can have measured.
-    pub(super) async fn stop_and_collect(&mut self, gathered: &mut Gathered, clients: u32) {
+    pub(super) async fn stop_and_collect(&mut self, shares: &mut Vec<Share>, clients: u32) {
         // One that is dead does not listen; the others shall.
         join_all(self.processes.iter_mut().map(|process| process.say(&ToWorker::Stop))).await;
         let collect = async {
@@ -97,7 +95,7 @@ impl Crew {
             while open > 0 {
                 match self.inbox.recv().await {
                     Some((index, Some(FromWorker::Done(share)))) => {
-                        gathered.shares.push(*share);
+                        shares.push(*share);
                         self.done[index] = true;
                         open -= 1;
                     }

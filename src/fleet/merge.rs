@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Add;
 
-use super::coordinator::Gathered;
 use super::cores::Seat;
 use super::message::Share;
+use super::partial::PartialCell;
 use super::turns;
 use crate::host::cores::in_words;
 use crate::measure::cell::{
@@ -17,12 +17,12 @@ use crate::scenario::spec::CellSpec;
 use crate::stats::histogram::HistogramError;
 
 /// The record of a cell.
-pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gathered: Gathered) -> Cell {
-    let shares = &gathered.shares;
+pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, partial: PartialCell) -> Cell {
+    let shares = &partial.shares;
     let mut counts =
         shares.iter().fold(Counts::default(), |sum, share| sum.zip(&share.recorded.counts, u64::add));
-    counts.connected = gathered.connected;
-    counts.expected = expected(spec, &gathered);
+    counts.connected = partial.connected;
+    counts.expected = expected(spec, &partial);
     counts.announced =
         shares.iter().flat_map(|share| &share.streams).map(|&(_, count)| u64::from(count)).sum();
     let mut distribution =
@@ -33,7 +33,7 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
                 Distribution::default()
             }
         };
-    let mut generator = generator(shares, &gathered.seats);
+    let mut generator = generator(shares, &partial.seats);
     generator.loop_lag = distribution(|share| &share.recorded.loop_lag);
     let delivered = sum_slices(shares);
     let mut cell = Cell {
@@ -47,10 +47,10 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         exchange: distribution(|share| &share.recorded.exchange),
         spread: distribution(|share| &share.recorded.spread),
         status,
-        server_failure: gathered.server_failure,
+        server_failure: partial.server_failure,
         started_unix_s,
         measured_s: shares.iter().map(|share| share.window_ns).max().unwrap_or(0) as f64 / 1e9,
-        connect_s: gathered.connect_ns as f64 / 1e9,
+        connect_s: partial.connect_ns as f64 / 1e9,
         counts,
         reordered_by: shares.iter().map(|share| share.recorded.reordered_by).max().unwrap_or(0),
         subscriber_wire: shares
@@ -59,12 +59,12 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
         publisher_wire: shares
             .iter()
             .fold(Wire::default(), |sum, share| sum.zip(&share.publisher_wire, u64::add)),
-        server: gathered.server.clone(),
+        server: partial.server.clone(),
         generator,
-        host: gathered.host.clone(),
+        host: partial.host.clone(),
         failures: failures(shares),
-        intervals: gathered.seconds.clone(),
-        slices: turns::slices(spec, &gathered.rests, &delivered),
+        intervals: partial.seconds.clone(),
+        slices: turns::slices(spec, &partial.rests, &delivered),
         trust: Trust { level: TrustLevel::Ok, reasons: Vec::new() },
         schedule_digest: format!(
             "{:016x}",
@@ -78,13 +78,13 @@ pub(super) fn cell(spec: &CellSpec, mut status: Status, started_unix_s: f64, gat
 
 /// Deliveries owed, from the publishers' counts: events of each stream times the subscribers that were ready, but for
 /// those that fell due while nobody was owed them.
-fn expected(spec: &CellSpec, gathered: &Gathered) -> u64 {
-    let streams = gathered.shares.iter().flat_map(|share| &share.streams);
+fn expected(spec: &CellSpec, partial: &PartialCell) -> u64 {
+    let streams = partial.shares.iter().flat_map(|share| &share.streams);
     let owed = streams.map(|&(stream, count)| {
-        let absent = gathered.absent.get(&spec.role(stream).group).copied().unwrap_or(0);
+        let absent = partial.absent.get(&spec.role(stream).group).copied().unwrap_or(0);
         u64::from(count) * u64::from(spec.subscribers_of(stream).saturating_sub(absent))
     });
-    let excused: u64 = gathered.shares.iter().map(|share| share.recorded.counts.excused).sum();
+    let excused: u64 = partial.shares.iter().map(|share| share.recorded.counts.excused).sum();
     // More excused than owed is a fault in the accounting, and must not come out as an agreement at 0.
     owed.sum::<u64>().wrapping_sub(excused)
 }
@@ -165,4 +165,12 @@ pub(super) fn failures(shares: &[Share]) -> Vec<FailureCount> {
         }
     }
     rows
+}
+/// What most clients met when none could connect; empty otherwise.
+pub(super) fn why_none_connected(partial: &PartialCell) -> String {
+    let failures = failures(&partial.shares);
+    let most = failures.iter().max_by_key(|failure| failure.count).filter(|_| partial.connected == 0);
+    most.map_or(String::new(), |most| {
+        format!(" ({} times {} in {}: {})", most.count, most.kind, most.phase, most.example)
+    })
 }

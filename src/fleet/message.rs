@@ -2,6 +2,9 @@
 //!
 //! `Start` -> `Ready`, then `Go` to all, a `Tick` each second, `Published`, `Announce`, `Done`. `Stop` may come at any time.
 //! The end of input ends a worker.
+//!
+//! The two may be of different versions, where a gate compares builds of rtbench. So what a message did not have before has a
+//! default, and a worker says the version of its messages when it is ready.
 
 use std::net::SocketAddr;
 
@@ -12,6 +15,9 @@ use crate::measure::recorder::{Recorded, Second};
 use crate::scenario::spec::CellSpec;
 use crate::transport::reception::Received;
 use crate::transport::tls::Trust;
+
+/// Version of the messages: raised when an older coordinator would misunderstand a worker.
+pub const VERSION: u32 = 1;
 
 /// From the coordinator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,6 +88,9 @@ pub enum FromWorker {
         absent: Vec<(u32, u32)>,
         /// Time from the first connect to the last client being ready, in ns.
         connect_ns: u64,
+        /// Version of the messages; those before there were versions are 0.
+        #[serde(default)]
+        version: u32,
     },
     /// A second of the window is over.
     Tick(Box<Second>),
@@ -99,8 +108,33 @@ pub enum FromWorker {
     },
 }
 
+impl FromWorker {
+    /// A line of a worker; one that cannot be read is the end of it.
+    pub fn read(line: &str) -> FromWorker {
+        serde_json::from_str(line).unwrap_or_else(|error| FromWorker::Failed {
+            reason: format!("said something strange; is it of another version of rtbench? ({error})"),
+        })
+    }
+}
+
+/// A worker of a newer version counts in another way than this one understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the worker's messages are of version {0}, and this rtbench knows those up to {VERSION}: let the newer of the two compare"
+)]
+pub struct TooNew(u32);
+
+/// Whether a worker with messages of this version can be understood.
+///
+/// # Errors
+/// It cannot.
+pub fn understood(version: u32) -> Result<(), TooNew> {
+    if version > VERSION { Err(TooNew(version)) } else { Ok(()) }
+}
+
 /// What one worker measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Share {
     /// Which share this is.
     pub worker: u32,
@@ -122,4 +156,54 @@ pub struct Share {
     pub window_ns: u64,
     /// It was told to stop before the end.
     pub interrupted: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// What a worker said that knew no versions: five clients of an echo over WebSocket.
+    const OLDER: &str = include_str!("older_worker.jsonl");
+
+    #[test]
+    fn older_workers_are_understood() {
+        let messages: Vec<FromWorker> = OLDER.lines().map(FromWorker::read).collect();
+        let [
+            FromWorker::Ready { connected: 5, version: 0, .. },
+            ticks @ ..,
+            FromWorker::Published { .. },
+            done,
+        ] = &messages[..]
+        else {
+            panic!("{messages:?}")
+        };
+        assert!(ticks.iter().all(|tick| matches!(tick, FromWorker::Tick(_))), "{ticks:?}");
+        let FromWorker::Done(share) = done else { panic!("{done:?}") };
+        let counts = &share.recorded.counts;
+        assert_eq!((counts.published, counts.delivered, counts.published_all), (17, 17, 22));
+        assert!(share.recorded.response.count == 17 && share.subscriber_wire.in_bytes > 0);
+    }
+
+    #[test]
+    fn what_a_worker_does_not_say_yet_has_a_default() {
+        let words = serde_json::to_value(Share::default()).unwrap();
+        for name in words.as_object().unwrap().keys() {
+            let mut older = words.clone();
+            older.as_object_mut().unwrap().remove(name);
+            assert!(serde_json::from_value::<Share>(older).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_newer_worker_is_refused_in_words() {
+        assert_eq!(understood(VERSION), Ok(()));
+        let refused = understood(VERSION + 1).unwrap_err().to_string();
+        assert!(refused.contains("of version 2") && refused.contains("up to 1"), "{refused}");
+        let FromWorker::Failed { reason } = FromWorker::read("{\"Song\":1}") else {
+            panic!("it was understood")
+        };
+        assert!(reason.contains("another version"), "{reason}");
+    }
 }

@@ -9,6 +9,7 @@ mod door;
 pub mod layout;
 mod merge;
 pub mod message;
+mod partial;
 mod port;
 mod reading;
 pub mod server;

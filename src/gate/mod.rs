@@ -4,10 +4,6 @@
 //! A *replicate* is one pair of fresh processes, measured as two cells that take turns (`scenario::turns`). Its value is
 //! the median log ratio of its pairs of slices. Only replicates are independent, so the statistics are about them.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::host::facts::HostFacts;
 use crate::scenario::spec::CellSpec;
 use crate::scenario::turns::Turns;
 
@@ -19,6 +15,7 @@ pub mod power;
 pub mod rule;
 pub mod selftest;
 
+pub use crate::measure::asked::{GateFile, Tiers};
 pub use crate::scenario::cell_id::Side;
 
 /// Length of a slice, in ns: far below the regimes of a second and more in which shared machines drift. (Between equal
@@ -37,48 +34,6 @@ pub const PRIMARY: &str = "server_cpu_us_per_delivery";
 /// Of the noisy metrics these are told beside the one that decides.
 pub const SECONDARY: [&str; 5] =
     [PRIMARY, "response_p50_ms", "response_p99_ms", "delivered_per_s", "server_memory_bytes_per_client"];
-
-/// What a gate was asked; kept in `run.json`, so that one that was killed can go on, and any report can judge again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GateFile {
-    /// What is compared, in words: the base and the new.
-    pub sides: [String; 2],
-    /// What may fail it.
-    pub tiers: Tiers,
-    /// The noisy metric that decides, declared beforehand.
-    pub metric: String,
-    /// Smallest change of it that counts, as a share.
-    pub min_effect: f64,
-    /// The workload of either side.
-    pub cells: Vec<CellSpec>,
-    /// The cells are gates of their own, whose changes are known.
-    #[serde(default)]
-    pub selftest: bool,
-    /// The host on which the base was measured, if that was earlier.
-    #[serde(default)]
-    pub baseline: Option<HostFacts>,
-}
-
-/// Which metrics may fail a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tiers {
-    /// What two healthy runs of one seed agree on, to the last byte; two replicates tell, or eight where the base does not
-    /// agree with itself.
-    Exact,
-    /// That, and the one noisy metric that decides.
-    All,
-}
-
-impl Tiers {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Tiers::Exact => "exact",
-            Tiers::All => "all",
-        }
-    }
-}
 
 /// The cells of a replicate: the same workload for both sides, in turns. The window is a whole number of cycles, the
 /// warm-up lasts until both are warm. Who goes first alternates: going first has a price of its own.

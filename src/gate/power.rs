@@ -10,7 +10,7 @@
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
 
-use super::rule::{Decision, Rule, Step};
+use super::rule::{Decision, Look, Rule, Step, looks};
 use crate::random::unit;
 use crate::stats::normal;
 
@@ -69,6 +69,11 @@ pub fn odds(rule: Rule, effect: f64, deviation: f64, looks: &[Step]) -> Odds {
         all.add(odds_given(rule, effect, deviation, looks, common), weight);
     }
     all
+}
+
+/// Smallest true log ratio that gates of the replicates of a look find with 90% by it.
+pub fn detectable_by(look: &Look) -> f64 {
+    detectable(look.rule, look.deviation, looks(look.replicates))
 }
 
 /// The smallest true log ratio that gates which take these looks at most find with a probability of [`POWER`].

@@ -7,7 +7,6 @@
 //! A pass says one of two things: a change of the smallest size that counts is excluded; or none is proven, by a look
 //! that would have found one of [`SHARP`] times that size with 90% ([`super::power`]).
 
-use super::power;
 use crate::stats::{Bounds, signed_rank};
 
 /// Largest probability, over all looks, of limits that wrongly exclude no change; one-sided.
@@ -89,13 +88,6 @@ pub struct Look {
     pub rule: Rule,
 }
 
-impl Look {
-    /// Smallest true log ratio that gates of such replicates find with 90% by this look.
-    pub fn detectable(&self) -> f64 {
-        power::detectable(self.rule, self.deviation, looks(self.replicates))
-    }
-}
-
 impl Rule {
     /// Smallest change that counts, as a log ratio.
     pub fn least(self) -> f64 {
@@ -146,6 +138,7 @@ fn deviation(values: &[f64]) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::super::power;
     use super::*;
     use proptest::prelude::*;
 

@@ -1,9 +1,12 @@
 //! Which measurement answers which claim, and which command makes it. One table; the matrix has its own.
 
+use super::column::COLUMNS;
+use super::command::{FULL, MATRIX, MILLION};
 use super::evidence::{Evidence, unmeasured};
+use super::finding::{Finding, Question};
 use super::further::{self, Answer};
-use super::matrix::{COLUMNS, Matrix, MatrixCell};
-use super::row::{self, Finding, Question};
+use super::matrix::{Matrix, MatrixCell};
+use super::row;
 use super::verdict::{Estimate, Verdict, judge};
 use super::{Claim, kind, layered, own};
 use crate::measure::cell::Cell;
@@ -11,13 +14,6 @@ use crate::measure::{metric, shortfall};
 use crate::number::{short, with_unit};
 use crate::scenario::cell_id::Which;
 use crate::stats::Bounds;
-
-/// The command that measures the guide's own conditions.
-pub(super) const MATRIX: &str = "rtbench matrix";
-/// The same at length, and with programs that this machine may not have.
-const FULL: &str = "rtbench matrix --full";
-/// The most connections that one machine was made to hold.
-const MILLION: &str = "rtbench run million";
 
 type Judge = fn(&'static Claim, &Evidence<'_>) -> Answer;
 
@@ -269,7 +265,7 @@ mod tests {
     }
     #[test]
     fn a_row_that_one_browser_ran_names_it_once() {
-        let ran = |column: &super::super::matrix::Column| {
+        let ran = |column: &super::super::column::Column| {
             let word = if column.protocol.ends_with("poll") { "all" } else { "modern" };
             let cell = crate::measure::sample::cell(&format!("browser/{}", column.protocol));
             cell.probe("browser", word, "Chromium 156").build()

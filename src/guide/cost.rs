@@ -1,7 +1,7 @@
 //! What many users would cost with each protocol: which cells of a matrix the projection rests on.
 
+use super::column::COLUMNS;
 use super::kind;
-use super::matrix::COLUMNS;
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
 use crate::projection::curve::{self, Drift};

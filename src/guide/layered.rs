@@ -2,9 +2,9 @@
 
 use super::Claim;
 use super::evidence::{Evidence, unmeasured};
+use super::finding::{Finding, measured};
 use super::further::Answer;
 use super::kind;
-use super::row::{Finding, measured};
 use super::verdict::{ABOUT, Estimate, Verdict, judge};
 use crate::measure::cell::Cell;
 use crate::measure::metric;

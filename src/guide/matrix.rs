@@ -1,33 +1,15 @@
 //! The comparison matrix: the guide's eleven rows by its five columns, derived from the cells of a run.
 
+use super::column::{COLUMNS, Column};
 use super::evidence::Evidence;
-use super::row::{self, Finding, Question};
+use super::finding::{Finding, Question};
+use super::row;
 use super::standing::{self, Ranking};
 use super::verdict::Verdict;
 use super::{Claim, find};
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
 use crate::measure::source::SourceCount;
-
-/// A column of the matrix.
-#[derive(Debug)]
-pub struct Column {
-    /// Name of the protocol.
-    pub protocol: &'static str,
-    /// Its name for people.
-    pub title: &'static str,
-    /// How ids of claims abbreviate it.
-    short: &'static str,
-}
-
-/// The columns, in the guide's order.
-pub static COLUMNS: [Column; 5] = [
-    Column { protocol: "short-poll", title: "Short polling", short: "sp" },
-    Column { protocol: "long-poll", title: "Long polling", short: "lp" },
-    Column { protocol: "websocket", title: "WebSocket", short: "ws" },
-    Column { protocol: "sse", title: "SSE", short: "sse" },
-    Column { protocol: "webrtc", title: "WebRTC", short: "rtc" },
-];
 
 /// A row of the matrix, and where its claims and its findings come from.
 struct Feature {

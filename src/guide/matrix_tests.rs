@@ -1,8 +1,9 @@
 //! The rules of the matrix, on hand-made cells.
 #![allow(clippy::unwrap_used)]
 
+use super::column::COLUMNS;
 use super::further::answers;
-use super::matrix::{COLUMNS, Matrix, MatrixCell};
+use super::matrix::{Matrix, MatrixCell};
 use super::verdict::Verdict;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::sample;

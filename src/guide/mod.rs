@@ -13,8 +13,11 @@ use serde::Deserialize;
 
 mod binding;
 pub mod book;
+pub mod column;
+mod command;
 pub mod cost;
 pub(crate) mod evidence;
+mod finding;
 pub mod further;
 pub mod kind;
 mod layered;

@@ -5,7 +5,7 @@
 //! follows from the two.
 
 use super::evidence::{Evidence, unmeasured};
-use super::row::{Finding, ms_per, time, time_floor};
+use super::finding::{Finding, ms_per, time, time_floor};
 use super::verdict::Verdict;
 use super::{Claim, kind};
 use crate::measure::cell::Cell;

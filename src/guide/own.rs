@@ -1,9 +1,10 @@
 //! Claims that need an arithmetic of their own. Each says what it reckoned with.
 
-use super::binding::MATRIX;
+use super::command::MATRIX;
 use super::evidence::{Evidence, probe_cell, unmeasured};
+use super::finding::Question;
 use super::further::Answer;
-use super::row::{self, Question};
+use super::row;
 use super::verdict::{ABOUT, Estimate, Verdict};
 use super::waste::Waste;
 use super::{Claim, kind};
@@ -97,7 +98,7 @@ pub(super) fn hold(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
 
 /// Each client's own message and back.
 pub(super) fn round_trip(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
-    let Some(column) = super::matrix::COLUMNS.iter().find(|column| column.protocol == claim.subject) else {
+    let Some(column) = super::column::COLUMNS.iter().find(|column| column.protocol == claim.subject) else {
         return Answer::not_measured(claim, unmeasured("a protocol of the matrix"));
     };
     let question = Question { column, claim, claimed: &claim.claim };

@@ -3,9 +3,9 @@
 
 use super::Claim;
 use super::evidence::{Evidence, probe_cell, unmeasured};
+use super::finding::{Finding, Question, measured, ms_per, time, time_floor};
 use super::kind;
 use super::layered;
-use super::matrix::Column;
 use super::network;
 use super::verdict::{Estimate, Verdict, judge};
 use super::waste::Waste;
@@ -15,53 +15,6 @@ use crate::number::short;
 use crate::protocol;
 use crate::scenario::cell_id::Which;
 use crate::stats::Bounds;
-
-/// One cell of the guide's matrix.
-pub(super) struct Question<'a> {
-    pub(super) column: &'static Column,
-    pub(super) claim: &'a Claim,
-    /// The claim's own words for this column.
-    pub(super) claimed: &'a str,
-}
-
-/// What a run says about it.
-pub(super) struct Finding {
-    pub(super) measured: String,
-    pub(super) value: Option<f64>,
-    pub(super) unit: &'static str,
-    pub(super) verdict: Verdict,
-    /// Further figures; empty if the verdict says it all.
-    pub(super) note: String,
-    /// What is the same for the whole row, e.g. the order of all protocols.
-    pub(super) shared: String,
-    pub(super) evidence: String,
-}
-
-impl From<Verdict> for Finding {
-    fn from(verdict: Verdict) -> Finding {
-        let empty = String::new;
-        Finding {
-            measured: empty(),
-            value: None,
-            unit: "",
-            verdict,
-            note: empty(),
-            shared: empty(),
-            evidence: empty(),
-        }
-    }
-}
-
-/// Takes the value, or returns the verdict `not measured` that stands in its place.
-macro_rules! measured {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(verdict) => return Finding::from(verdict),
-        }
-    };
-}
-pub(super) use measured;
 
 /// A word that a probe found, beside the guide's.
 pub(super) fn probe(evidence: &Evidence<'_>, question: &Question<'_>, name: &str) -> Finding {
@@ -172,10 +125,6 @@ fn on_the_network(claim: &Claim, median_ms: f64) -> Verdict {
             time_floor(limit_ms - median_ms)
         ),
     }
-}
-
-pub(super) fn ms_per(unit: &str) -> f64 {
-    if unit == "s" { 1e3 } else { 1.0 }
 }
 
 /// Judges milliseconds by a claim in seconds or milliseconds.
@@ -295,13 +244,4 @@ fn judge_views(claim: &Claim, views: &[View], all: &str) -> Verdict {
 
 pub(super) fn evidence_of(metric: &str, cell: &Cell) -> String {
     format!("{metric} of {}", cell.spec.id)
-}
-
-pub(super) fn time_floor(ms: f64) -> String {
-    format!("{:.2} ms", (ms * 100.0).floor() / 100.0)
-}
-
-/// A time in ms as people read it.
-pub(super) fn time(ms: f64) -> String {
-    if ms.abs() >= 1e3 { format!("{} s", short(ms / 1e3)) } else { format!("{} ms", short(ms)) }
 }

@@ -4,12 +4,12 @@
 //! another claimed level stands where the claim says. What lies within each other's intervals is not ordered, and then nothing is
 //! claimed of it. A rank is a place among all: where one of them was not measured, the order is not known.
 
+use super::column::Column;
 use super::cost;
 use super::evidence::{Evidence, unmeasured};
+use super::finding::{Finding, Question, measured};
 use super::kind;
-use super::matrix::Column;
 use super::rank::{self, Order};
-use super::row::{Finding, Question, measured};
 use super::verdict::{Estimate, Verdict, judge};
 use crate::number::short;
 use crate::stats::Bounds;

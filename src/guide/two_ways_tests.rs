@@ -2,8 +2,9 @@
 //! and one by which it does not.
 #![allow(clippy::unwrap_used)]
 
+use super::column::COLUMNS;
 use super::evidence::Evidence;
-use super::matrix::{COLUMNS, Matrix};
+use super::matrix::Matrix;
 use super::{all, binding, find};
 use crate::measure::cell::{Cell, Status, TrustLevel, Wire};
 use crate::measure::sample::{self, Sample};
@@ -185,7 +186,7 @@ fn figures(cell: &str, name: &str, word: &str, figures: &[(&str, f64)]) -> Made 
 
 /// What a probe found of each protocol.
 fn row(kind: &str, name: &str, words: [&str; 5]) -> Made {
-    let cell = |(column, word): (&super::matrix::Column, &str)| {
+    let cell = |(column, word): (&super::column::Column, &str)| {
         sample::cell(&format!("{kind}/{}", column.protocol)).probe(name, word, "")
     };
     cells(COLUMNS.iter().zip(words).map(cell))
@@ -240,7 +241,7 @@ fn scaling(recovers: [&str; 5], cpu_us: [u64; 4]) -> Made {
 
 /// Protocols of so many lines.
 fn written(lines: [u32; 5]) -> Made {
-    let count = |(column, lines): (&super::matrix::Column, u32)| SourceCount {
+    let count = |(column, lines): (&super::column::Column, u32)| SourceCount {
         protocol: column.protocol.into(),
         client_lines: lines / 2,
         server_lines: lines - lines / 2,

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::host::strain::HostStrain;
 use crate::scenario::spec::CellSpec;
 
-pub use super::cost::{GeneratorCost, Listener, Place, ProcessName, ServerCost};
+mod cost;
+
+pub use cost::{GeneratorCost, Listener, Place, ProcessName, ServerCost};
 
 /// Version of this layout; raised whenever a reader of the old one would misread the new one.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -1,8 +1,8 @@
 //! What a cell measured, and the metrics derived from it.
 
+pub mod asked;
 pub(crate) mod bytes;
 pub mod cell;
-mod cost;
 mod count_lines;
 pub mod delivery;
 mod distribution;

@@ -16,6 +16,7 @@ use crate::stats::histogram::HistogramError;
 
 /// What one second of one worker gave; merged by the coordinator into `Interval`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Second {
     /// Which second of the window, from 0.
     pub index: u32,
@@ -28,7 +29,6 @@ pub struct Second {
     /// Failures in it.
     pub failures: u64,
     /// Failures up to its end, of the ramp and the warm-up, too.
-    #[serde(default)]
     pub failures_so_far: u64,
     /// Response times of what was received in it.
     pub response: Distribution,
@@ -306,6 +306,7 @@ impl Recorder {
 
 /// What one worker recorded.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recorded {
     /// Its counts.
     pub counts: Counts,
@@ -316,10 +317,8 @@ pub struct Recorded {
     /// Write minus the time from which nothing but the generator kept it.
     pub send_lag: Distribution,
     /// That time minus due time, of the events that had to wait for the server.
-    #[serde(default)]
     pub send_wait: Distribution,
     /// From write to the server's answer, where publishing is answered.
-    #[serde(default)]
     pub answer: Distribution,
     /// From asking to the answer of polls.
     pub exchange: Distribution,

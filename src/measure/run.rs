@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::{GateFile, SearchPlan};
 use super::cell::{Cell, SCHEMA_VERSION, Status};
 use super::floor::Floor;
 use super::source::{self, SourceCount};
 use super::threshold::{BY_DEFAULT, Outcome, Threshold, ThresholdError};
-use crate::capacity::search::SearchPlan;
-use crate::gate::GateFile;
 use crate::host::facts::HostFacts;
 use crate::scenario::cell_id::CellId;
 

@@ -11,7 +11,7 @@ use crate::measure::run::{Run, RunKind, with_defaults};
 use crate::number::{short, with_unit};
 use crate::projection::basis;
 use crate::report::join;
-use crate::report::markdown::{ending, escape};
+use crate::report::markdown::markup::{ending, escape};
 use crate::report::projection::{HEADS as FIGURE_HEADS, row as projected_row};
 use crate::report::terminal::{bytes, trust_word};
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::command_line;
-use super::markdown::{escape, table};
+use super::markdown::markup::{escape, table};
 use crate::gate::exact::Standing;
 use crate::gate::judge::{self, Judgement, Outcome, Row, apart, span};
 use crate::gate::plan::{CellPlan, USUAL_DEVIATION};

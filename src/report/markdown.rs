@@ -4,12 +4,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::terminal::trust_word;
-use super::{Format, capacity, command_line, emulated_links, gate, repeats_note};
+use super::{Format, capacity, gate};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
 
+pub(super) mod markup;
 mod matrix;
 mod summary;
+
+use markup::escape;
 
 /// The page that belongs to the kind of run.
 pub(super) struct Page;
@@ -51,29 +54,6 @@ impl Format for Page {
     }
 }
 
-/// Text that stays one cell of a table, and says what it says: no element, no link, no picture from elsewhere.
-pub(super) fn escape(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('|', "\\|").replace("](", "]\\(");
-    escaped.replace('<', "&lt;").replace('\n', " ")
-}
-
-/// A table; what stands in its cells is escaped.
-///
-/// # Errors
-/// Those of `out`.
-pub(super) fn table(
-    heads: &[&str],
-    rows: impl Iterator<Item = Vec<String>>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    writeln!(out, "| {} |\n|{}", heads.join(" | "), "---|".repeat(heads.len()))?;
-    for row in rows {
-        let fields: Vec<String> = row.iter().map(|field| escape(field)).collect();
-        writeln!(out, "| {} |", fields.join(" | "))?;
-    }
-    Ok(())
-}
-
 /// Whether to believe the cells.
 fn trust(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let said: Vec<String> = (run.cells.iter())
@@ -86,19 +66,6 @@ fn trust(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "\n## Trust\n")?;
     said.iter().try_for_each(|line| writeln!(out, "{}", escape(line)))
-}
-
-/// What every page ends with: the links, the command that made the run, and the host.
-///
-/// # Errors
-/// Those of `out`.
-pub(super) fn ending(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    for note in [emulated_links(run), repeats_note(run)].into_iter().flatten() {
-        writeln!(out, "\n{}", escape(&note))?;
-    }
-    let file = &run.file;
-    let (command, host) = (command_line(run), file.host.summary());
-    writeln!(out, "\nMeasured by `{command}` with seed {} on {}, {host}.", file.seed, file.started)
 }
 
 #[cfg(test)]

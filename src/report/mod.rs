@@ -29,6 +29,7 @@ mod schema_tests;
 pub mod sheet;
 #[cfg(test)]
 mod sheet_tests;
+pub mod sheets;
 mod side;
 mod step_summary;
 pub mod terminal;

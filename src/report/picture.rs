@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::{Format, command_line, is_matrix};
-use crate::guide::matrix::{self, COLUMNS, MatrixCell};
+use crate::guide::column::COLUMNS;
+use crate::guide::matrix::{self, MatrixCell};
 use crate::guide::verdict::Verdict;
 use crate::measure::run::Run;
 

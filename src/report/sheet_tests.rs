@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::sheet::{self, Column, Head, Sheet};
+use super::sheet::{self, Column, Head};
+use super::sheets::{self, Sheet};
 use crate::measure::sample;
 
 /// A value that says "write what the code says now", as for other snapshots.
@@ -28,7 +29,7 @@ fn written_down(sheet: &Sheet) -> String {
 /// The version of a file is a promise: whoever breaks it makes another. Nothing overwrites an old one.
 #[test]
 fn columns_change_only_with_their_version() {
-    for sheet in sheet::ALL {
+    for sheet in sheets::ALL {
         let path = kept(sheet, sheet.version);
         let now = written_down(sheet);
         if updates() && !path.exists() {
@@ -55,7 +56,7 @@ fn the_readme_of_the_results_documents_every_column() {
     let readme = fs::read_to_string(&path).unwrap();
     let marker = "<!-- From here on: `rtbench list columns`. -->\n";
     let (own, documented) = readme.split_once(marker).unwrap();
-    let now = sheet::markdown();
+    let now = sheets::markdown();
     if updates() {
         fs::write(&path, format!("{own}{marker}{now}")).unwrap();
         return;
@@ -65,7 +66,7 @@ fn the_readme_of_the_results_documents_every_column() {
 
 #[test]
 fn names_are_snake_case_and_unique_and_say_their_unit() {
-    for sheet in sheet::ALL {
+    for sheet in sheets::ALL {
         let heads = (sheet.heads)();
         for (i, head) in heads.iter().enumerate() {
             assert!(heads[i + 1..].iter().all(|other| other.name != head.name), "{} twice", head.name);

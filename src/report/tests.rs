@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::guide::matrix::COLUMNS;
+use crate::guide::column::COLUMNS;
 use crate::host::facts::HostFacts;
 use crate::measure::cell::{Cell, FailureCount, Interval, Status, TrustLevel};
 use crate::measure::run::{RunFile, RunStatus, ScenarioText, ThresholdText, Tool};

@@ -7,7 +7,6 @@ pub mod file;
 pub mod headers;
 pub mod kinds;
 pub mod plan;
-mod record;
 pub mod spec;
 pub mod sweep;
 pub mod turns;

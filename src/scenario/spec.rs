@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cell_id::CellId;
 use super::kinds::{Encryption, Headers, Pace, Pattern, PollMode, Reconnect};
-use super::record::CellRecord;
 use super::turns::Turns;
 use crate::protocol::{self, Protocol};
 use crate::transport::link::LinkSpec;
+
+mod record;
+
+use record::CellRecord;
 
 /// One combination to measure, with every choice made. This is what workers are given, what a result carries,
 /// and what two results are compared by.

@@ -19,6 +19,7 @@ pub struct Reception {
 
 /// The same of several, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Received {
     /// Requests for a subscription.
     pub asked: u64,

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::campaign::{self, Bench, Job};
-use super::fault;
 use super::run::{self, Prepared, fresh_seed};
 use crate::capacity::curve::{self, Outcome};
 use crate::capacity::search::{Ending, Next, Search, Verdict};
 use crate::cli::CapacityArgs;
+use crate::cli::fault;
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;

@@ -1,6 +1,7 @@
 //! What failed and what was not proven, on the error stream; on GitHub in the form that it shows beside a change.
 
-use super::{Inconclusive, is_open};
+use super::is_open;
+use crate::cli::Inconclusive;
 use crate::gate::judge::{Judgement, Outcome};
 use crate::say;
 

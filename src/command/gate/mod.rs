@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::campaign;
 use super::run::{fresh_seed, override_workload};
-use crate::cli::GateArgs;
+use crate::cli::{GateArgs, Inconclusive};
 use crate::exit::Exit;
 use crate::gate::judge::{self, Judgement, Outcome};
 use crate::gate::rule::Rule;
@@ -28,15 +28,6 @@ mod selftest;
 
 use bout::Bout;
 use contestant::Contestant;
-
-/// What `--inconclusive` says of a gate that cannot tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Inconclusive {
-    /// It ends with exit code 3.
-    Fail,
-    /// It says that nothing is proven, and ends with 0.
-    Warn,
-}
 
 /// Compares.
 ///

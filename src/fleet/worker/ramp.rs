@@ -8,7 +8,7 @@ use super::crowd::Crowd;
 use super::orders::say;
 use crate::client::session::Session;
 use crate::fleet::layout;
-use crate::fleet::message::FromWorker;
+use crate::fleet::message::{FromWorker, VERSION};
 use crate::host::clock::monotonic_ns;
 use crate::protocol::{Mesh, Options, Seat};
 use crate::random::{self, Purpose};
@@ -35,6 +35,7 @@ impl Worker {
             connected: self.run.connected.get(),
             absent: self.run.absent.borrow().iter().map(|(&group, &count)| (group, count)).collect(),
             connect_ns: monotonic_ns() - begun_ns,
+            version: VERSION,
         });
     }
 
@@ -113,7 +114,7 @@ impl Worker {
             spare_connections: self.spare_connections.clone(),
             link: Link::new(
                 self.run.timer.clone(),
-                self.link.clone(),
+                self.link,
                 random::derive(spec.seed, client, Purpose::Link),
             ),
             relay: None,

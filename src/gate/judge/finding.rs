@@ -2,7 +2,7 @@
 
 use super::super::exact::{self, Findings, Standing, Unsteady};
 use super::super::rule::{Decision, STEPS};
-use super::super::{GateFile, PRIMARY, Tiers, baseline};
+use super::super::{GateFile, PRIMARY, Tiers, baseline, power};
 use super::{Outcome, Row};
 use crate::number::{short, with_unit};
 
@@ -170,12 +170,13 @@ fn in_turns(file: &GateFile, replicates: usize, decider: Option<&Row>) -> Findin
             Finding::settled(Outcome::Pass, format!("{found}: {} is excluded", percent(least)))
         }
         Decision::NotProven => {
-            let detectable = percent(look.detectable());
+            let detectable = percent(power::detectable_by(&look));
             let why = format!("{found}: not proven, where {detectable} would have been with 90%");
             Finding::settled(Outcome::Pass, why)
         }
         Decision::Undecided => {
-            let why = format!("{found}: the noise hides changes below {}", percent(look.detectable()));
+            let why =
+                format!("{found}: the noise hides changes below {}", percent(power::detectable_by(&look)));
             let last = STEPS[STEPS.len() - 1].replicates;
             Finding { settled: look.replicates == last, ..Finding::open(why) }
         }

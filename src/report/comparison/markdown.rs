@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::words;
 use crate::compare::{CellComparison, Comparison, Row};
-use crate::report::markdown::escape;
+use crate::report::markdown::markup::escape;
 
 pub(super) fn render(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# Comparison\n\n{}\n", escape(&words::outcome(comparison)))?;

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use super::{is_gate, is_selftest};
-use crate::gate::Side;
 use crate::gate::exact::{Difference, Unsteady};
 use crate::gate::judge::{self, Judgement, Row};
 use crate::gate::selftest::{self, Tally};
+use crate::gate::{Side, power};
 use crate::measure::cell::Slice;
 use crate::measure::metric::Tier;
 use crate::measure::run::Run;
@@ -107,7 +107,7 @@ pub(in crate::report) fn metric_columns<'a>() -> Vec<Column<Line<'a>>> {
         Column::number("low_percent", "%", "Its lower limit: 97.5% one-sided, of the metric that decides that of its last look; empty where there is none", |line| Line::percent(line.noisy()?.limits.low)),
         Column::number("high_percent", "%", "Its upper limit", |line| Line::percent(line.noisy()?.limits.high)),
         Column::number("p_value", "", "Two-sided p of no change; adjusted (Holm) for all but the metric that decides; of an exact metric of which the base does not agree with itself that of ranks which lean so far to the worse", Line::p),
-        Column::number("detectable_percent", "%", "Smallest change for the worse that gates of such replicates find with 90% by the last look; never below the smallest that counts", |line| Line::percent(line.noisy()?.look?.detectable().exp())),
+        Column::number("detectable_percent", "%", "Smallest change for the worse that gates of such replicates find with 90% by the last look; never below the smallest that counts", |line| Line::percent(power::detectable_by(&line.noisy()?.look?).exp())),
         Column::text("why", "Why the cell has its verdict", |line| line.judgement.finding.why.clone()),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::chart::STYLES;
 use super::markup::details;
-use crate::guide::matrix::COLUMNS;
+use crate::guide::column::COLUMNS;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
@@ -136,13 +136,13 @@ impl<'a> Family<'a> {
 fn looks<'a>(cells: &[&'a Cell]) -> Vec<Shown<'a>> {
     let twice =
         |protocol: &str| cells.iter().filter(|cell| cell.spec.id.protocol.name == protocol).count() > 1;
-    let by_protocol = !cells.iter().any(|cell| twice(&cell.spec.id.protocol.name));
+    let by_protocol = !cells.iter().any(|cell| twice(cell.spec.id.protocol.name));
     let same_size = cells.windows(2).all(|pair| pair[0].spec.clients == pair[1].spec.clients);
     let look = |(i, cell): (usize, &&'a Cell)| {
         let clients = format!("{} clients", short(cell.spec.clients.into()));
         let name = match (by_protocol, same_size) {
-            (true, true) => title(&cell.spec.id.protocol.name).to_owned(),
-            (true, false) => format!("{}, {clients}", title(&cell.spec.id.protocol.name)),
+            (true, true) => title(cell.spec.id.protocol.name).to_owned(),
+            (true, false) => format!("{}, {clients}", title(cell.spec.id.protocol.name)),
             (false, _) => cell.spec.id.to_string(),
         };
         let style = if by_protocol { look(cell.spec.id.protocol.name) } else { i };

@@ -2,7 +2,8 @@
 
 use super::cells::anchor;
 use super::markup::{Content, escape, paragraph, section, table};
-use crate::guide::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
+use crate::guide::column::COLUMNS;
+use crate::guide::matrix::{Matrix, MatrixCell, MatrixRow};
 use crate::guide::verdict::Verdict;
 use crate::guide::{self, cost, further};
 use crate::measure::cell::Cell;

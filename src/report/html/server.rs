@@ -112,9 +112,9 @@ impl Growth {
         for cells in family.cells.chunk_by(|a, b| a.spec.id.protocol.name == b.spec.id.protocol.name) {
             let points = self.points(cells);
             let Some(slope) = theil_sen(&points) else { continue };
-            let name = title(&cells[0].spec.id.protocol.name);
+            let name = title(cells[0].spec.id.protocol.name);
             slopes.push(self.slope(name, &slope));
-            series.push(self.series(name, look(&cells[0].spec.id.protocol.name), &points, &slope));
+            series.push(self.series(name, look(cells[0].spec.id.protocol.name), &points, &slope));
         }
         let clients = series.iter().flat_map(|line: &Series| line.points.iter().map(|point| point.0));
         let x = Axis::new("clients connected", Spacing::FromZero, clients);

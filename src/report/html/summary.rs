@@ -74,7 +74,7 @@ fn best(run: &Run) -> String {
     let values = |name: &str| {
         let mut values: Vec<_> = cells
             .iter()
-            .filter_map(|r| Some((title(&r.first().spec.id.protocol.name), r.median_range(name)?.median)))
+            .filter_map(|r| Some((title(r.first().spec.id.protocol.name), r.median_range(name)?.median)))
             .collect();
         values.sort_by(|a, b| a.1.total_cmp(&b.1));
         values

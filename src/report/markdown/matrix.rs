@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::markup::{ending, escape};
 use super::summary::thresholds;
-use super::{ending, escape, trust};
-use crate::guide::matrix::{COLUMNS, MatrixCell};
+use super::trust;
+use crate::guide::column::COLUMNS;
+use crate::guide::matrix::MatrixCell;
 use crate::guide::{cost, further, matrix};
 use crate::measure::run::Run;
 use crate::number::short;

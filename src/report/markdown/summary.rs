@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{ending, escape, table, trust};
+use super::markup::{ending, escape, table};
+use super::trust;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::metric;
 use crate::measure::run::Run;

@@ -6,7 +6,8 @@ use comfy_table::{
 use owo_colors::OwoColorize;
 
 use super::{conditions, doubts, faint, heading, origin, pad, paint, strong, style_of, wrap};
-use crate::guide::matrix::{COLUMNS, Matrix, MatrixCell, MatrixRow};
+use crate::guide::column::COLUMNS;
+use crate::guide::matrix::{Matrix, MatrixCell, MatrixRow};
 use crate::guide::verdict::Verdict;
 use crate::guide::{cost, further};
 use crate::measure::run::Run;

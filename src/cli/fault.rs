@@ -107,7 +107,7 @@ impl FromStr for Fault {
 }
 
 /// A server with all of them.
-pub(super) fn faults(list: &[Fault]) -> Faults {
+pub(crate) fn faults(list: &[Fault]) -> Faults {
     let mut faults = Faults::default();
     for fault in list {
         if let Some((_, size)) = fault.text.split_once('=') {
@@ -139,7 +139,7 @@ fn missed(fault: &Fault, spec: &CellSpec) -> Option<&'static str> {
 }
 
 /// A cell that does not feel a fault.
-pub(super) struct Unfelt<'a> {
+pub(crate) struct Unfelt<'a> {
     fault: &'a Fault,
     spec: &'a CellSpec,
     why: &'static str,
@@ -152,13 +152,13 @@ impl Unfelt<'_> {
     }
 
     /// As a note beside other cells.
-    pub(super) fn note(&self) -> String {
+    pub(crate) fn note(&self) -> String {
         format!("note: {}", self.say(&self.spec.id.to_string()))
     }
 }
 
 /// Faults that some of these cells do not feel; of each protocol the first.
-pub(super) fn unfelt<'a>(faults: &'a [Fault], specs: impl Iterator<Item = &'a CellSpec>) -> Vec<Unfelt<'a>> {
+pub(crate) fn unfelt<'a>(faults: &'a [Fault], specs: impl Iterator<Item = &'a CellSpec>) -> Vec<Unfelt<'a>> {
     let mut all: Vec<Unfelt<'a>> = Vec::new();
     for spec in specs {
         for fault in faults {
@@ -177,7 +177,7 @@ pub(super) fn unfelt<'a>(faults: &'a [Fault], specs: impl Iterator<Item = &'a Ce
 ///
 /// # Errors
 /// There is such a cell.
-pub(super) fn check<'a>(
+pub(crate) fn check<'a>(
     faults: &'a [Fault],
     specs: impl Iterator<Item = &'a CellSpec>,
 ) -> Result<(), ScenarioError> {
@@ -185,7 +185,7 @@ pub(super) fn check<'a>(
     if unfelt.is_empty() {
         return Ok(());
     }
-    let told: Vec<String> = unfelt.iter().map(|unfelt| unfelt.say(&unfelt.spec.id.protocol.name)).collect();
+    let told: Vec<String> = unfelt.iter().map(|unfelt| unfelt.say(unfelt.spec.id.protocol.name)).collect();
     Err(ScenarioError::Invalid(format!(
         "--server-fault {}; choose other protocols with -p, or for data channels webrtc.topology = \"server\"",
         told.join("; ")

@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cell_id::{Axis, CellId, Kind, Side};
-use super::kinds::{Encryption, Headers, Pace, Pattern, PollMode, Reconnect};
-use super::spec::{CellSpec, HttpSpec, LongPollSpec, ShortPollSpec, WebrtcSpec};
-use super::turns::Turns;
+use super::{CellSpec, HttpSpec, LongPollSpec, ShortPollSpec, WebrtcSpec};
 use crate::protocol::Protocol;
+use crate::scenario::cell_id::{Axis, CellId, Kind, Side};
+use crate::scenario::kinds::{Encryption, Headers, Pace, Pattern, PollMode, Reconnect};
+use crate::scenario::turns::Turns;
 use crate::transport::link::LinkSpec;
 
 /// A specification as it is written down: flat, and in words.
