@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::host::facts::HostFacts;
 use crate::host::process;
-use crate::scenario::kinds::Pattern;
 use crate::scenario::spec::{CellSpec, Publishing};
 
 /// Share of its descriptors that a process fills with connections: it needs some for itself, and a connection that
@@ -162,7 +161,7 @@ impl Layout {
 /// Connections that a client keeps: the one it receives over, and where that carries nothing back, one to publish.
 fn connections_per_client(spec: &CellSpec) -> u64 {
     let one_way = !spec.id.protocol.traits.in_band;
-    1 + u64::from(spec.pattern == Pattern::Echo && one_way)
+    1 + u64::from(spec.returns_to_sender() && one_way)
 }
 
 /// Connections that one process may hold.

@@ -61,7 +61,7 @@ pub(super) fn held(claim: &'static Claim, evidence: &Evidence<'_>) -> Answer {
     const CELL: Which<'_> = Which { kind: kind::MEMORY, protocol: "long-poll", axes: &[Axis::Count(1000)] };
     let cell = known!(claim, evidence.cell_by(CELL, "server_connections"));
     let connections = known!(claim, evidence.metric(CELL, "server_connections"));
-    let publishers = f64::from(cell.spec.publishers * cell.spec.groups());
+    let publishers = f64::from(cell.spec.only_senders());
     let waiting = cell.counts.connected as f64 - publishers;
     if waiting <= 0.0 {
         return Answer::not_measured(claim, unmeasured(format!("users who wait in {CELL}")));

@@ -6,7 +6,7 @@ use super::evidence::unmeasured;
 use super::verdict::Verdict;
 use crate::measure::cell::Cell;
 use crate::number::short;
-use crate::scenario::kinds::{Pace, Pattern};
+use crate::scenario::kinds::Pace;
 use crate::stats::Bounds;
 use crate::stats::proportion::wilson;
 
@@ -142,11 +142,7 @@ fn owed(cell: &Cell) -> f64 {
 }
 
 fn subscribers(cell: &Cell) -> f64 {
-    let publish_only = match cell.spec.pattern {
-        Pattern::Echo => 0,
-        Pattern::Broadcast => u64::from(cell.spec.publishers * cell.spec.groups()),
-    };
-    cell.counts.connected.saturating_sub(publish_only) as f64
+    cell.counts.connected.saturating_sub(cell.spec.only_senders().into()) as f64
 }
 
 fn poisson(cell: &Cell) -> Option<&'static str> {

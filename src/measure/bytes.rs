@@ -5,7 +5,6 @@
 //! when the cell ends has no answer to belong to.
 
 use super::cell::{Cell, Wire};
-use crate::scenario::kinds::Pattern;
 
 /// `a / b`, or nothing where there is nothing to divide by.
 pub(super) fn per(a: f64, b: u64) -> Option<f64> {
@@ -26,7 +25,7 @@ fn is_stream(cell: &Cell) -> bool {
 /// Payload that subscribers wrote on the connections they receive on: in the echo pattern, where nothing was published apart.
 fn payload_sent_in_band(cell: &Cell) -> u64 {
     let apart = cell.publisher_wire.out_bytes > 0;
-    if cell.spec.pattern == Pattern::Echo && !apart { cell.counts.published_all_bytes } else { 0 }
+    if cell.spec.returns_to_sender() && !apart { cell.counts.published_all_bytes } else { 0 }
 }
 
 /// Bytes of payload that publishers wrote: in a mesh, one copy for each subscriber.

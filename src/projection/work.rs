@@ -1,7 +1,6 @@
 //! What one user makes a server do, by the workload's own figures: messages, polls that end with nothing, keep-alives.
 
 use crate::number::short;
-use crate::scenario::kinds::Pattern;
 use crate::scenario::spec::{CellSpec, Publishing};
 
 /// Bytes of IP packets of one comment on a quiet event stream: 7 B of it (`2 CRLF : LF CRLF`), its TCP/IP headers, its acknowledgement.
@@ -29,13 +28,11 @@ pub struct Work {
 /// The work of one user of such a cell. Holds and keep-alives nobody asked otherwise are those of the reference server.
 pub fn of(spec: &CellSpec) -> Work {
     let config = reference_server::Config::default();
-    let group = f64::from(spec.group.max(1));
-    let publishers = f64::from(spec.publishers);
-    let (share, groups, topic_events_per_s) = match spec.pattern {
-        Pattern::Echo => (1.0, 1.0, spec.rate_per_s),
-        Pattern::Broadcast => ((group - publishers) / group, 1.0 / group, spec.rate_per_s * publishers),
-    };
-    let sent_back = spec.pattern == Pattern::Echo && spec.publishing() == Publishing::InBand;
+    let group = f64::from(spec.clients_of_topic());
+    let senders = f64::from(spec.senders_of_topic());
+    let share = if spec.returns_to_sender() { 1.0 } else { (group - senders) / group };
+    let (groups, topic_events_per_s) = (1.0 / group, spec.rate_per_s * senders);
+    let sent_back = spec.returns_to_sender() && spec.publishing() == Publishing::InBand;
     let messages_per_s = share * topic_events_per_s;
     let mut work = Work {
         messages_per_s,

@@ -80,6 +80,13 @@ pub struct Load {
     pub drain: Seconds,
 }
 
+impl Load {
+    /// Whether clients are members of groups, in which some send and the others receive.
+    pub fn has_groups(&self) -> bool {
+        self.pattern == Pattern::Broadcast
+    }
+}
+
 /// HTTP requests of all protocols.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

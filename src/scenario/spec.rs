@@ -151,11 +151,32 @@ impl CellSpec {
 
     /// Events of all publishers per second, as the schedule has them.
     pub fn events_per_s(&self) -> f64 {
-        let publishers = match self.pattern {
-            Pattern::Echo => self.clients,
-            Pattern::Broadcast => self.groups() * self.publishers,
-        };
-        f64::from(publishers) * self.rate_per_s
+        f64::from(self.senders()) * self.rate_per_s
+    }
+
+    /// Whether each client receives what it sends, and nothing else.
+    pub fn returns_to_sender(&self) -> bool {
+        self.pattern == Pattern::Echo
+    }
+
+    /// Clients that share a topic: a group, or each alone.
+    pub fn clients_of_topic(&self) -> u32 {
+        if self.returns_to_sender() { 1 } else { self.group.max(1) }
+    }
+
+    /// Those of them that send.
+    pub fn senders_of_topic(&self) -> u32 {
+        if self.returns_to_sender() { 1 } else { self.publishers }
+    }
+
+    /// Clients that send.
+    pub fn senders(&self) -> u32 {
+        if self.returns_to_sender() { self.clients } else { self.groups() * self.publishers }
+    }
+
+    /// Clients that receive nothing.
+    pub fn only_senders(&self) -> u32 {
+        if self.returns_to_sender() { 0 } else { self.senders() }
     }
 
     /// A small valid cell, for tests and documentation.

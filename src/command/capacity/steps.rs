@@ -5,7 +5,6 @@ use crate::capacity::search::{self, SearchPlan, Vary};
 use crate::cli::CapacityArgs;
 use crate::measure::threshold::Threshold;
 use crate::scenario::cell_id::{Axis, CellId};
-use crate::scenario::kinds::Pattern;
 use crate::scenario::plan;
 use crate::scenario::spec::CellSpec;
 use crate::scenario::{Scenario, ScenarioError};
@@ -125,12 +124,10 @@ impl Steps {
             Vary::Rate => (f64::from(given.clients.0[0].0), load),
         };
         let publishers = f64::from(given.publishers.0);
-        rate * match (given.pattern, given.group) {
-            (Pattern::Echo, _) => clients,
-            (Pattern::Broadcast, Some(group)) if !self.everybody => {
-                (clients / f64::from(group.0)).ceil() * publishers
-            }
-            (Pattern::Broadcast, _) => publishers,
+        rate * match given.group {
+            _ if !given.has_groups() => clients,
+            Some(group) if !self.everybody => (clients / f64::from(group.0)).ceil() * publishers,
+            _ => publishers,
         }
     }
 
@@ -259,10 +256,10 @@ fn search_plan(
 /// whatever the number of clients, so it is written into the scenario.
 fn one_group(scenario: &mut Scenario, everybody: bool) -> (f64, f64) {
     let load = &mut scenario.load;
-    match load.pattern {
-        Pattern::Echo => (1.0, 1.0),
-        Pattern::Broadcast if everybody => (1.0, f64::from(load.publishers.0) + 1.0),
-        Pattern::Broadcast => {
+    match everybody {
+        _ if !load.has_groups() => (1.0, 1.0),
+        true => (1.0, f64::from(load.publishers.0) + 1.0),
+        false => {
             let group = load.group.get_or_insert(Count(GROUP)).0;
             (group.into(), group.into())
         }

@@ -12,7 +12,6 @@ use crate::fleet::message::{FromWorker, VERSION};
 use crate::host::clock::monotonic_ns;
 use crate::protocol::{Mesh, Options, Seat};
 use crate::random::{self, Purpose};
-use crate::scenario::kinds::Pattern;
 use crate::scenario::spec::CellSpec;
 use crate::transport::link::Link;
 use crate::transport::reception::Received;
@@ -94,7 +93,7 @@ impl Worker {
         let spec = &self.run.spec;
         let role = spec.role(client);
         let topic: Rc<str> = format!("g{}", role.group).into();
-        let subscribes_to_topic = role.subscribes && spec.pattern == Pattern::Broadcast;
+        let subscribes_to_topic = role.subscribes && !spec.returns_to_sender();
         let meter = if role.subscribes { &self.meters.subscriber } else { &self.meters.publisher };
         let members = spec.members(role.group);
         Seat {
@@ -107,7 +106,7 @@ impl Worker {
                 size: members.len(),
             }),
             publish: role.publishes.then_some(topic),
-            echo: spec.pattern == Pattern::Echo,
+            echo: spec.returns_to_sender(),
             options: options(spec),
             meter: meter.clone(),
             publish_meter: self.meters.publisher.clone(),

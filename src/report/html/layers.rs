@@ -5,7 +5,6 @@ use super::family::{Family, Shown, each, grid};
 use super::figures::{Column, column, figures, value};
 use super::markup::{details, paragraph, section};
 use crate::measure::cell::Cell;
-use crate::scenario::kinds::Pattern;
 
 const LAYERS: &[&str] = &["payload", "framing and headers", "TLS", "TCP/IP or UDP/IP"];
 
@@ -69,7 +68,7 @@ fn delivery(cell: &Cell) -> Option<Parts> {
     };
     let counts = &cell.counts;
     // An echo in band carries its payload there and back.
-    let sent = cell.spec.pattern == Pattern::Echo && cell.publisher_wire.out_bytes == 0;
+    let sent = cell.spec.returns_to_sender() && cell.publisher_wire.out_bytes == 0;
     let payload = counts.delivered_all_bytes + if sent { counts.published_all_bytes } else { 0 };
     let payload = (counts.delivered_all > 0).then(|| payload as f64 / counts.delivered_all as f64);
     Some([payload, Some(framing), both("tls"), both("network")])
