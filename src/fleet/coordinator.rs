@@ -15,7 +15,7 @@ use super::crew::Crew;
 use super::door::{Door, Stranger};
 use super::layout::{Layout, Room, Shortage, Site};
 use super::merge;
-use super::message::{FromWorker, Share, Start, ToWorker};
+use super::message::{self, FromWorker, Share, Start, ToWorker};
 use super::server::ServerChoice;
 use super::servers::Servers;
 use super::turns::{CpuReading, Readers, Rendezvous};
@@ -278,6 +278,7 @@ impl Conductor<'_> {
                 host: self.servers.host(),
                 sources: self.layout.sources,
                 headers: self.fleet.headers.clone(),
+                dialect: message::contract(),
             };
             self.crew.processes[worker].say(&ToWorker::Start(Box::new(start))).await?;
         }
