@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 use rtbench::protocol::{Failure, Kind, Phase};
-use rtbench::transport::http::{Answer, Head, Http, MAX_HEAD_BYTES, Request};
+use rtbench::transport::http::{Answer, Encoded, Head, Http, MAX_HEAD_BYTES};
 use rtbench::transport::meter::Meter;
 use rtbench::transport::stream::Dialer;
 use support::driver::{run, soon};
@@ -57,7 +57,7 @@ impl User {
     }
 
     async fn exchange(&mut self, head: &[u8]) -> Result<Plain, Failure> {
-        let request = Request { head, body: &[], phase: Phase::Receive };
+        let request = Encoded { head, body: &[], phase: Phase::Receive };
         let mut answer = Plain { refuses: self.refuses, ..Plain::default() };
         soon(poll_fn(|cx| self.http.poll_exchange(cx, &request, &mut answer))).await?;
         Ok(answer)

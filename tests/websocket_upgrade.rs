@@ -17,8 +17,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// A seat whose requests have these header lines.
 fn asking(seat: Seat, headers: &str) -> Seat {
-    let Target { address, host, .. } = &*seat.target;
-    let target = Target { address: *address, tls: None, host: host.clone(), headers: headers.into() };
+    let Target { address, host, dialect, .. } = &*seat.target;
+    let (host, dialect) = (host.clone(), dialect.clone());
+    let target = Target { address: *address, tls: None, host, headers: headers.into(), dialect };
     Seat { target: Rc::new(target), ..seat }
 }
 

@@ -242,6 +242,7 @@ impl Conductor<'_> {
                 host: self.servers.host(),
                 sources: self.layout.sources,
                 headers: self.fleet.headers.clone(),
+                dialect: message::contract(),
             };
             self.crew.processes[worker].say(&ToWorker::Start(Box::new(start))).await?;
         }

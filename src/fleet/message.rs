@@ -57,6 +57,14 @@ pub struct Start {
     pub sources: u32,
     /// Header lines of every HTTP request, each ending in CRLF.
     pub headers: String,
+    /// What the servers speak, by its name in the table of dialects.
+    #[serde(default = "contract")]
+    pub dialect: String,
+}
+
+/// What all spoke before there was a choice.
+pub(super) fn contract() -> String {
+    "contract".to_owned()
 }
 
 /// One server.
@@ -163,6 +171,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::protocol;
 
     /// What a worker said that knew no versions: five clients of an echo over WebSocket.
     const OLDER: &str = include_str!("older_worker.jsonl");
@@ -205,5 +214,24 @@ mod tests {
             panic!("it was understood")
         };
         assert!(reason.contains("another version"), "{reason}");
+    }
+
+    #[test]
+    fn a_start_of_before_there_were_dialects_means_the_contract() {
+        let start = Start {
+            spec: CellSpec::example(),
+            run: 1,
+            worker: 0,
+            workers: 1,
+            servers: Vec::new(),
+            host: None,
+            sources: 1,
+            headers: String::new(),
+            dialect: "another".to_owned(),
+        };
+        let mut line = serde_json::to_value(ToWorker::Start(Box::new(start))).unwrap();
+        line["Start"].as_object_mut().unwrap().remove("dialect").unwrap();
+        let ToWorker::Start(start) = serde_json::from_value(line).unwrap() else { panic!("no start") };
+        assert!(protocol::dialect(&start.dialect).is_some(), "{}", start.dialect);
     }
 }

@@ -14,7 +14,7 @@ use crate::client::run::{Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Timer;
 use crate::host::{process, runtime};
-use crate::protocol::{Protocol, Target};
+use crate::protocol::{self, Protocol, Target};
 use crate::scenario::spec::CellSpec;
 use crate::transport::link::LinkSpec;
 use crate::transport::tls::Tls;
@@ -114,11 +114,13 @@ impl Worker {
     fn new(start: Start) -> Result<Worker> {
         let protocol = start.spec.id.protocol;
         let timer = Timer::new().context("no descriptor for the timer")?;
+        let dialect = protocol::dialect(&start.dialect).context("unknown dialect")?;
         let target = |server: &Endpoint| {
             let host = start.host.clone().unwrap_or_else(|| server.address.to_string());
             let tls = server.trust.as_ref().map(|trust| Tls::new(trust, &host)).transpose()?;
             let headers = start.headers.clone();
-            anyhow::Ok(Rc::new(Target { address: server.address, tls, host, headers }))
+            let (address, dialect) = (server.address, dialect.clone());
+            anyhow::Ok(Rc::new(Target { address, tls, host, headers, dialect }))
         };
         let leaving = at_once(MOST_LEAVING, start.workers);
         let groups = start.spec.shard(start.worker, start.workers);

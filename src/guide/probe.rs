@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::kind;
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Probe, Status};
-use crate::protocol::{Mesh, Options, Protocol, Seat, Sending, Target};
+use crate::protocol::{self, Mesh, Options, Protocol, Seat, Sending, Target};
 use crate::quote;
 use crate::scenario::spec::CellSpec;
 use crate::transport::link::Link;
@@ -156,6 +156,7 @@ impl Stage<'_> {
             tls: self.server.tls.clone().filter(|_| self.way.proxy.is_none()),
             host: self.server.host.clone().unwrap_or_else(|| self.server.address.to_string()),
             headers: String::new(),
+            dialect: protocol::contract(),
         };
         let (meter, publish_meter) = (Rc::new(Meter::default()), Rc::new(Meter::default()));
         let seat = Seat {

@@ -1,103 +1,249 @@
-//! The contract's URLs, fields and words, in one place (the page is the reference server's README).
+//! The built-in contract (its page is the reference server's README): its URLs, fields and words, all in this place.
 
 use std::fmt::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use super::{Failure, Inbox, Phase, Seat};
+use super::dialect::{Conversation, Dialect, Event, Heard};
+use super::{Failure, Phase, Protocol, Seat};
+use crate::transport::http::{Field, Head, Request};
+use crate::transport::scratch;
 
 /// Field of a poll's answer: the cursor for the next poll.
-pub(super) const CURSOR_FIELD: &str = "rtbench-cursor";
+const CURSOR_FIELD: &str = "rtbench-cursor";
 
 /// Field of a poll's answer: how many events were lost before these.
-pub(super) const MISSED_FIELD: &str = "rtbench-missed";
+const MISSED_FIELD: &str = "rtbench-missed";
 
-/// Event type of a binary payload in an SSE stream.
-pub(super) const SSE_BINARY: &str = "base64";
+/// What a poll behind a cursor adds to its path, before the cursor.
+const POLL_AFTER: &str = "&after=";
 
-/// Event type of losses in an SSE stream.
-pub(super) const SSE_MISSED: &str = "missed";
+/// Event type of a binary payload in an event stream.
+const EVENT_BINARY: &str = "base64";
+
+/// Event type of losses in an event stream.
+const EVENT_MISSED: &str = "missed";
 
 /// How a text message begins that is not a payload.
 const COMMAND_PREFIX: &[u8] = b"{\"op\":";
 
-/// Topics that a client follows where the contract has no echo: those of its seat, and for echo the one it publishes to.
-pub(super) fn topics(seat: &Seat) -> Vec<Rc<str>> {
-    let mut topics = seat.topics.clone();
-    topics.extend(seat.publish.iter().filter(|own| seat.echo && !seat.topics.contains(own)).cloned());
-    topics
-}
+static TEXT: [Field; 1] = [Field::fixed("Content-Type", "text/plain")];
+static BINARY: [Field; 1] = [Field::fixed("Content-Type", "application/octet-stream")];
+static OFFER: [Field; 1] = [Field::fixed("Content-Type", "application/sdp")];
 
-/// Path of a poll; `after` and `wait` may be appended.
-pub(super) fn poll_path(topics: &[Rc<str>]) -> String {
-    with_topics("/poll", topics)
-}
+/// The contract.
+#[derive(Debug)]
+pub(super) struct Contract;
 
-/// What a poll behind a cursor adds to its path, before the cursor.
-pub(super) const POLL_AFTER: &str = "&after=";
-
-/// What a held poll adds to its path.
-pub(super) fn poll_wait(hold: Option<Duration>) -> String {
-    hold.map_or_else(|| "&wait=".to_owned(), |hold| format!("&wait={}", hold.as_secs_f64()))
-}
-
-/// Path of an event stream.
-pub(super) fn sse_path(topics: &[Rc<str>]) -> String {
-    with_topics("/sse", topics)
-}
-
-/// Path to publish to.
-pub(super) fn publish_path(topic: &str) -> String {
-    format!("/topics/{topic}")
-}
-
-/// Path of a WebSocket.
-pub(super) fn websocket_path(seat: &Seat) -> String {
-    let mut path = with_topics("/ws", &seat.topics);
-    let join = if seat.topics.is_empty() { '?' } else { '&' };
-    match &seat.publish {
-        _ if seat.echo => path.extend([join.to_string().as_str(), "echo=1"]),
-        Some(topic) => path.extend([join.to_string().as_str(), "publish=", topic]),
-        None => {}
+impl Dialect for Contract {
+    fn converse(&self, protocol: &Protocol, seat: &Seat) -> Box<dyn Conversation> {
+        match protocol.name {
+            "short-poll" => Box::new(Polling::new(seat, String::new())),
+            "long-poll" => Box::new(Polling::new(seat, poll_wait(seat.options.hold))),
+            "websocket" => Box::new(Channel { path: channel_path("/ws", seat), upgrades: true }),
+            "webrtc" => Box::new(Channel { path: channel_path("/rtc", seat), upgrades: false }),
+            name => Box::new(Streaming::new(seat, name)),
+        }
     }
-    path
 }
 
-fn with_topics(path: &str, topics: &[Rc<str>]) -> String {
-    let mut path = path.to_owned();
-    for (i, topic) in topics.iter().enumerate() {
-        // Writing to a String cannot fail.
-        let _ = write!(path, "{}topic={topic}", if i == 0 { '?' } else { '&' });
+/// Publishing by POST.
+struct Publishing {
+    /// Where to; `None` if nothing is published.
+    path: Option<Box<str>>,
+}
+
+impl Publishing {
+    fn new(seat: &Seat) -> Publishing {
+        Publishing { path: seat.publish.as_ref().map(|topic| format!("/topics/{topic}").into()) }
     }
-    path
-}
 
-/// Whether a server's token may stand in our requests.
-pub(super) fn is_cursor(token: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    (1..=64).contains(&token.len()) && token.bytes().all(allowed)
-}
-
-/// Takes the netstring at the front of `body`; `None` if there is none.
-pub(super) fn take_netstring<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
-    const MAX_DIGITS: usize = 10;
-    let digits = body.iter().take(MAX_DIGITS + 1).position(|&b| b == b':')?;
-    let length =
-        std::str::from_utf8(&body[..digits]).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
-    let (payload, rest) = body[digits + 1..].split_at_checked(length.parse().ok()?)?;
-    *body = rest.strip_prefix(b",")?;
-    Some(payload)
-}
-
-/// The payloads of a complete body of netstrings; `None` if it is not one.
-pub(super) fn netstrings(mut body: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut payloads = Vec::new();
-    while !body.is_empty() {
-        payloads.push(take_netstring(&mut body)?);
+    fn request(&self, binary: bool) -> Request<'_> {
+        let path = self.path.as_deref().unwrap_or_default();
+        Request { method: "POST", path, fields: if binary { &BINARY } else { &TEXT }, body: &[] }
     }
-    Some(payloads)
+
+    fn acknowledged(head: &Head<'_>) -> Result<(), Failure> {
+        if head.status == 204 { Ok(()) } else { Err(head.refusal(Phase::Send)) }
+    }
+}
+
+/// Short and long polls.
+struct Polling {
+    listens: bool,
+    /// Of the next poll.
+    path: String,
+    /// Where the path ends that has no cursor yet.
+    base_bytes: usize,
+    /// What stands behind the cursor.
+    wait: Box<str>,
+    /// The cursor of the answer that is under way, if it is another one.
+    next: Option<Box<str>>,
+    missed: u64,
+    publishing: Publishing,
+}
+
+impl Polling {
+    fn new(seat: &Seat, wait: String) -> Polling {
+        let topics = topics(seat);
+        let path = with_topics("/poll", &topics);
+        Polling {
+            listens: !topics.is_empty(),
+            base_bytes: path.len(),
+            path,
+            wait: wait.into(),
+            next: None,
+            missed: 0,
+            publishing: Publishing::new(seat),
+        }
+    }
+
+    /// Behind which the next poll asks; empty at first.
+    fn cursor(&self) -> &str {
+        self.path
+            .get(self.base_bytes + POLL_AFTER.len()..self.path.len() - self.wait.len())
+            .unwrap_or_default()
+    }
+}
+
+impl Conversation for Polling {
+    fn listens(&self) -> bool {
+        self.listens
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request::get(&self.path)
+    }
+
+    fn answered(&mut self, head: &Head<'_>, phase: Phase) -> Result<(), Failure> {
+        if !matches!(head.status, 200 | 204) {
+            return Err(head.refusal(phase));
+        }
+        let bad = |what: &str| Failure::protocol(phase, format!("without a good {what}"));
+        let cursor = head.field(CURSOR_FIELD).filter(|token| is_cursor(token));
+        let cursor = cursor.ok_or_else(|| bad(CURSOR_FIELD))?;
+        self.next = (cursor != self.cursor()).then(|| cursor.into());
+        let missed = head.field(MISSED_FIELD).map_or(Ok(0), str::parse);
+        self.missed = missed.map_err(|_| bad(MISSED_FIELD))?;
+        Ok(())
+    }
+
+    fn body(&mut self, body: &[u8], heard: &mut Heard<'_>) -> Result<(), Failure> {
+        // Looked through before anything is handed on: half of an answer is worth nothing, since the next poll would bring the
+        // same events again.
+        let mut rest = body;
+        while !rest.is_empty() {
+            take_netstring(&mut rest)
+                .ok_or_else(|| Failure::protocol(heard.phase, "the body is not a sequence of netstrings"))?;
+        }
+        if self.missed > 0 {
+            heard.missed(self.missed);
+        }
+        let mut rest = body;
+        while let Some(payload) = take_netstring(&mut rest) {
+            heard.push(payload);
+        }
+        if let Some(cursor) = self.next.take() {
+            self.path.truncate(self.base_bytes);
+            self.path.extend([POLL_AFTER, &cursor, &self.wait]);
+        }
+        heard.ready();
+        Ok(())
+    }
+
+    fn publish_request(&self, binary: bool) -> Request<'_> {
+        self.publishing.request(binary)
+    }
+
+    fn acknowledged(&mut self, head: &Head<'_>) -> Result<(), Failure> {
+        Publishing::acknowledged(head)
+    }
+}
+
+/// Streams of events: SSE.
+struct Streaming {
+    listens: bool,
+    path: Box<str>,
+    publishing: Publishing,
+}
+
+impl Streaming {
+    fn new(seat: &Seat, name: &str) -> Streaming {
+        let topics = topics(seat);
+        let path = with_topics(&format!("/{name}"), &topics).into();
+        Streaming { listens: !topics.is_empty(), path, publishing: Publishing::new(seat) }
+    }
+}
+
+impl Conversation for Streaming {
+    fn listens(&self) -> bool {
+        self.listens
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request::get(&self.path)
+    }
+
+    fn event(&mut self, event: Event<'_>, heard: &mut Heard<'_>) -> Result<(), Failure> {
+        if !event.id.is_empty() {
+            heard.ready();
+        }
+        let Some(data) = event.data else { return Ok(()) };
+        let bad = |what: String| Failure::protocol(Phase::Receive, format!("event: {}: {what}", event.kind));
+        match event.kind {
+            "message" => heard.push(data.as_bytes()),
+            EVENT_BINARY => scratch::with_text(|binary| {
+                BASE64_STANDARD.decode_vec(data, binary).map_err(|e| bad(e.to_string()))?;
+                heard.push(binary);
+                Ok(())
+            })?,
+            EVENT_MISSED => heard.missed(data.parse().map_err(|_| bad("no number".to_owned()))?),
+            // Types that the contract does not know mean nothing.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn publish_request(&self, binary: bool) -> Request<'_> {
+        self.publishing.request(binary)
+    }
+
+    fn acknowledged(&mut self, head: &Head<'_>) -> Result<(), Failure> {
+        Publishing::acknowledged(head)
+    }
+}
+
+/// Messages both ways: WebSocket, and data channels to the server. Payloads go as they are.
+struct Channel {
+    path: Box<str>,
+    /// It is asked for by an upgrade, and else by an offer.
+    upgrades: bool,
+}
+
+impl Conversation for Channel {
+    fn request(&self) -> Request<'_> {
+        match self.upgrades {
+            true => Request::get(&self.path),
+            false => Request { method: "POST", path: &self.path, fields: &OFFER, body: &[] },
+        }
+    }
+
+    fn answered(&mut self, head: &Head<'_>, phase: Phase) -> Result<(), Failure> {
+        if self.upgrades || head.status == 201 { Ok(()) } else { Err(head.refusal(phase)) }
+    }
+
+    #[inline]
+    fn message(&mut self, message: &[u8], binary: bool, heard: &mut Heard<'_>) -> Result<(), Failure> {
+        if !binary && message.starts_with(COMMAND_PREFIX) {
+            return take_notice(message, heard);
+        }
+        heard.push(message);
+        Ok(())
+    }
 }
 
 /// What a text message says that is not a payload.
@@ -116,18 +262,9 @@ enum Notice {
     Other,
 }
 
-/// Takes a text message of a channel that also carries commands: a payload, or a notice.
-///
-/// # Errors
-/// The server did not understand the client, or the client does not understand the notice.
-#[inline]
-pub(super) fn take_text(text: &[u8], inbox: &mut dyn Inbox) -> Result<(), Failure> {
-    if !text.starts_with(COMMAND_PREFIX) {
-        inbox.push(text);
-        return Ok(());
-    }
+fn take_notice(text: &[u8], heard: &mut Heard<'_>) -> Result<(), Failure> {
     match serde_json::from_slice(text) {
-        Ok(Notice::Missed { count }) => inbox.missed(count),
+        Ok(Notice::Missed { count }) => heard.missed(count),
         Ok(Notice::Other) => {}
         Ok(Notice::Error { reason }) => return Err(Failure::protocol(Phase::Receive, reason)),
         Err(error) => return Err(Failure::protocol(Phase::Receive, error.to_string())),
@@ -135,94 +272,57 @@ pub(super) fn take_text(text: &[u8], inbox: &mut dyn Inbox) -> Result<(), Failur
     Ok(())
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn paths_are_those_of_the_contract() {
-        let topics = ["a".into(), "b".into()];
-        assert_eq!(poll_path(&topics), "/poll?topic=a&topic=b");
-        assert_eq!(sse_path(&topics[..1]), "/sse?topic=a");
-        assert_eq!(poll_wait(Some(Duration::from_millis(2500))), "&wait=2.5");
-        assert_eq!(poll_wait(None), "&wait=");
-    }
-
-    #[derive(Default)]
-    struct Mail {
-        payloads: Vec<Vec<u8>>,
-        missed: u64,
-    }
-
-    impl Inbox for Mail {
-        fn push(&mut self, payload: &[u8]) {
-            self.payloads.push(payload.to_vec());
-        }
-
-        fn missed(&mut self, count: u64) {
-            self.missed += count;
-        }
-    }
-
-    #[test]
-    fn payloads_and_notices_are_told_apart() {
-        let mut inbox = Mail::default();
-        let mut take = |text: &str| take_text(text.as_bytes(), &mut inbox);
-        take("[1,2]").unwrap();
-        take("{\"operation\":1}").unwrap();
-        take("{\"op\":\"missed\",\"count\":7}").unwrap();
-        take("{\"op\":\"subscribe\",\"cursor\":\"x\"}").unwrap();
-        assert_eq!(take("{\"op\":\"error\",\"reason\":\"what?\"}").unwrap_err().detail, "what?");
-        assert!(take("{\"op\":7}").is_err());
-        assert_eq!(inbox.payloads, [b"[1,2]".as_slice(), b"{\"operation\":1}"]);
-        assert_eq!(inbox.missed, 7);
-    }
-
-    #[test]
-    fn fuzz_netstrings_and_notices() {
-        let right: [&[u8]; 4] = [
-            b"3:abc,0:,10:0123456789,",
-            b"{\"op\":\"missed\",\"count\":7}",
-            b"{\"op\":\"error\",\"reason\":\"what?\"}",
-            b"[1,2]",
-        ];
-        crate::fuzz::fuzz(&right, |input, _| {
-            if let Some(payloads) = netstrings(input) {
-                let length = payloads.iter().map(|payload| payload.len() + 3).sum::<usize>();
-                assert!(length <= input.len() && payloads.is_empty() == input.is_empty());
-            }
-            let mut inbox = Mail::default();
-            let taken = take_text(input, &mut inbox);
-            assert!(taken.is_ok() || inbox.payloads.is_empty());
-            let _ = is_cursor(&String::from_utf8_lossy(input));
-        });
-    }
-
-    proptest! {
-        #[test]
-        fn netstrings_come_back(payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..5)) {
-            let mut body = Vec::new();
-            for payload in &payloads {
-                body.extend(format!("{}:", payload.len()).bytes());
-                body.extend(payload);
-                body.push(b',');
-            }
-            let taken = netstrings(&body).unwrap();
-            prop_assert_eq!(taken, payloads.iter().map(Vec::as_slice).collect::<Vec<_>>());
-            if let Some(first) = payloads.first() {
-                let whole = first.len().to_string().len() + 1 + first.len() + 1;
-                for length in 0..whole {
-                    prop_assert_eq!(take_netstring(&mut &body[..length]), None);
-                    prop_assert!(length == 0 || netstrings(&body[..length]).is_none());
-                }
-            }
-        }
-
-        #[test]
-        fn no_bytes_make_a_netstring_panic(bytes in proptest::collection::vec(any::<u8>(), 0..50)) {
-            let _ = take_netstring(&mut bytes.as_slice());
-        }
-    }
+/// Topics that a client follows where there is no echo: those of its seat, and for echo the one it publishes to.
+fn topics(seat: &Seat) -> Vec<Rc<str>> {
+    let mut topics = seat.topics.clone();
+    topics.extend(seat.publish.iter().filter(|own| seat.echo && !seat.topics.contains(own)).cloned());
+    topics
 }
+
+/// What a held poll adds to its path.
+fn poll_wait(hold: Option<Duration>) -> String {
+    hold.map_or_else(|| "&wait=".to_owned(), |hold| format!("&wait={}", hold.as_secs_f64()))
+}
+
+/// Topics consist of characters that need no escaping.
+fn with_topics(path: &str, topics: &[Rc<str>]) -> String {
+    let mut path = path.to_owned();
+    for (i, topic) in topics.iter().enumerate() {
+        // Writing to a String cannot fail.
+        let _ = write!(path, "{}topic={topic}", if i == 0 { '?' } else { '&' });
+    }
+    path
+}
+
+/// Path of a channel for both ways.
+fn channel_path(path: &str, seat: &Seat) -> Box<str> {
+    let mut path = with_topics(path, &seat.topics);
+    let join = if seat.topics.is_empty() { "?" } else { "&" };
+    match &seat.publish {
+        _ if seat.echo => path.extend([join, "echo=1"]),
+        Some(topic) => path.extend([join, "publish=", topic]),
+        None => {}
+    }
+    path.into()
+}
+
+/// Whether a server's token may stand in our requests.
+fn is_cursor(token: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=64).contains(&token.len()) && token.bytes().all(allowed)
+}
+
+/// Takes the netstring at the front of `body`; `None` if there is none.
+fn take_netstring<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
+    const MAX_DIGITS: usize = 10;
+    let digits = body.iter().take(MAX_DIGITS + 1).position(|&b| b == b':')?;
+    let length =
+        std::str::from_utf8(&body[..digits]).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
+    let (payload, rest) = body[digits + 1..].split_at_checked(length.parse().ok()?)?;
+    *body = rest.strip_prefix(b",")?;
+    Some(payload)
+}
+
+#[cfg(test)]
+#[path = "contract_tests.rs"]
+mod tests;

@@ -1,7 +1,6 @@
 //! Long polling: ask, be held until there is something, ask again at once.
 
-use super::poll::{Mode, PollClient};
-use super::{Protocol, Traits};
+use super::{Client, Mode, PollClient, Protocol, Seat, Traits};
 
 /// Always on one kept connection.
 pub(super) const LONG_POLL: Protocol = Protocol {
@@ -18,5 +17,9 @@ pub(super) const LONG_POLL: Protocol = Protocol {
         peer_to_peer: false,
         in_band: false,
     },
-    open: |seat| Box::new(PollClient::open(Mode::Long, &seat)),
+    open,
 };
+
+fn open(seat: Seat) -> Box<dyn Client> {
+    Box::new(PollClient::new(Mode::Long, &seat, seat.converse(&LONG_POLL)))
+}

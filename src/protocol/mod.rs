@@ -1,7 +1,8 @@
 //! The protocols: one file each, one small pair of traits, one table.
 //!
 //! A protocol file moves bytes and knows nothing about time, measuring, scenarios or processes. It gets a
-//! [`Seat`] (who it is and what it may talk to) and gives a [`Client`]. Where a protocol has to wait, it
+//! [`Seat`] (who it is and what it may talk to) and gives a [`Client`]. What is said over it, and what it means, it asks the
+//! target's [`Dialect`]. Where a protocol has to wait, it
 //! returns the wait and the session sleeps. What it receives it pushes into an [`Inbox`], which is the session's.
 
 use std::cell::Cell;
@@ -16,6 +17,7 @@ use crate::transport::tls::Tls;
 use crate::transport::turn::Relay;
 
 mod contract;
+mod dialect;
 mod failure;
 mod long_poll;
 mod named;
@@ -24,6 +26,8 @@ mod publish;
 mod sending;
 mod short_poll;
 mod sse;
+mod stream;
+mod tcp;
 mod webrtc;
 mod websocket;
 
@@ -31,8 +35,13 @@ mod websocket;
 pub static ALL: &[Protocol] =
     &[short_poll::SHORT_POLL, long_poll::LONG_POLL, websocket::WEBSOCKET, sse::SSE, webrtc::WEBRTC];
 
+pub use dialect::{Conversation, DIALECTS, Dialect, Event, Heard, contract, dialect};
 pub use failure::{Failure, Kind, Phase};
+pub use poll::{Mode, PollClient};
 pub use sending::Sending;
+pub use stream::{Format, StreamClient};
+pub use tcp::{TCP, TcpClient};
+pub use websocket::WebSocketClient;
 
 /// One simulated user on one protocol, with connections of its own.
 ///
@@ -51,7 +60,8 @@ pub trait Client {
     fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>>;
 
     /// Goes on with the messages whose sending is answered, and says what became of one. Pending where there is nothing new.
-    /// To be called as long as one of them is open; what is in band is never answered here.
+    /// To be called as long as one of them is open. What is answered over the connection on which it was sent is brought by
+    /// `poll_recv`.
     fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<Answer> {
         Poll::Pending
     }
@@ -125,6 +135,7 @@ pub struct Message<'a> {
 }
 
 /// Who a client is and what it may talk to. Everything shared between clients is behind an `Rc`.
+#[derive(Clone)]
 pub struct Seat {
     /// The server of this client's group.
     pub target: Rc<Target>,
@@ -153,6 +164,13 @@ pub struct Seat {
     pub relay: Option<Rc<Relay>>,
     /// Seed of this client's own random numbers (WebSocket masks, ICE credentials).
     pub seed: u64,
+}
+
+impl Seat {
+    /// The words of this client over `protocol`.
+    fn converse(&self, protocol: &Protocol) -> Box<dyn Conversation> {
+        self.target.dialect.converse(protocol, self)
+    }
 }
 
 /// A client's place in a group whose members connect to each other.
@@ -194,6 +212,8 @@ pub struct Target {
     pub host: String,
     /// Further header lines of every HTTP request, each ending in CRLF; `minimal` has none.
     pub headers: String,
+    /// What is said to it, and what it means by what it says.
+    pub dialect: Rc<dyn Dialect>,
 }
 
 impl Target {
@@ -216,7 +236,8 @@ pub struct Protocol {
     pub about: &'static str,
     /// What it can do.
     pub traits: Traits,
-    /// Makes a client. Nothing is sent before its first poll.
+    /// Makes a client with one conversation in the target's dialect. Nothing is sent before its first poll. Where the dialect may
+    /// want more than that, [`Dialect::open`] is asked.
     pub open: fn(Seat) -> Box<dyn Client>,
 }
 

@@ -1,4 +1,4 @@
-//! Publishing by POST, for the protocols that only receive.
+//! Publishing by requests, for the protocols that only receive.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Answer, Failure, Message, Phase, Seat, Sent, contract};
-use crate::transport::http::{self, Head, Http, Request, common_fields, connection_field};
+use super::{Answer, Conversation, Failure, Message, Phase, Seat, Sent};
+use crate::transport::http::{self, Encoded, Head, Http, Request, connection_fields};
 use crate::transport::stream::Dialer;
 
 /// Publishes that one client may have under way at the same time: the connections that a browser holds to one host.
@@ -15,13 +15,13 @@ const MOST_UNDER_WAY: usize = 6;
 
 /// One client's publishing, on connections of its own. What is due goes out whether or not the server has answered what went
 /// before, as a page does that calls `fetch`; with one connection as long as that suffices.
-pub(super) struct Publisher {
+pub(super) struct Publisher(Option<Box<Connections>>);
+
+struct Connections {
     dialer: Dialer,
     keep_alive: bool,
     /// The request's head, for messages of one form and length at a time.
     head: Vec<u8>,
-    /// How much of the head is the same for all.
-    common_bytes: usize,
     head_is_for: Option<(bool, usize)>,
     slots: SmallVec<[Slot; 1]>,
     /// Connections that may still be opened beyond the first.
@@ -53,37 +53,74 @@ impl Slot {
 }
 
 impl Publisher {
-    /// `None` if the seat publishes nothing.
-    pub(super) fn new(seat: &Seat) -> Option<Publisher> {
-        let topic = seat.publish.as_ref()?;
-        let keep_alive = seat.options.publish_keep_alive;
-        let dialer = Dialer::publishing(seat);
-        let head = format!(
-            "POST {}{}{}",
-            contract::publish_path(topic),
-            common_fields(&seat.target),
-            connection_field(keep_alive)
-        );
-        Some(Publisher {
-            slots: smallvec![Slot::new(&dialer, keep_alive)],
-            dialer,
-            keep_alive,
-            common_bytes: head.len(),
-            head: head.into_bytes(),
-            head_is_for: None,
-            spare: seat.spare_connections.clone(),
-        })
+    /// That of a client, which may have nothing to publish.
+    pub(super) fn new(seat: &Seat) -> Publisher {
+        Publisher(seat.publish.is_some().then(|| Box::new(Connections::new(seat))))
+    }
+
+    /// The client is ready, perhaps again: what it knows of the server may be new.
+    pub(super) fn renew(&mut self) {
+        if let Some(connections) = &mut self.0 {
+            connections.head_is_for = None;
+        }
     }
 
     /// [`Client::poll_send`](super::Client::poll_send) of these protocols. Pending, every connection that it may have is
     /// under way; [`Publisher::poll_answer`] is woken when one is free.
-    pub(super) fn poll_send(&mut self, message: Message<'_>) -> Poll<Result<Sent, Failure>> {
+    pub(super) fn poll_send(
+        &mut self,
+        conversation: &dyn Conversation,
+        message: Message<'_>,
+    ) -> Poll<Result<Sent, Failure>> {
+        match &mut self.0 {
+            Some(connections) => connections.take(conversation, message).map(Ok),
+            None => {
+                Poll::Ready(Err(Failure::protocol(Phase::Send, "this client has no topic to publish to")))
+            }
+        }
+    }
+
+    /// [`Client::poll_answer`](super::Client::poll_answer) of these protocols.
+    pub(super) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        conversation: &mut dyn Conversation,
+    ) -> Poll<Answer> {
+        self.0.as_mut().map_or(Poll::Pending, |connections| connections.poll_answer(cx, conversation))
+    }
+
+    /// Ends its connections.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        for slot in self.0.iter_mut().flat_map(|connections| &mut connections.slots) {
+            ready!(slot.http.poll_end(cx, Phase::Close))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connections {
+    fn new(seat: &Seat) -> Connections {
+        let keep_alive = seat.options.publish_keep_alive;
+        let dialer = Dialer::publishing(seat);
+        Connections {
+            slots: smallvec![Slot::new(&dialer, keep_alive)],
+            dialer,
+            keep_alive,
+            head: Vec::new(),
+            head_is_for: None,
+            spare: seat.spare_connections.clone(),
+        }
+    }
+
+    fn take(&mut self, conversation: &dyn Conversation, message: Message<'_>) -> Poll<Sent> {
         let Some(at) = self.free_slot() else { return Poll::Pending };
         let slot = &mut self.slots[at];
+        let mut wrapped = Vec::new();
+        let message = conversation.publish(message, &mut wrapped);
         slot.payload.clear();
         slot.payload.extend_from_slice(message.payload);
         (slot.binary, slot.stage) = (message.binary, Stage::Asked);
-        Poll::Ready(Ok(Sent::Ticket(at as u8)))
+        Poll::Ready(Sent::Ticket(at as u8))
     }
 
     fn free_slot(&mut self) -> Option<usize> {
@@ -96,13 +133,12 @@ impl Publisher {
         Some(self.slots.len() - 1)
     }
 
-    /// [`Client::poll_answer`](super::Client::poll_answer) of these protocols.
-    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>, conversation: &mut dyn Conversation) -> Poll<Answer> {
         for at in 0..self.slots.len() {
             match self.slots[at].stage {
                 Stage::Idle => {}
                 Stage::Asked => {
-                    if let Poll::Ready(result) = self.poll_exchange(cx, at) {
+                    if let Poll::Ready(result) = self.poll_exchange(cx, at, conversation) {
                         self.slots[at].stage = Stage::Answered;
                         let failed_in = result.as_ref().err().map(|failure| failure.phase);
                         let written = !matches!(failed_in, Some(Phase::Connect | Phase::Tls));
@@ -120,43 +156,35 @@ impl Publisher {
         Poll::Pending
     }
 
-    fn poll_exchange(&mut self, cx: &mut Context<'_>, at: usize) -> Poll<Result<(), Failure>> {
-        let Publisher { head, common_bytes, head_is_for, slots, .. } = self;
+    fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        conversation: &mut dyn Conversation,
+    ) -> Poll<Result<(), Failure>> {
+        let Connections { head, head_is_for, slots, keep_alive, .. } = self;
         let Slot { http, binary, payload, .. } = &mut slots[at];
         let wanted = (*binary, payload.len());
         if *head_is_for != Some(wanted) {
-            let media = if *binary { "application/octet-stream" } else { "text/plain" };
-            head.truncate(*common_bytes);
-            let own = format!("Content-Type: {media}\r\nContent-Length: {}\r\n\r\n", payload.len());
-            head.extend_from_slice(own.as_bytes());
+            head.clear();
+            let request = Request { body: payload, ..conversation.publish_request(*binary) };
+            request.encode(http.target(), connection_fields(*keep_alive), head);
             *head_is_for = Some(wanted);
         }
-        http.poll_exchange(cx, &Request { head, body: payload, phase: Phase::Send }, &mut Acknowledgement)
-    }
-
-    /// Ends its connections.
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        for slot in &mut self.slots {
-            ready!(slot.http.poll_end(cx, Phase::Close))?;
-        }
-        Poll::Ready(Ok(()))
+        let request = Encoded { head, body: payload, phase: Phase::Send };
+        http.poll_exchange(cx, &request, &mut Acknowledgement(conversation))
     }
 }
 
 /// The answer to a published message.
-struct Acknowledgement;
+struct Acknowledgement<'a>(&'a mut dyn Conversation);
 
-impl http::Answer for Acknowledgement {
+impl http::Answer for Acknowledgement<'_> {
     fn head(&mut self, head: &Head<'_>) -> Result<(), Failure> {
-        if head.status == 204 { Ok(()) } else { Err(head.refusal(Phase::Send)) }
+        self.0.acknowledged(head)
     }
 
     fn body(&mut self, _: &[u8]) -> Result<(), Failure> {
         Ok(())
     }
-}
-
-/// The failure of sending where a seat has no topic to publish to.
-pub(super) fn no_topic() -> Failure {
-    Failure::protocol(Phase::Send, "this client has no topic to publish to")
 }

@@ -1,7 +1,6 @@
 //! Short polling: ask, get what is there, pause, ask again.
 
-use super::poll::{Mode, PollClient};
-use super::{Protocol, Traits};
+use super::{Client, Mode, PollClient, Protocol, Seat, Traits};
 
 /// A fresh connection for every poll unless the options keep it; how long the pause is, is the session's business.
 pub(super) const SHORT_POLL: Protocol = Protocol {
@@ -18,5 +17,9 @@ pub(super) const SHORT_POLL: Protocol = Protocol {
         peer_to_peer: false,
         in_band: false,
     },
-    open: |seat| Box::new(PollClient::open(Mode::Short, &seat)),
+    open,
 };
+
+fn open(seat: Seat) -> Box<dyn Client> {
+    Box::new(PollClient::new(Mode::Short, &seat, seat.converse(&SHORT_POLL)))
+}

@@ -7,12 +7,12 @@
 //! A client is one UDP socket and one str0m instance for each of its peer connections. str0m does no I/O and keeps no
 //! time; `endpoint` does both. The waits that it keeps are the protocol's own, for sending again what was lost.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::{Client, Failure, Inbox, Message, Protocol, Seat, Sent, Step, Traits};
+use super::dialect::Talk;
+use super::{Client, Failure, Inbox, Mesh, Message, Phase, Protocol, Seat, Sent, Step, Traits};
 
+mod control;
 mod endpoint;
 mod mesh;
 mod peer;
@@ -22,7 +22,7 @@ mod simulated;
 #[cfg(test)]
 mod tests;
 
-use endpoint::{Endpoint, Ends};
+use endpoint::{Endpoint, Listener};
 use mesh::Joining;
 use peer::Peer;
 
@@ -41,12 +41,24 @@ pub(super) const WEBRTC: Protocol = Protocol {
         peer_to_peer: true,
         in_band: true,
     },
-    open: |seat| Box::new(WebRtc::new(seat)),
+    open,
 };
+
+fn open(seat: Seat) -> Box<dyn Client> {
+    let talk = mesh(&seat).is_none().then(|| Talk::new(seat.converse(&WEBRTC)));
+    Box::new(WebRtc { seat, talk, state: State::Idle })
+}
+
+/// The group whose members the client connects to, if it is not the server.
+fn mesh(seat: &Seat) -> Option<&Mesh> {
+    seat.mesh.as_ref().filter(|_| seat.options.peer_to_peer)
+}
 
 /// A client.
 struct WebRtc {
     seat: Seat,
+    /// With the server. What members say to each other is nothing but payloads.
+    talk: Option<Talk>,
     state: State,
 }
 
@@ -61,7 +73,7 @@ enum State {
 /// What is under way beside the datagrams until the channels are open.
 enum Errand {
     /// The offer is with the server.
-    Offer(Pin<Box<dyn Future<Output = Result<String, Failure>>>>),
+    Offer(control::Asked),
     /// The server has answered.
     Answered,
     /// The group is about to meet.
@@ -72,22 +84,33 @@ enum Errand {
 const SERVER: usize = 0;
 
 impl WebRtc {
-    fn new(seat: Seat) -> WebRtc {
-        WebRtc { seat, state: State::Idle }
-    }
-
-    fn dial(&self) -> Result<(Box<Endpoint>, Errand), Failure> {
-        let seat = &self.seat;
-        if let Some(mesh) = seat.mesh.as_ref().filter(|_| seat.options.peer_to_peer) {
-            let endpoint = Endpoint::open(seat, Ends::Members, mesh.size)?;
+    fn dial(&mut self) -> Result<(Box<Endpoint>, Errand), Failure> {
+        let WebRtc { seat, talk, .. } = self;
+        let Some(talk) = talk else {
+            // Whoever does not talk to the server has a group.
+            let mesh = mesh(seat).ok_or_else(|| Failure::protocol(Phase::Connect, "nobody to connect to"))?;
+            let endpoint = Endpoint::open(seat, mesh.size)?;
             let joining = Joining::start(seat, mesh)?;
             return Ok((Box::new(endpoint), Errand::Join(Box::new(joining))));
-        }
-        let mut endpoint = Endpoint::open(seat, Ends::Server, 1)?;
+        };
+        talk.begin();
+        let mut endpoint = Endpoint::open(seat, 1)?;
         let (peer, sdp) = Peer::offer(endpoint.address(), &seat.options)?;
         endpoint.insert(SERVER, peer);
-        let answer = signal::offer(signal::Place::of(seat), query(seat), sdp);
+        let answer = signal::offer(seat, &*talk.conversation, &sdp)?;
         Ok((Box::new(endpoint), Errand::Offer(answer)))
+    }
+
+    /// The channels are open: the conversation begins, where there is one.
+    fn opened(&mut self, mut endpoint: Box<Endpoint>, inbox: &mut dyn Inbox) -> Result<Step, Failure> {
+        let Some(talk) = &mut self.talk else {
+            self.state = State::Open(endpoint);
+            return Ok(Step::Ready);
+        };
+        talk.hear(inbox, |conversation, heard| conversation.opened(heard))?;
+        let step = after_hearing(Some(talk), &mut endpoint);
+        self.state = State::Open(endpoint);
+        step
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>> {
@@ -98,7 +121,7 @@ impl WebRtc {
                     self.state = State::Dialling(endpoint, errand);
                 }
                 State::Dialling(endpoint, errand) => {
-                    if errand.poll(cx, endpoint)? {
+                    if errand.poll(cx, endpoint, self.talk.as_mut())? {
                         continue;
                     }
                     if endpoint.open_channels() == errand.connections() {
@@ -106,17 +129,18 @@ impl WebRtc {
                         else {
                             continue;
                         };
-                        self.state = State::Open(endpoint);
-                        return Poll::Ready(Ok(Step::Ready));
+                        return Poll::Ready(self.opened(endpoint, inbox));
                     }
-                    let happened = ready!(endpoint.poll(cx, inbox))?;
+                    let mut listener = Listener { inbox, talk: self.talk.as_mut() };
+                    let happened = ready!(endpoint.poll(cx, &mut listener))?;
                     if happened.received && !happened.opened {
                         return Poll::Ready(Ok(Step::Received));
                     }
                 }
                 State::Open(endpoint) => {
-                    ready!(endpoint.poll(cx, inbox))?;
-                    return Poll::Ready(Ok(Step::Received));
+                    let mut listener = Listener { inbox, talk: self.talk.as_mut() };
+                    ready!(endpoint.poll(cx, &mut listener))?;
+                    return Poll::Ready(after_hearing(self.talk.as_mut(), endpoint));
                 }
                 State::Closing(_) => return Poll::Pending,
             }
@@ -125,11 +149,21 @@ impl WebRtc {
 
     /// After an error nothing is left of the old connections.
     fn after<T>(&mut self, result: Poll<Result<T, Failure>>) -> Poll<Result<T, Failure>> {
-        if matches!(result, Poll::Ready(Err(_))) {
+        if let Poll::Ready(Err(failure)) = &result {
+            self.talk.iter_mut().for_each(|talk| talk.lost(failure));
             self.state = State::Idle;
         }
         result
     }
+}
+
+/// Says what is to be said in return.
+fn after_hearing(talk: Option<&mut Talk>, endpoint: &mut Endpoint) -> Result<Step, Failure> {
+    let Some(talk) = talk else { return Ok(Step::Received) };
+    while let Some((reply, binary)) = talk.next_reply() {
+        endpoint.write(Message { payload: &reply, binary })?;
+    }
+    Ok(if talk.became_ready() { Step::Ready } else { Step::Received })
 }
 
 impl Client for WebRtc {
@@ -140,8 +174,18 @@ impl Client for WebRtc {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>> {
         let State::Open(endpoint) = &mut self.state else { return Poll::Pending };
+        let mut wrapped = Vec::new();
+        let message = match &self.talk {
+            Some(talk) => talk.conversation.publish(message, &mut wrapped),
+            None => message,
+        };
         let sent = endpoint.poll_send(cx, message);
-        self.after(sent).map_ok(|()| Sent::Unanswered)
+        ready!(self.after(sent))?;
+        Poll::Ready(Ok(self.talk.as_mut().map_or(Sent::Unanswered, Talk::published)))
+    }
+
+    fn poll_answer(&mut self, _: &mut Context<'_>) -> Poll<super::Answer> {
+        self.talk.as_mut().map_or(Poll::Pending, Talk::poll_answer)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -166,12 +210,20 @@ impl Client for WebRtc {
 
 impl Errand {
     /// Goes on; `true` if something changed.
-    fn poll(&mut self, cx: &mut Context<'_>, endpoint: &mut Endpoint) -> Result<bool, Failure> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        endpoint: &mut Endpoint,
+        talk: Option<&mut Talk>,
+    ) -> Result<bool, Failure> {
         match self {
-            Errand::Offer(answer) => {
-                let Poll::Ready(answer) = answer.as_mut().poll(cx) else { return Ok(false) };
+            Errand::Offer(asked) => {
+                let Some(talk) = talk else { return Ok(false) };
+                let Poll::Ready(answer) = asked.poll(cx, &mut *talk.conversation) else { return Ok(false) };
+                let not_text = |_| Failure::protocol(Phase::Subscribe, "the SDP answer is not UTF-8");
+                let answer = String::from_utf8(answer?).map_err(not_text)?;
                 if let Some(peer) = endpoint.peer(SERVER) {
-                    peer.accept(&answer?)?;
+                    peer.accept(&answer)?;
                 }
                 *self = Errand::Answered;
                 Ok(true)
@@ -191,12 +243,4 @@ impl Errand {
             Errand::Join(joining) => joining.connections(),
         }
     }
-}
-
-/// The query of `/rtc`. Topics consist of characters that need no escaping.
-fn query(seat: &Seat) -> String {
-    let mut query: Vec<String> = seat.topics.iter().map(|topic| format!("topic={topic}")).collect();
-    query.extend(seat.publish.as_ref().filter(|_| !seat.echo).map(|topic| format!("publish={topic}")));
-    query.extend(seat.echo.then(|| "echo=1".to_owned()));
-    query.join("&")
 }

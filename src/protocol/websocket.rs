@@ -3,7 +3,6 @@
 //! Handshake and buffers are our own: the crate's cost 7 KB per connection that they do not give back, and an allocation
 //! per message each way.
 
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use base64::Engine;
@@ -12,9 +11,10 @@ use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::contract;
-use super::{Client, Failure, Inbox, Kind, Message, Phase, Protocol, Seat, Sent, Step, Target, Traits};
-use crate::transport::http::{Answer, Connection, Head, Progress, Request, with_get};
+use super::dialect::Talk;
+use super::{Client, Conversation, Failure, Inbox, Kind, Message, Phase, Protocol, Seat, Sent, Step, Traits};
+use crate::transport::http::{Answer, Connection, Encoded, Head, Progress};
+use crate::transport::scratch;
 use crate::transport::stream::Dialer;
 use socket::Socket;
 
@@ -36,20 +36,19 @@ pub(super) const WEBSOCKET: Protocol = Protocol {
         peer_to_peer: false,
         in_band: true,
     },
-    open: |seat| Box::new(WebSocketClient::open(&seat)),
+    open,
 };
 
-/// What asks for the upgrade, up to the key.
-const UPGRADE_FIELDS: &str =
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ";
+fn open(seat: Seat) -> Box<dyn Client> {
+    Box::new(WebSocketClient::new(&seat, seat.converse(&WEBSOCKET)))
+}
 
-/// Its fields stay in this order: messages need the state alone.
+/// A client on one connection. Its fields stay in this order: messages need no more than the first.
 #[repr(C)]
-struct WebSocketClient {
+pub struct WebSocketClient {
     state: State,
+    talk: Talk,
     dialer: Dialer,
-    target: Rc<Target>,
-    path: Box<str>,
     /// Where the keys of the handshakes and the masks of the frames come from.
     seed: u64,
 }
@@ -68,43 +67,38 @@ enum State {
 struct Upgrade {
     connection: Connection,
     key: String,
-    answer: UpgradeAnswer,
     random: Pcg64Mcg,
 }
 
 impl WebSocketClient {
-    fn open(seat: &Seat) -> WebSocketClient {
+    /// A client that has this conversation.
+    pub fn new(seat: &Seat, conversation: Box<dyn Conversation>) -> WebSocketClient {
         WebSocketClient {
-            dialer: Dialer::receiving(seat),
-            target: seat.target.clone(),
-            path: contract::websocket_path(seat).into(),
-            seed: seat.seed,
             state: State::Offline,
+            talk: Talk::new(conversation),
+            dialer: Dialer::receiving(seat),
+            seed: seat.seed,
         }
     }
 
     fn dial(&mut self) -> Result<Box<Upgrade>, Failure> {
+        self.talk.begin();
         let mut random = Pcg64Mcg::seed_from_u64(self.seed);
         self.seed = self.seed.wrapping_add(1);
         let mut nonce = [0; 16];
         random.fill_bytes(&mut nonce);
         let key = BASE64_STANDARD.encode(nonce);
-        let answer = UpgradeAnswer { accept: derive_accept_key(key.as_bytes()), target: self.target.clone() };
-        Ok(Box::new(Upgrade { connection: Connection::dial(&self.dialer)?, key, answer, random }))
+        Ok(Box::new(Upgrade { connection: Connection::dial(&self.dialer)?, key, random }))
     }
 
     fn poll_upgrade(
         &mut self,
         cx: &mut Context<'_>,
+        inbox: &mut dyn Inbox,
         mut upgrade: Box<Upgrade>,
     ) -> Poll<Result<Step, Failure>> {
         loop {
-            let Upgrade { connection, key, answer, .. } = &mut *upgrade;
-            let step = with_get(&self.target, &[&self.path], &[UPGRADE_FIELDS, key, "\r\n"], |head| {
-                let request = Request { head, body: &[], phase: Phase::Subscribe };
-                connection.poll_step(cx, &request, answer)
-            });
-            match step {
+            match self.poll_upgrade_step(cx, &mut upgrade) {
                 Poll::Pending => {
                     self.state = State::Upgrading(upgrade);
                     return Poll::Pending;
@@ -113,31 +107,57 @@ impl WebSocketClient {
                 Poll::Ready(Ok(Progress::Complete)) => {
                     let Upgrade { connection, random, .. } = *upgrade;
                     let (stream, early) = connection.into_upgraded();
-                    self.state = State::Open(Socket::new(stream, early, random));
-                    return Poll::Ready(Ok(Step::Ready));
+                    let mut socket = Socket::new(stream, early, random);
+                    let step = socket.opened(&mut self.talk, inbox)?;
+                    self.state = State::Open(socket);
+                    return Poll::Ready(Ok(step));
                 }
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
             }
         }
+    }
+
+    fn poll_upgrade_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        Upgrade { connection, key, .. }: &mut Upgrade,
+    ) -> Poll<Result<Progress, Failure>> {
+        let WebSocketClient { talk, dialer, .. } = self;
+        let own = [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", key),
+        ];
+        scratch::with_text(|head| {
+            talk.conversation.request().encode(dialer.target(), &own, head);
+            let answer = &mut UpgradeAnswer { key, talk, dialer };
+            connection.poll_step(cx, &Encoded { head, body: &[], phase: Phase::Subscribe }, answer)
+        })
+    }
+
+    /// A failure takes the connection with it.
+    fn fail(&mut self, failure: &Failure) {
+        self.talk.lost(failure);
+        self.state = State::Offline;
     }
 }
 
 impl Client for WebSocketClient {
     fn poll_recv(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>> {
         if let State::Open(socket) = &mut self.state {
-            let step = socket.poll_recv(cx, inbox);
-            if matches!(step, Poll::Ready(Err(_))) {
-                // A failure takes the connection with it.
-                self.state = State::Offline;
+            let step = socket.poll_recv(cx, &mut self.talk, inbox);
+            if let Poll::Ready(Err(failure)) = &step {
+                self.fail(failure);
             }
             return step;
         }
         match std::mem::replace(&mut self.state, State::Offline) {
             State::Offline => {
                 let upgrade = self.dial()?;
-                self.poll_upgrade(cx, upgrade)
+                self.poll_upgrade(cx, inbox, upgrade)
             }
-            State::Upgrading(upgrade) => self.poll_upgrade(cx, upgrade),
+            State::Upgrading(upgrade) => self.poll_upgrade(cx, inbox, upgrade),
             State::Open(_) | State::Closing(_) | State::Ending(_) => {
                 Poll::Ready(Err(no_connection(Phase::Receive)))
             }
@@ -146,11 +166,17 @@ impl Client for WebSocketClient {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>> {
         let State::Open(socket) = &mut self.state else { return Poll::Pending };
+        let mut wrapped = Vec::new();
+        let message = self.talk.conversation.publish(message, &mut wrapped);
         let sent = ready!(socket.poll_send(cx, message));
-        if sent.is_err() {
-            self.state = State::Offline;
+        if let Err(failure) = &sent {
+            self.fail(failure);
         }
-        Poll::Ready(sent.map(|()| Sent::Unanswered))
+        Poll::Ready(sent.map(|()| self.talk.published()))
+    }
+
+    fn poll_answer(&mut self, _: &mut Context<'_>) -> Poll<super::Answer> {
+        self.talk.poll_answer()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -194,13 +220,24 @@ fn no_connection(phase: Phase) -> Failure {
 }
 
 /// The answer to the upgrade request (RFC 6455, section 4.1).
-struct UpgradeAnswer {
-    accept: String,
-    /// Whose own header fields ask for a subprotocol, if any does.
-    target: Rc<Target>,
+struct UpgradeAnswer<'a> {
+    key: &'a str,
+    talk: &'a mut Talk,
+    dialer: &'a Dialer,
 }
 
-impl Answer for UpgradeAnswer {
+impl UpgradeAnswer<'_> {
+    /// Whether the request asked for this subprotocol.
+    fn asked_for(&self, name: &str) -> bool {
+        const FIELD: &str = "sec-websocket-protocol";
+        let fields = self.talk.conversation.request().fields.iter();
+        let mut own = fields.filter(|field| field.name.eq_ignore_ascii_case(FIELD));
+        own.any(|field| field.value.split(',').any(|asked| asked.trim() == name))
+            || self.dialer.target().asks_for(FIELD, name)
+    }
+}
+
+impl Answer for UpgradeAnswer<'_> {
     fn head(&mut self, head: &Head<'_>) -> Result<(), Failure> {
         if head.status != 101 {
             return Err(head.refusal(Phase::Subscribe));
@@ -209,7 +246,7 @@ impl Answer for UpgradeAnswer {
         if !head.has_token("upgrade", "websocket") || !head.has_token("connection", "upgrade") {
             return bad("no upgrade to WebSocket");
         }
-        if head.field("sec-websocket-accept") != Some(&self.accept) {
+        if head.field("sec-websocket-accept") != Some(&derive_accept_key(self.key.as_bytes())) {
             return bad("a wrong Sec-WebSocket-Accept");
         }
         if head.field("sec-websocket-extensions").is_some() {
@@ -217,11 +254,12 @@ impl Answer for UpgradeAnswer {
         }
         let mut chosen = head.tokens("sec-websocket-protocol");
         match (chosen.next(), chosen.next()) {
-            (None, _) => Ok(()),
             // One of those that were asked for.
-            (Some(name), None) if self.target.asks_for("sec-websocket-protocol", name) => Ok(()),
-            (Some(name), None) => bad(&format!("the subprotocol {name:?}, which was not asked for")),
+            (Some(name), None) if !self.asked_for(name) => {
+                bad(&format!("the subprotocol {name:?}, which was not asked for"))
+            }
             (Some(_), Some(_)) => bad("more than one subprotocol"),
+            _ => self.talk.conversation.answered(head, Phase::Subscribe),
         }
     }
 

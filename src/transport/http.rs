@@ -15,12 +15,13 @@ mod request;
 
 pub use connection::{Answer, Connection, Progress};
 pub use content::is_readable;
+pub(crate) use head::with as with_head;
 pub use head::{Head, MAX_HEAD_BYTES};
 pub use refusal::WORDS_PATIENCE;
-pub use request::{Request, common_fields, connection_field, with_get};
+pub use request::{Encoded, Field, Request, connection_fields};
 
 use super::stream::Dialer;
-use crate::protocol::{Failure, Phase};
+use crate::protocol::{Failure, Phase, Target};
 
 /// One user's exchanges, one after the other, on one connection or on a fresh one each.
 pub struct Http {
@@ -30,7 +31,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// Nothing is dialled yet. Where connections are not kept, the requests must say so (`connection_field`).
+    /// Nothing is dialled yet. Where connections are not kept, the requests must say so ([`connection_fields`]).
     pub fn new(dialer: Dialer, keep_alive: bool) -> Http {
         Http { dialer, keep_alive, connection: None }
     }
@@ -38,6 +39,11 @@ impl Http {
     /// Where it is counted.
     pub fn meter(&self) -> &super::meter::Meter {
         self.dialer.meter()
+    }
+
+    /// Who is asked.
+    pub fn target(&self) -> &Target {
+        self.dialer.target()
     }
 
     /// Goes on with an exchange; call with the same request until it is ready, which is when the answer is complete.
@@ -52,7 +58,7 @@ impl Http {
     pub fn poll_exchange(
         &mut self,
         cx: &mut Context<'_>,
-        request: &Request<'_>,
+        request: &Encoded<'_>,
         answer: &mut dyn Answer,
     ) -> Poll<Result<(), Failure>> {
         ready!(self.poll_previous(cx, request.phase))?;

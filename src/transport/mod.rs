@@ -13,6 +13,7 @@ mod counted;
 pub mod http;
 pub mod link;
 pub mod meter;
+pub(crate) mod outbox;
 pub mod packets;
 pub mod reception;
 pub(crate) mod scratch;

@@ -1,4 +1,4 @@
-//! How a server meets those who come to it: whether it speaks the contract at all.
+//! How a server meets those who come to it: whether it speaks their dialect at all.
 
 use std::cell::{Cell, RefCell};
 
@@ -25,7 +25,7 @@ pub struct Received {
     pub asked: u64,
     /// Those that were refused for good.
     pub refused: u64,
-    /// One was answered as the contract says.
+    /// One was answered as it should be.
     pub welcomed: bool,
     /// The first that was refused for good.
     pub refusal: Option<Refusal>,
@@ -34,7 +34,7 @@ pub struct Received {
 /// An answer that no further attempt would change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What was asked, and how it was answered, e.g. `GET /sse?topic=g0 answered 404`.
+    /// What was asked, and how it was answered, e.g. `GET /events answered 404`.
     pub what: String,
     /// The answer's first words; empty if there were none.
     pub words: String,
@@ -78,7 +78,7 @@ impl Reception {
         self.asked.add(1);
     }
 
-    /// It was answered as the contract says.
+    /// It was answered as it should be.
     pub fn welcome(&self) {
         self.welcomed.set(true);
     }

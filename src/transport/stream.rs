@@ -16,7 +16,7 @@ use super::meter::Meter;
 use super::scratch;
 use super::socket::Socket;
 use super::tls::Secured;
-use crate::protocol::{Failure, Phase, Seat, Target};
+use crate::protocol::{self, Failure, Phase, Seat, Target};
 
 /// What is needed to connect, for one client and one purpose.
 #[derive(Clone, Debug)]
@@ -31,7 +31,8 @@ pub struct Dialer {
 impl Dialer {
     /// Connections from `source` (or wherever the system likes) to `address`, plain, counted in `meter`.
     pub fn new(address: SocketAddr, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
-        let target = Target { address, tls: None, host: address.to_string(), headers: String::new() };
+        let (host, dialect) = (address.to_string(), protocol::contract());
+        let target = Target { address, tls: None, host, headers: String::new(), dialect };
         Dialer { target: Rc::new(target), source, meter, link: None }
     }
 
@@ -53,6 +54,11 @@ impl Dialer {
     /// The same connections behind an emulated link.
     pub fn behind(self, link: Option<&Link>) -> Dialer {
         Dialer { link: link.map(|link| Box::new(link.fork())), ..self }
+    }
+
+    /// Who it connects to.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Where its connections are counted.

@@ -54,8 +54,10 @@ impl Worker {
                     tokio::task::yield_now().await;
                 }
                 self.make_room(&mut crowd).await;
-                let protocol_client = (self.protocol.open)(self.seat(client));
-                let session = Session::new(self.run.clone(), client, self.protocol, protocol_client);
+                let seat = self.seat(client);
+                let dialect = seat.target.dialect.clone();
+                let session =
+                    Session::new(self.run.clone(), client, self.protocol, dialect.open(self.protocol, seat));
                 self.executor.add(session);
                 crowd.begin(monotonic_ns());
                 opened += 1;

@@ -46,12 +46,14 @@ pub(super) enum EventError {
     Syntax(String),
 }
 
-impl Events {
-    pub(super) fn new() -> Events {
+impl Default for Events {
+    fn default() -> Events {
         let blocks = Rc::<RefCell<Blocks>>::default();
         Events { parser: EventStream::new(Source(blocks.clone())), blocks }
     }
+}
 
+impl Events {
     /// Takes bytes of the stream as they arrive.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), EventError> {
         self.blocks.borrow_mut().feed(bytes)
@@ -192,7 +194,7 @@ mod tests {
     type Seen = (String, String, String, bool);
 
     fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Seen> {
-        let mut events = Events::new();
+        let mut events = Events::default();
         let mut seen = Vec::new();
         for piece in pieces {
             events.feed(piece).unwrap();
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn retry_without_data_is_seen() {
         let retry = |fields: &str| {
-            let mut events = Events::new();
+            let mut events = Events::default();
             events.feed(format!("{fields}\nid: a\n\n").as_bytes()).unwrap();
             events.next().unwrap().unwrap().retry.map(|retry| retry.as_millis())
         };
@@ -311,7 +313,7 @@ mod tests {
 
     #[test]
     fn an_event_without_end_is_refused() {
-        let mut events = Events::new();
+        let mut events = Events::default();
         let mebibyte = [b'x'; 1 << 20];
         let fed = (0..=MAX_EVENT_BYTES >> 20).find_map(|_| events.feed(&mebibyte).err());
         assert_eq!(fed, Some(EventError::TooLong));

@@ -11,22 +11,20 @@ use reference_server::rtc::{MAX_DATAGRAM_BYTES, Routes, is_stun};
 use tokio::time::Sleep;
 
 use super::peer::{Outlet, Peer};
-use crate::protocol::{Failure, Inbox, Message, Phase, Seat, contract};
+use crate::protocol::dialect::Talk;
+use crate::protocol::{Failure, Inbox, Message, Phase, Seat};
 use crate::transport::meter::Meter;
 use crate::transport::udp::Datagrams;
 
-/// Who is at the other ends of a client's connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ends {
-    /// One server, which speaks the contract: not every text message is a payload.
-    Server,
-    /// The members of a group, who send nothing but payloads.
-    Members,
+/// Who takes what arrives.
+pub(super) struct Listener<'a> {
+    pub(super) inbox: &'a mut dyn Inbox,
+    /// With the server, whose messages are not all payloads; `None` among the members of a group.
+    pub(super) talk: Option<&'a mut Talk>,
 }
 
 /// A client's connections, in slots: one for the server, or one for each member of its group.
 pub(super) struct Endpoint {
-    ends: Ends,
     wire: Datagrams,
     slots: Vec<Option<Box<Peer>>>,
     routes: Routes<usize>,
@@ -50,10 +48,9 @@ pub(super) struct Happened {
 /// Where a peer's output goes while payloads may arrive.
 struct Sink<'a, 'i> {
     slot: usize,
-    ends: Ends,
     wire: &'a mut Datagrams,
     routes: &'a mut Routes<usize>,
-    inbox: Option<&'i mut dyn Inbox>,
+    listener: Option<&'a mut Listener<'i>>,
     received: bool,
 }
 
@@ -66,12 +63,12 @@ impl Outlet for Sink<'_, '_> {
     }
 
     fn arrived(&mut self, payload: &[u8], binary: bool) -> Result<(), Failure> {
-        // There is an inbox wherever there is input, and without input nothing arrives.
-        let Some(inbox) = &mut self.inbox else { return Ok(()) };
+        // There is a listener wherever there is input, and without input nothing arrives.
+        let Some(Listener { inbox, talk }) = self.listener.as_deref_mut() else { return Ok(()) };
         self.received = true;
-        match self.ends {
-            Ends::Server if !binary => return contract::take_text(payload, *inbox),
-            Ends::Server | Ends::Members => inbox.push(payload),
+        match talk {
+            Some(talk) => talk.message(payload, binary, *inbox)?,
+            None => inbox.push(payload),
         }
         Ok(())
     }
@@ -79,10 +76,9 @@ impl Outlet for Sink<'_, '_> {
 
 impl Endpoint {
     /// Opens the socket of a client that will have up to `slots` connections.
-    pub(super) fn open(seat: &Seat, ends: Ends, slots: usize) -> Result<Endpoint, Failure> {
+    pub(super) fn open(seat: &Seat, slots: usize) -> Result<Endpoint, Failure> {
         let wire = Datagrams::open(seat).map_err(|error| Failure::io(Phase::Connect, &error))?;
         Ok(Endpoint {
-            ends,
             wire,
             slots: (0..slots).map(|_| None).collect(),
             routes: Routes::default(),
@@ -120,18 +116,18 @@ impl Endpoint {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        inbox: &mut dyn Inbox,
+        listener: &mut Listener<'_>,
     ) -> Poll<Result<Happened, Failure>> {
         let mut buffer = [0; MAX_DATAGRAM_BYTES];
         loop {
             let now = Instant::now();
-            let happened = self.tick(now, inbox)?;
+            let happened = self.tick(now, listener)?;
             if happened != Happened::default() {
                 return Poll::Ready(Ok(happened));
             }
             if let Poll::Ready(read) = self.wire.poll_recv(cx, &mut buffer) {
                 let (length, from) = read.map_err(|error| Failure::io(Phase::Receive, &error))?;
-                let happened = self.receive(from, &buffer[..length], inbox)?;
+                let happened = self.receive(from, &buffer[..length], listener)?;
                 if happened != Happened::default() {
                     return Poll::Ready(Ok(happened));
                 }
@@ -148,12 +144,13 @@ impl Endpoint {
         &mut self,
         from: SocketAddr,
         datagram: &[u8],
-        inbox: &mut dyn Inbox,
+        listener: &mut Listener<'_>,
     ) -> Result<Happened, Failure> {
         let Some(slot) = self.routes.find(from, datagram) else { return Ok(Happened::default()) };
         let now = Instant::now();
         let path = (from, self.wire.address());
-        let happened = self.act(slot, Some(inbox), |peer, sink| peer.receive(now, path, datagram, sink))?;
+        let happened =
+            self.act(slot, Some(listener), |peer, sink| peer.receive(now, path, datagram, sink))?;
         // Perhaps it acknowledged something.
         if let Some(blocked) = self.blocked.take() {
             blocked.wake();
@@ -162,11 +159,11 @@ impl Endpoint {
     }
 
     /// Obeys the timers that are due.
-    fn tick(&mut self, now: Instant, inbox: &mut dyn Inbox) -> Result<Happened, Failure> {
+    fn tick(&mut self, now: Instant, listener: &mut Listener<'_>) -> Result<Happened, Failure> {
         let mut all = Happened::default();
         for slot in 0..self.slots.len() {
             if self.slots[slot].as_ref().is_some_and(|peer| peer.deadline() <= now) {
-                let one = self.act(slot, Some(inbox), |peer, sink| peer.tick(now, sink))?;
+                let one = self.act(slot, Some(listener), |peer, sink| peer.tick(now, sink))?;
                 all.opened |= one.opened;
                 all.received |= one.received;
             }
@@ -178,19 +175,13 @@ impl Endpoint {
     fn act(
         &mut self,
         slot: usize,
-        inbox: Option<&mut dyn Inbox>,
+        listener: Option<&mut Listener<'_>>,
         act: impl FnOnce(&mut Peer, &mut Sink<'_, '_>) -> Result<(), Failure>,
     ) -> Result<Happened, Failure> {
         let Some(Some(peer)) = self.slots.get_mut(slot) else { return Ok(Happened::default()) };
         let was_open = peer.is_open();
-        let mut sink = Sink {
-            slot,
-            ends: self.ends,
-            wire: &mut self.wire,
-            routes: &mut self.routes,
-            inbox,
-            received: false,
-        };
+        let mut sink =
+            Sink { slot, wire: &mut self.wire, routes: &mut self.routes, listener, received: false };
         act(peer, &mut sink)?;
         let happened = Happened { opened: !was_open && peer.is_open(), received: sink.received };
         // As with TCP, a connection is counted by the end that opened it: a mesh of ten has 45, not 90.
@@ -224,14 +215,20 @@ impl Endpoint {
             self.blocked = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let now = Instant::now();
-        for slot in 0..self.slots.len() {
-            self.act(slot, None, |peer, sink| peer.write(now, message, sink))?;
-        }
+        self.write(message)?;
         match self.wire.poll_flush(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(Failure::io(Phase::Send, &error))),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
         }
+    }
+
+    /// Writes `message` to every channel. What it becomes goes out with [`Endpoint::poll`].
+    pub(super) fn write(&mut self, message: Message<'_>) -> Result<(), Failure> {
+        let now = Instant::now();
+        for slot in 0..self.slots.len() {
+            self.act(slot, None, |peer, sink| peer.write(now, message, sink))?;
+        }
+        Ok(())
     }
 
     /// Begins to say goodbye on all connections.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use super::endpoint::Endpoint;
 use super::peer::Peer;
-use super::signal::{Body, News, Place, Signal, Signalling};
+use super::signal::{Body, News, Signal, Signalling};
 use crate::protocol::{Failure, Mesh, Options, Phase, Seat};
 
 /// One member that is about to join its group.
@@ -37,7 +37,7 @@ impl Joining {
             return Err(Failure::protocol(Phase::Subscribe, error));
         }
         Ok(Joining {
-            signalling: Signalling::start(Place::of(seat), mesh)?,
+            signalling: Signalling::start(seat, mesh)?,
             mesh: mesh.clone(),
             options: seat.options.clone(),
             life: RandomState::new().build_hasher().finish(),

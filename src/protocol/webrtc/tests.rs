@@ -64,7 +64,8 @@ impl Server {
 }
 
 fn target(address: SocketAddr) -> Rc<Target> {
-    Rc::new(Target { address, tls: None, host: address.to_string(), headers: String::new() })
+    let (host, dialect) = (address.to_string(), crate::protocol::contract());
+    Rc::new(Target { address, tls: None, host, headers: String::new(), dialect })
 }
 
 fn seat(target: &Rc<Target>) -> Seat {

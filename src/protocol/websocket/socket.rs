@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -14,7 +14,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use super::frames::{Frames, Item};
-use crate::protocol::{Failure, Inbox, Kind, Message, Phase, Step, contract};
+use crate::protocol::dialect::Talk;
+use crate::protocol::{Failure, Inbox, Kind, Message, Phase, Step};
+use crate::transport::outbox::Outbox;
 use crate::transport::scratch;
 use crate::transport::stream::Stream;
 
@@ -33,20 +35,13 @@ pub(super) struct Socket {
     frames: Frames,
     /// Something was read behind the answer to the upgrade, and is still to be taken.
     early: bool,
-    out: Outbox,
+    out: FramesOut,
 }
 
 /// What goes out: at once, or behind what could not.
-struct Outbox {
-    queue: Option<Box<Queue>>,
+struct FramesOut {
+    queue: Outbox,
     masks: Pcg64Mcg,
-}
-
-/// What could not be written at once.
-#[derive(Default)]
-struct Queue {
-    bytes: Vec<u8>,
-    written: usize,
 }
 
 /// A read that ended the connection, or what the server said that does.
@@ -64,8 +59,23 @@ impl From<Error> for End {
 impl Socket {
     /// Over a stream of which something may have been read behind the upgrade.
     pub(super) fn new(stream: Stream, early: Vec<u8>, masks: Pcg64Mcg) -> Socket {
-        let out = Outbox { queue: None, masks };
+        let out = FramesOut { queue: Outbox::default(), masks };
         Socket { stream, early: !early.is_empty(), frames: Frames::behind(early), out }
+    }
+
+    /// It was upgraded: the conversation begins.
+    pub(super) fn opened(&mut self, talk: &mut Talk, inbox: &mut dyn Inbox) -> Result<Step, Failure> {
+        talk.hear(inbox, |conversation, heard| conversation.opened(heard))?;
+        Ok(self.after_hearing(talk))
+    }
+
+    /// Queues what is to be said in return.
+    #[inline]
+    fn after_hearing(&mut self, talk: &mut Talk) -> Step {
+        while let Some((reply, binary)) = talk.next_reply() {
+            self.out.queue_frame(OpCode::Data(kind_of(binary)), &reply);
+        }
+        if talk.became_ready() { Step::Ready } else { Step::Received }
     }
 
     /// Reads once and takes all that came.
@@ -73,16 +83,17 @@ impl Socket {
     pub(super) fn poll_recv(
         &mut self,
         cx: &mut Context<'_>,
+        talk: &mut Talk,
         inbox: &mut dyn Inbox,
     ) -> Poll<Result<Step, Failure>> {
         // What is queued has a waker of its own once it was pending, which must be asked again.
-        if !self.out.is_empty()
-            && let Poll::Ready(Err(error)) = self.out.poll_flush(cx, &mut self.stream)
+        if !self.out.queue.is_empty()
+            && let Poll::Ready(Err(error)) = self.out.queue.poll_flush(cx, &mut self.stream)
         {
             return Poll::Ready(Err(Failure::io(Phase::Receive, &error)));
         }
         let taken = if std::mem::take(&mut self.early) {
-            Poll::Ready(self.take(&[], inbox))
+            Poll::Ready(self.take(&[], talk, inbox))
         } else {
             scratch::with(|buffer| {
                 let mut buf = ReadBuf::new(buffer);
@@ -90,29 +101,27 @@ impl Socket {
                 Poll::Ready(match read {
                     Err(error) => Err(Failure::io(Phase::Receive, &error)),
                     Ok(()) if buf.filled().is_empty() => Err(cut(Phase::Receive)),
-                    Ok(()) => self.take(buf.filled(), inbox),
+                    Ok(()) => self.take(buf.filled(), talk, inbox),
                 })
             })
         };
         let taken = ready!(taken);
-        if !self.out.is_empty() {
+        let step = self.after_hearing(talk);
+        if !self.out.queue.is_empty() {
             // A pong that must wait goes out with a later call; a close has no other chance.
-            let _ = self.out.poll_flush(cx, &mut self.stream);
+            let _ = self.out.queue.poll_flush(cx, &mut self.stream);
         }
-        Poll::Ready(taken.map(|()| Step::Received))
+        Poll::Ready(taken.map(|()| step))
     }
 
     #[inline]
-    fn take(&mut self, input: &[u8], inbox: &mut dyn Inbox) -> Result<(), Failure> {
+    fn take(&mut self, input: &[u8], talk: &mut Talk, inbox: &mut dyn Inbox) -> Result<(), Failure> {
         let out = &mut self.out;
         let fed = self.frames.feed(input, |item| match item {
-            Item::Text(text) => contract::take_text(text, inbox).map_err(End::Failure),
-            Item::Binary(payload) => {
-                inbox.push(payload);
-                Ok(())
-            }
+            Item::Text(text) => talk.message(text, false, inbox).map_err(End::Failure),
+            Item::Binary(payload) => talk.message(payload, true, inbox).map_err(End::Failure),
             Item::Ping(payload) => {
-                if out.queued_bytes() < MAX_QUEUED_BYTES {
+                if out.queue.queued_bytes() < MAX_QUEUED_BYTES {
                     out.queue_frame(OpCode::Control(Control::Pong), payload);
                 }
                 Ok(())
@@ -147,17 +156,10 @@ impl Socket {
 
     #[inline]
     fn poll_message(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<io::Result<()>> {
-        ready!(self.out.poll_flush(cx, &mut self.stream))?;
-        let kind = if message.binary { Data::Binary } else { Data::Text };
+        ready!(self.out.queue.poll_flush(cx, &mut self.stream))?;
+        let kind = kind_of(message.binary);
         ready!(self.out.poll_frame(cx, &mut self.stream, OpCode::Data(kind), message.payload))?;
-        match self.out.poll_flush(cx, &mut self.stream) {
-            Poll::Ready(flushed) => Poll::Ready(flushed),
-            Poll::Pending => {
-                // A layer below may hold it, and is not asked again unless something waits here.
-                self.out.put_off(&[]);
-                Poll::Ready(Ok(()))
-            }
-        }
+        Poll::Ready(self.out.queue.flush_behind(cx, &mut self.stream))
     }
 
     /// Queues our close; [`Socket::poll_good_bye`] sends it.
@@ -174,7 +176,7 @@ impl Socket {
         }
         loop {
             // Reading tells it too if writing fails.
-            let _ = self.out.poll_flush(cx, &mut self.stream);
+            let _ = self.out.queue.poll_flush(cx, &mut self.stream);
             let ended = ready!(scratch::with(|buffer| {
                 let mut buf = ReadBuf::new(buffer);
                 let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
@@ -211,24 +213,11 @@ impl Socket {
     }
 }
 
-impl Outbox {
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.queue.is_none()
-    }
-
-    fn queued_bytes(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.bytes.len())
-    }
-
-    fn put_off(&mut self, bytes: &[u8]) {
-        self.queue.get_or_insert_default().bytes.extend_from_slice(bytes);
-    }
-
+impl FramesOut {
     fn queue_frame(&mut self, opcode: OpCode, payload: &[u8]) {
         let mut frame = vec![0; MAX_HEADER_BYTES + payload.len()];
         let length = self.encode(opcode, payload, &mut frame);
-        self.put_off(&frame[..length]);
+        self.queue.put_off(&frame[..length]);
     }
 
     fn queue_close(&mut self, frame: Option<&CloseFrame>) {
@@ -258,11 +247,7 @@ impl Outbox {
                 &mut long[..]
             };
             let length = self.encode(opcode, payload, buffer);
-            let written = ready!(Pin::new(stream).poll_write(cx, &buffer[..length]))?;
-            if written < length {
-                self.put_off(&buffer[written..length]);
-            }
-            Poll::Ready(Ok(()))
+            self.queue.poll_write(cx, stream, &buffer[..length])
         })
     }
 
@@ -278,22 +263,10 @@ impl Outbox {
         mask_into(&mut frame[start..start + payload.len()], payload, mask);
         start + payload.len()
     }
+}
 
-    /// Ready when nothing waits any more, here or in the layers below.
-    fn poll_flush(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
-        if let Some(queue) = &mut self.queue {
-            while queue.written < queue.bytes.len() {
-                match ready!(Pin::new(&mut *stream).poll_write(cx, &queue.bytes[queue.written..]))? {
-                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    written => queue.written += written,
-                }
-            }
-        }
-        // Until the layers below have let go of it, too, there is something to flush.
-        let flushed = ready!(Pin::new(stream).poll_flush(cx));
-        self.queue = None;
-        Poll::Ready(flushed)
-    }
+fn kind_of(binary: bool) -> Data {
+    if binary { Data::Binary } else { Data::Text }
 }
 
 /// XORs `payload` with the mask, eight bytes at a time.

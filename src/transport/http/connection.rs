@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::content::Content;
 use super::head::{self, Head, HeadError};
 use super::refusal::Refused;
-use super::request::Request;
+use super::request::Encoded;
 use crate::protocol::{Failure, Kind, Phase};
 use crate::transport::reception::Refusal;
 use crate::transport::scratch;
@@ -99,7 +99,7 @@ impl Connection {
 
     /// Whether the exchange failed in a way that a connection does that was idle for too long, and may be begun again: the
     /// server had closed it, or gave up waiting just then.
-    pub(super) fn went_stale(&self, request: &Request<'_>, failure: &Failure) -> bool {
+    pub(super) fn went_stale(&self, request: &Encoded<'_>, failure: &Failure) -> bool {
         let unanswered = self.read == 0 && matches!(failure.kind, Kind::Eof | Kind::Reset);
         self.exchanges > 0 && (failure.kind == Kind::Status(408) || unanswered && request.is_repeatable())
     }
@@ -124,7 +124,7 @@ impl Connection {
     pub fn poll_step(
         &mut self,
         cx: &mut Context<'_>,
-        request: &Request<'_>,
+        request: &Encoded<'_>,
         answer: &mut dyn Answer,
     ) -> Poll<Result<Progress, Failure>> {
         if matches!(self.stage, Stage::Connecting) {
@@ -156,7 +156,7 @@ impl Connection {
     }
 
     /// Writes what it can of the request.
-    fn write(&mut self, cx: &mut Context<'_>, request: &Request<'_>) {
+    fn write(&mut self, cx: &mut Context<'_>, request: &Encoded<'_>) {
         let (head, body) = (request.head, request.body);
         while self.written < head.len() + body.len() && self.write_error.is_none() {
             let head = head.get(self.written..).unwrap_or_default();
@@ -182,7 +182,7 @@ impl Connection {
     fn take(
         &mut self,
         input: &[u8],
-        request: &Request<'_>,
+        request: &Encoded<'_>,
         answer: &mut dyn Answer,
     ) -> Result<Progress, Failure> {
         match self.stage {
@@ -200,7 +200,7 @@ impl Connection {
     fn take_head(
         &mut self,
         mut input: &[u8],
-        request: &Request<'_>,
+        request: &Encoded<'_>,
         answer: &mut dyn Answer,
     ) -> Result<Progress, Failure> {
         let phase = request.phase;
@@ -283,7 +283,7 @@ impl Connection {
     }
 
     /// The failure of bytes that are no answer at all.
-    fn is_no_answer(&self, request: &Request<'_>, error: &HeadError) -> Failure {
+    fn is_no_answer(&self, request: &Encoded<'_>, error: &HeadError) -> Failure {
         let failure = Failure::protocol(request.phase, error.to_string());
         let what = || format!("{} was not answered in HTTP", request.target());
         self.stream.meter().reception.refuse(&failure, || Refusal {

@@ -58,6 +58,13 @@ pub(super) fn parse<R>(
     }
 }
 
+/// Shows `then` the head of an answer that was read by another library.
+pub(crate) fn with<R>(status: u16, fields: &::http::HeaderMap, then: impl FnOnce(&Head<'_>) -> R) -> R {
+    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let fields: Vec<_> = fields.map(|(name, value)| httparse::Header { name, value }).collect();
+    then(&Head { status, minor_version: 1, fields: &fields })
+}
+
 impl Head<'_> {
     /// The value of the first field of this name; `None` also if it is not UTF-8.
     pub fn field<'a>(&'a self, name: &str) -> Option<&'a str> {

@@ -8,7 +8,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::content::Content;
 use super::head::Head;
-use super::request::Request;
+use super::request::Encoded;
 use crate::protocol::Failure;
 use crate::quote;
 use crate::transport::reception::Refusal;
@@ -29,7 +29,7 @@ pub(super) struct Refused {
 
 impl Refused {
     /// The answer to `request` with this head, against which `failure` speaks.
-    pub(super) fn new(request: &Request<'_>, head: &Head<'_>, failure: Failure) -> Refused {
+    pub(super) fn new(request: &Encoded<'_>, head: &Head<'_>, failure: Failure) -> Refused {
         Refused {
             content: Content::of(head, request.is_head(), failure.phase).ok(),
             failure,
