@@ -3,6 +3,7 @@
 pub(crate) mod bytes;
 pub mod cell;
 mod cost;
+#[cfg(test)]
 mod count_lines;
 pub mod delivery;
 mod distribution;
