@@ -26,7 +26,8 @@
 //!
 //! Adding a protocol takes a client file in `src/protocol/` and a server file in `reference-server/src/protocol/`, each
 //! with its lines in the tables of the `mod.rs` beside it, and a scenario with its name in [`scenario::BUILTINS`]. The
-//! matrix keeps to the guide's five: a column more is a line in [`guide::column::COLUMNS`] and in `MODULES` of `build.rs`.
+//! matrix keeps to the guide's five: a column more is a line in [`guide::column::COLUMNS`] and in `MODULES` of
+//! `measure/source_tests.rs`.
 
 // Both panic where the output is closed or full: `say` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]

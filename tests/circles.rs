@@ -29,6 +29,8 @@ const KNOWN: &[&[&str]] = &[
     ],
     &["protocol::long_poll", "protocol::poll", "protocol::short_poll"],
     &["protocol", "transport::meter", "transport::reception", "transport::socket", "transport::tls"],
+    &["protocol::contract", "protocol::dialect"],
+    &["front::hand_over", "front::routes"],
 ];
 
 /// The modules of a crate, and for each the paths that it names.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{Accept, TlsAcceptor};
 
@@ -23,7 +22,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 const AT_ONCE: usize = 8;
 
 /// Accepts connections and serves each in a task of its own.
-pub(crate) async fn forever(app: &Arc<App>, listener: &TcpListener, router: &Router) {
+pub(crate) async fn forever(app: &Arc<App>, listener: &TcpListener) {
     let tls = app.config.tls.clone().map(TlsAcceptor::from);
     let mut accepted = 0;
     loop {
@@ -37,13 +36,13 @@ pub(crate) async fn forever(app: &Arc<App>, listener: &TcpListener, router: &Rou
                     // If it fails, the connection is dead, and its task will notice.
                     let _ = stream.set_nodelay(true);
                 }
-                let (connection, router) = (Connection::open(app), router.clone());
+                let connection = Connection::open(app);
                 match &tls {
                     None => {
-                        tokio::spawn(Front::new(Wire::new(Stream::Plain(stream), connection), router));
+                        tokio::spawn(Front::new(Wire::new(Stream::Plain(stream), connection)));
                     }
                     Some(tls) => {
-                        tokio::spawn(secure(tls.accept(stream), connection, router));
+                        tokio::spawn(secure(tls.accept(stream), connection));
                     }
                 }
             }
@@ -59,7 +58,7 @@ pub(crate) async fn forever(app: &Arc<App>, listener: &TcpListener, router: &Rou
 }
 
 /// Shakes hands, then serves. A connection that is told to end before that has nothing to finish.
-async fn secure(handshake: Accept<TcpStream>, connection: Arc<Connection>, router: Router) {
+async fn secure(handshake: Accept<TcpStream>, connection: Arc<Connection>) {
     // Not a part of what lives on.
     let mut handshake = Box::pin(handshake);
     let secured = std::future::poll_fn(|cx| match connection.order(cx) {
@@ -74,6 +73,6 @@ async fn secure(handshake: Accept<TcpStream>, connection: Arc<Connection>, route
     let secured = secured.await;
     drop(handshake);
     if let Some(stream) = secured {
-        Front::new(Wire::new(Stream::Tls(Box::new(stream)), connection), router).await;
+        Front::new(Wire::new(Stream::Tls(Box::new(stream)), connection)).await;
     }
 }

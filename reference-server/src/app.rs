@@ -3,26 +3,23 @@
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use tokio::task::JoinSet;
 
 use crate::connection::Connections;
 use crate::fault::{self, Inlet};
+use crate::front::Post;
 use crate::hub::{Batch, Hub, Limits, TooManyTopics};
-use crate::protocol::{self, Protocol, Routes, Start};
+use crate::protocol::{self, Protocol, Start};
 use crate::request::{self, BadRequest};
-use crate::stats::{self, Kind, Metric, Stats, Values};
+use crate::stats::{Kind, Metric, Stats, Values};
 use crate::turn::Turns;
-use crate::{Config, Listeners, accept, alive, front};
+use crate::{Config, Listeners, accept, alive};
 
 /// How long connections may take to end in good order when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(900);
@@ -46,6 +43,8 @@ pub(crate) struct App {
     pub(crate) turns: Turns,
     /// Subscribers that asked to be let in; counted where only so many are.
     asked: AtomicU64,
+    /// Who answers POST requests, by path; known once the server runs.
+    posts: OnceLock<Vec<(&'static str, Post)>>,
 }
 
 /// Why a client's message is not accepted.
@@ -149,8 +148,8 @@ impl App {
         let id = RandomState::new().build_hasher().finish() as u32;
         let hub = Hub::new(id, config.limits, stats.clone());
         let inlet = Inlet::new(&hub, &config.faults)?;
-        let (connections, asked) = Default::default();
-        Ok(Arc::new(App { config, hub, stats, connections, inlet, turns: Turns::new(), asked }))
+        let (connections, asked, posts) = Default::default();
+        Ok(Arc::new(App { config, hub, stats, connections, inlet, turns: Turns::new(), asked, posts }))
     }
 
     /// Whether a message from a client may enter.
@@ -226,7 +225,13 @@ impl App {
         fault::spin(self.config.faults.spin);
     }
 
-    async fn metrics(&self) -> Vec<Metric> {
+    /// Who answers POST requests, by path.
+    pub(crate) fn posts(&self) -> impl Iterator<Item = &(&'static str, Post)> {
+        self.posts.get().into_iter().flatten()
+    }
+
+    /// What the server counts, and how much there is of what.
+    pub(crate) async fn metrics(&self) -> Vec<Metric> {
         let (sum, max) = self.hub.queue_depths().await;
         let (topics, topics_bytes) = self.hub.topics();
         let gauge = |name, help, value| Metric { name, help, kind: Kind::Gauge, values: Values::One(value) };
@@ -249,25 +254,21 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: impl Future<Out
     let app = App::new(config)?;
     let mut tasks = JoinSet::new();
     let mut start = Start { app: &app, udp: listeners.rtc, tasks: &mut tasks };
-    let mut router = common_routes();
+    let mut posts = Vec::new();
     for protocol in protocol::ALL {
-        router = match protocol {
-            Protocol::Get(path, handler) => router.route(path, front::route(*handler)),
-            Protocol::Mounted(mount) => mount(router, &mut start)?,
-        };
+        if let Protocol::Post(path, begin) = protocol {
+            posts.extend(begin(&mut start)?.map(|post| (*path, post)));
+        }
     }
+    let _ = app.posts.set(posts);
     tasks.spawn(app.hub.clone().fan_out());
     tasks.spawn(app.hub.clone().forget_idle());
     let turns = app.clone();
     tasks.spawn(async move { turns.turns.call_up().await });
-    let router = router
-        .fallback(async || (StatusCode::NOT_FOUND, "no such path\n"))
-        .layer(DefaultBodyLimit::max(app.config.max_payload_bytes))
-        .with_state(app.clone());
     let listener = tokio::net::TcpListener::from_std(listeners.http)?;
     tokio::select! {
         () = shutdown => {}
-        () = accept::forever(&app, &listener, &router) => {}
+        () = accept::forever(&app, &listener) => {}
     }
     drop(listener);
     app.connections.stop();
@@ -278,42 +279,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: impl Future<Out
     Ok(())
 }
 
-fn common_routes() -> Routes {
-    Router::new()
-        .route("/topics/{topic}", post(publish))
-        .route("/cut", post(cut))
-        .route("/browser", get(async || Html(include_str!("browser.html"))))
-        .route("/healthz", get(async || "ok"))
-        .route("/stats", get(async |State(app): State<Arc<App>>| Json(stats::json(&app.metrics().await))))
-        .route("/metrics", get(metrics))
-}
-
-async fn publish(
-    State(app): State<Arc<App>>,
-    Path(topic): Path<String>,
-    headers: HeaderMap,
-    payload: Bytes,
-) -> Result<StatusCode, Rejection> {
-    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    app.publish_request(&topic, kind, &payload)?;
-    let delay = app.config.faults.answer_delay;
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
-    Ok(StatusCode::NO_CONTENT)
-}
-
 fn is_binary(kind: &[u8]) -> bool {
     let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default();
     kind.trim_ascii().eq_ignore_ascii_case(b"application/octet-stream")
-}
-
-async fn cut(State(app): State<Arc<App>>) -> StatusCode {
-    app.connections.cut_subscribers();
-    StatusCode::NO_CONTENT
-}
-
-async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], stats::prometheus(&app.metrics().await)).into_response()
 }

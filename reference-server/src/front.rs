@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Wire -> head (parse) -> handler of a protocol -> reply (encode) -> Wire
-//!              \-> hand_over: hyper -> router of axum -> the same handlers, and all other routes
+//!              \-> hand_over: hyper -> routes -> the same handlers, and all other paths
 //! ```
 
 use std::cell::Cell;
@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::io::AsyncWrite;
@@ -29,10 +28,10 @@ use crate::wire::{Wire, with_input};
 mod hand_over;
 mod head;
 mod reply;
+mod routes;
 
-pub(crate) use hand_over::route;
 pub(crate) use head::lists;
-pub(crate) use reply::{Ask, Boxed, Chunks, Fields, Full, Handler, Reply, Upgrade, chunk};
+pub(crate) use reply::{Ask, Boxed, Chunks, Fields, Full, Handler, Post, Reply, Upgrade, chunk};
 
 use head::{MAX_HEAD_BYTES, MAX_HEADERS, Request, Strange};
 use reply::{Framing, LAST_CHUNK, push_head};
@@ -57,8 +56,8 @@ pub(crate) enum Front {
 
 impl Front {
     /// Begins with HTTP.
-    pub(crate) fn new(wire: Wire, router: Router) -> Front {
-        Front::Http(Http { wire, router, phase: Phase::Idle, last: false, paid: false })
+    pub(crate) fn new(wire: Wire) -> Front {
+        Front::Http(Http { wire, phase: Phase::Idle, last: false, paid: false })
     }
 }
 
@@ -87,13 +86,13 @@ impl Future for Front {
                 Front::Other(_, other) => return other.as_mut().poll(cx),
                 Front::Over => return Poll::Ready(()),
             };
-            let Front::Http(Http { wire, router, .. }) = std::mem::replace(&mut *self, Front::Over) else {
+            let Front::Http(Http { wire, .. }) = std::mem::replace(&mut *self, Front::Over) else {
                 continue;
             };
             let connection = wire.connection().clone();
             *self = match end {
                 End::Closed => Front::Over,
-                End::Strange => Front::Other(connection, Box::pin(hand_over::serve(wire, router))),
+                End::Strange => Front::Other(connection, Box::pin(hand_over::serve(wire))),
                 End::Upgraded(upgrade) => Front::Other(connection, upgrade(wire)),
             };
         }
@@ -103,7 +102,6 @@ impl Future for Front {
 /// A connection that speaks HTTP.
 pub(crate) struct Http {
     wire: Wire,
-    router: Router,
     phase: Phase,
     /// The connection ends with the answer that is being given.
     last: bool,
@@ -355,7 +353,7 @@ fn acknowledged(delay: Duration) -> Reply {
     }))
 }
 
-/// The topic that a request publishes to, if it is spelled plainly: anything else has its errors from the router.
+/// The topic that a request publishes to, if it is spelled plainly: anything else has its errors from the routes.
 fn published_to<'a>(request: &Request<'a>) -> Option<&'a str> {
     let topic = request.path.strip_prefix("/topics/")?;
     let plain = request.method == "POST"

@@ -1,7 +1,7 @@
 //! The server that rtbench measures by default. It speaks the contract in this crate's README over five protocols.
 //!
 //! ```text
-//! listeners -> accept -> front (HTTP/1.1; the rest by hyper and axum) -> protocol/* -> hub -> protocol/* of every subscriber
+//! listeners -> accept -> front (HTTP/1.1; the rest by hyper) -> protocol/* -> hub -> protocol/* of every subscriber
 //! ```
 //!
 //! `envelope` is the one definition of a measured message, linked by both ends; the server itself never reads it.

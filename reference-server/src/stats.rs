@@ -142,6 +142,9 @@ pub(crate) fn json(metrics: &[Metric]) -> Value {
     Value::Object(object)
 }
 
+/// Content type of [`prometheus`].
+pub(crate) const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// The metrics in Prometheus' text format, version 0.0.4.
 pub(crate) fn prometheus(metrics: &[Metric]) -> String {
     let mut text = String::new();

@@ -3,6 +3,7 @@
 pub mod asked;
 pub(crate) mod bytes;
 pub mod cell;
+#[cfg(test)]
 mod count_lines;
 pub mod delivery;
 mod distribution;

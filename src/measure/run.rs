@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::asked::{GateFile, SearchPlan};
 use super::cell::{Cell, SCHEMA_VERSION, Status};
@@ -280,7 +282,7 @@ impl RunFile {
             kind,
             command,
             seed,
-            started: rfc3339(jiff::Timestamp::now()),
+            started: now_rfc3339(),
             finished: None,
             host: HostFacts::read(),
             scenario,
@@ -297,7 +299,9 @@ impl RunFile {
     }
 }
 
-/// To the second, in UTC.
-pub(super) fn rfc3339(time: jiff::Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+/// The time, to the second and in UTC, as RFC 3339 writes it.
+pub(crate) fn now_rfc3339() -> String {
+    let now = OffsetDateTime::now_utc().truncate_to_second();
+    // Years of more than four digits have no such form.
+    now.format(&Rfc3339).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::cell::{Cell, SCHEMA_VERSION, Status};
-use super::run::{Run, RunFile, RunStatus, rfc3339};
+use super::run::{Run, RunFile, RunStatus, now_rfc3339};
 use crate::quote;
 
 /// Name of the file of cells.
@@ -148,7 +148,7 @@ impl Store {
     /// `Write`, or what [`load`] says.
     pub fn finish(mut self, status: RunStatus) -> Result<Run, StoreError> {
         self.file.status = status;
-        self.file.finished = Some(rfc3339(jiff::Timestamp::now()));
+        self.file.finished = Some(now_rfc3339());
         self.write_run_file()?;
         load(&self.dir)
     }

@@ -7,6 +7,9 @@
 
 use std::io::{self, Write};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use super::{Format, command_line};
 use crate::capacity::curve::{self, Curve};
 use crate::capacity::search::Ending;
@@ -250,10 +253,10 @@ fn of_curve(curve: &Curve<'_>) -> Test {
 
 /// From the run's start to its end; of one that was killed, what its cells measured.
 fn length_s(run: &Run) -> f64 {
-    let parse = |time: &String| time.parse::<jiff::Timestamp>().ok();
+    let parse = |time: &String| OffsetDateTime::parse(time, &Rfc3339).ok();
     let ends = parse(&run.file.started).zip(run.file.finished.as_ref().and_then(parse));
     let measured = || run.cells.iter().map(|cell| cell.measured_s).sum();
-    ends.map_or_else(measured, |(start, end)| end.duration_since(start).as_secs_f64())
+    ends.map_or_else(measured, |(start, end)| (end - start).as_seconds_f64())
 }
 
 fn seconds(seconds: f64) -> String {

@@ -1,47 +1,41 @@
-//! Everything that the front does not serve, and hyper and axum do.
+//! Everything that the front does not serve: hyper reads the requests, and [`routes`] answers them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::ready;
+use std::future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Extension, RawQuery, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, Request, StatusCode, Version, header};
-use http_body::Body as _;
-use httparse::Header;
+use http::{Method, Request, Response, StatusCode, Version, header};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 
 use super::head::{MAX_HEAD_BYTES, is_host};
-use super::reply::{Ask, Boxed, Chunks, Fields, Full, Handler, Reply, content};
-use crate::app::{App, Rejection};
+use super::reply::{Boxed, Chunks, Fields, Full, Reply, content};
+use super::routes;
+use crate::app::Rejection;
 use crate::connection::{Connection, Order};
-use crate::protocol::{self, Protocol, webrtc};
+use crate::protocol::webrtc;
 use crate::request::BadRequest;
 use crate::turn::LONG_REQUEST;
 use crate::wire::Wire;
 
 /// Speaks HTTP/1.1 until the connection ends or is told to end. Begins with what is unread.
-pub(super) async fn serve(wire: Wire, router: Router) {
+pub(super) async fn serve(wire: Wire) {
     let connection = wire.connection().clone();
-    let service = Tagged { router: TowerToHyperService::new(router), connection: connection.clone() };
+    let service = Requests(connection.clone());
     // No timer: an idle client is nothing bad here, and a timer costs memory for each connection. The buffer is the
     // least that hyper allows.
     let http =
         http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).serve_connection(TokioIo::new(wire), service);
     let mut http = pin!(http);
-    std::future::poll_fn(|cx| {
+    future::poll_fn(|cx| {
         match connection.current() {
             Order::Serve => {}
             Order::Stop => http.as_mut().graceful_shutdown(),
@@ -56,58 +50,72 @@ pub(super) async fn serve(wire: Wire, router: Router) {
     .await;
 }
 
-/// The routes, as one connection sees them: each request says whose it is.
-struct Tagged {
-    router: TowerToHyperService<Router>,
-    connection: Arc<Connection>,
-}
+/// The requests of one connection.
+struct Requests(Arc<Connection>);
 
-impl Service<Request<Incoming>> for Tagged {
-    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
-    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = Boxed<Result<Self::Response, Self::Error>>;
+impl Service<Request<Incoming>> for Requests {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Boxed<Result<Response<Body>, Infallible>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.connection.turn().spend(LONG_REQUEST);
-        let most = most_bytes(request.uri().path(), self.connection.app().config.max_payload_bytes);
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let connection = self.0.clone();
+        connection.turn().spend(LONG_REQUEST);
+        let most = most_bytes(request.uri().path(), connection.app().config.max_payload_bytes);
         if let Err(refused) = checked(&request, most) {
-            return Box::pin(ready(Ok(refused.into_response())));
+            return Box::pin(future::ready(Ok(Full::from(refused).into())));
         }
-        request.extensions_mut().insert(self.connection.clone());
         // All of a body is collected before it is looked at.
         let body = request.body().size_hint();
-        let connection = self.connection.clone();
         connection.holds(body.upper().map_or(most, |bytes| bytes as usize), 0);
-        let answer = self.router.call(request);
         Box::pin(async move {
-            let answer = answer.await;
+            let is_head = *request.method() == Method::HEAD;
+            let answer = match routes::answer(&connection, request, most).await {
+                Ok(Reply::Full(full)) => full.into(),
+                Ok(Reply::Held(held)) => held.await.into(),
+                // Nobody would take from it.
+                Ok(Reply::Stream(fields, _)) if is_head => response(StatusCode::OK, &fields, Body::default()),
+                Ok(Reply::Stream(fields, chunks)) => {
+                    let body = Body { chunks: Some(chunks), ready: VecDeque::new() };
+                    response(StatusCode::OK, &fields, body)
+                }
+                // A plain GET of HTTP/1.1 is the only form of it.
+                Ok(Reply::Upgrade(..)) => Full::from(Rejection::from(BadRequest::Upgrade)).into(),
+                Err(refused) => Full::from(refused).into(),
+            };
             // What there is of the answer: until the next request, as nobody tells when it was written.
-            let body = answer.as_ref().map_or(0, |answer| answer.body().size_hint().lower());
-            connection.holds(body as usize, 0);
-            answer
+            connection.holds(answer.body().size_hint().lower() as usize, 0);
+            Ok(answer)
         })
     }
 }
 
-/// Why a request is refused before anybody looks at what it asks for, or reads its body.
-enum Refused {
-    /// It breaks RFC 9110 or 9112.
+/// Why a request is refused before anybody looks at what it asks for.
+pub(super) enum Refused {
+    /// It breaks RFC 9110 or 9112, or is too long an offer.
     Malformed(&'static str),
     Coding,
     TooLarge,
     Query(BadRequest),
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let (status, text) = match self {
+impl Refused {
+    /// The body of a request for `path` is over the limit.
+    fn too_large(path: &str) -> Refused {
+        if path == webrtc::PATH { Refused::Malformed(webrtc::TOO_LONG) } else { Refused::TooLarge }
+    }
+}
+
+impl From<Refused> for Full {
+    fn from(refused: Refused) -> Full {
+        let (status, text) = match refused {
             Refused::Malformed(text) => (StatusCode::BAD_REQUEST, text),
             Refused::Coding => (StatusCode::NOT_IMPLEMENTED, "a body is sent as it is, or chunked\n"),
             Refused::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the message is over the limit\n"),
-            Refused::Query(bad) => return Rejection::from(bad).into_response(),
+            Refused::Query(bad) => return Rejection::from(bad).into(),
         };
         // Where the next request would begin is not known for sure, or not worth reading up to.
-        (status, [(header::CONNECTION, "close")], text).into_response()
+        Full::text(status, text).with("connection", "close")
     }
 }
 
@@ -130,12 +138,11 @@ fn checked(request: &Request<Incoming>, most_bytes: usize) -> Result<(), Refused
         return Err(Refused::Malformed("a body is framed once\n"));
     }
     if request.body().size_hint().lower() > most_bytes as u64 {
-        let is_offer = request.uri().path() == webrtc::PATH;
-        return Err(if is_offer { Refused::Malformed(webrtc::TOO_LONG) } else { Refused::TooLarge });
+        return Err(Refused::too_large(request.uri().path()));
     }
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
     match query.split(['=', '&']).next() {
-        Some(key) if !key.is_empty() && !has_parameters(path) => {
+        Some(key) if !key.is_empty() && !routes::has_parameters(path) => {
             Err(Refused::Query(BadRequest::unknown(key)))
         }
         _ => Ok(()),
@@ -147,40 +154,22 @@ fn most_bytes(path: &str, payload_bytes: usize) -> usize {
     if path == webrtc::PATH { webrtc::MAX_OFFER_BYTES } else { payload_bytes }
 }
 
-/// Whether a path has parameters, which whoever serves it checks.
-fn has_parameters(path: &str) -> bool {
-    let is_own = |protocol: &Protocol| matches!(protocol, Protocol::Get(own, _) if *own == path);
-    protocol::ALL.iter().any(is_own) || path == webrtc::PATH || path == "/browser"
+/// All of a request's body, of which there may be `most` bytes.
+pub(super) async fn collected(path: &str, mut body: Incoming, most: usize) -> Result<Bytes, Refused> {
+    let mut whole = Vec::new();
+    while let Some(frame) = future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|_| Refused::Malformed("the body is not what its framing says\n"))?;
+        // Trailers are nothing to anybody.
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > most {
+            return Err(Refused::too_large(path));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.into())
 }
 
-/// A handler of the front as a route of the router: for HEAD, HTTP/1.0 and whatever else is not plain.
-pub(crate) fn route(handler: Handler) -> MethodRouter<Arc<App>> {
-    get(
-        async move |State(app): State<Arc<App>>,
-                    Extension(connection): Extension<Arc<Connection>>,
-                    RawQuery(query): RawQuery,
-                    headers: HeaderMap| {
-            let reply = {
-                let query = &query.unwrap_or_default();
-                let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-                let headers: Vec<_> = headers.map(|(name, value)| Header { name, value }).collect();
-                handler(&Ask { app: &app, connection: &connection, query, headers: &headers })
-            };
-            match reply? {
-                Reply::Full(full) => Ok(full.into_response()),
-                Reply::Held(held) => Ok(held.await.into_response()),
-                Reply::Stream(fields, chunks) => {
-                    let body = Body::new(StreamBody { chunks, ready: VecDeque::new() });
-                    Ok(response(StatusCode::OK, &fields, body))
-                }
-                // A plain GET of HTTP/1.1 is the only form of it.
-                Reply::Upgrade(..) => Err(Rejection::from(BadRequest::Upgrade)),
-            }
-        },
-    )
-}
-
-fn response(status: StatusCode, fields: &Fields, body: Body) -> Response {
+fn response(status: StatusCode, fields: &Fields, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     for (name, value) in fields.lines() {
@@ -191,43 +180,52 @@ fn response(status: StatusCode, fields: &Fields, body: Body) -> Response {
     response
 }
 
-impl IntoResponse for Full {
-    fn into_response(self) -> Response {
-        response(self.status, &self.fields, Body::from(self.body))
+impl From<Full> for Response<Body> {
+    fn from(Full { status, fields, body }: Full) -> Response<Body> {
+        let ready = Some(body).filter(|body| !body.is_empty()).into_iter().collect();
+        response(status, &fields, Body { chunks: None, ready })
     }
 }
 
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        Full::from(self).into_response()
-    }
-}
-
-/// Chunks for hyper, which puts a framing of its own around their contents.
-struct StreamBody {
-    chunks: Box<dyn Chunks>,
+/// The body of an answer, for hyper, which puts a framing of its own around the contents of chunks.
+#[derive(Default)]
+struct Body {
+    /// Where more comes from.
+    chunks: Option<Box<dyn Chunks>>,
     ready: VecDeque<Bytes>,
 }
 
-impl http_body::Body for StreamBody {
+impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         while this.ready.is_empty() {
+            let Some(source) = &mut this.chunks else { return Poll::Ready(None) };
             let mut chunks = Vec::new();
-            let goes_on = this.chunks.poll_chunks(cx, &mut chunks);
-            this.ready.extend(chunks);
-            match goes_on {
-                Poll::Pending if this.ready.is_empty() => return Poll::Pending,
-                Poll::Ready(false) if this.ready.is_empty() => return Poll::Ready(None),
-                _ => {}
+            let goes_on = source.poll_chunks(cx, &mut chunks);
+            this.ready.extend(chunks.iter().map(content));
+            if goes_on == Poll::Ready(false) {
+                this.chunks = None;
+            } else if this.ready.is_empty() {
+                ready!(goes_on);
             }
         }
-        Poll::Ready(this.ready.pop_front().map(|chunk| Ok(http_body::Frame::data(content(&chunk)))))
+        Poll::Ready(this.ready.pop_front().map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.chunks.is_none() && self.ready.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.chunks {
+            None => SizeHint::with_exact(self.ready.iter().map(|data| data.len() as u64).sum()),
+            Some(_) => SizeHint::default(),
+        }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Answers the GET requests for one path.
 pub(crate) type Handler = fn(&Ask<'_>) -> Result<Reply, Rejection>;
 
+/// Answers the POST requests for one path, given their query and body.
+pub(crate) type Post = Box<dyn Fn(Arc<App>, String, Bytes) -> Boxed<Full> + Send + Sync>;
+
 /// A GET request.
 pub(crate) struct Ask<'a> {
     /// Who is asked.
@@ -123,17 +126,32 @@ impl Full {
     pub(crate) fn empty(status: StatusCode) -> Full {
         Full { status, fields: Fields::default(), body: Bytes::new() }
     }
+
+    /// One of this content type.
+    pub(crate) fn of(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Full {
+        Full { status, fields: Fields::default().with("content-type", kind), body: body.into() }
+    }
+
+    /// One for people.
+    pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Full {
+        Full::of(status, "text/plain; charset=utf-8", text)
+    }
+
+    /// With one header line more.
+    pub(crate) fn with(self, name: &'static str, value: impl Display) -> Full {
+        Full { fields: self.fields.with(name, value), ..self }
+    }
 }
 
 impl From<Rejection> for Full {
     fn from(rejection: Rejection) -> Full {
         let (status, text) = rejection.status_and_text();
-        let mut fields = Fields::default().with("content-type", "text/plain; charset=utf-8");
-        if matches!(rejection, Rejection::Bad(BadRequest::Upgrade)) {
+        let full = Full::text(status, text);
+        match rejection {
             // RFC 6455, section 4.4.
-            fields = fields.with("sec-websocket-version", 13);
+            Rejection::Bad(BadRequest::Upgrade) => full.with("sec-websocket-version", 13),
+            _ => full,
         }
-        Full { status, fields, body: text.into() }
     }
 }
 

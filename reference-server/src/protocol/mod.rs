@@ -4,11 +4,10 @@ use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use axum::Router;
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::front::Handler;
+use crate::front::{Handler, Post};
 
 pub(crate) mod channel;
 mod long_poll;
@@ -18,15 +17,21 @@ mod sse;
 pub(crate) mod webrtc;
 mod websocket;
 
-/// Routes that still lack their server.
-pub(crate) type Routes = Router<Arc<App>>;
-
 /// One way to subscribe.
 pub(crate) enum Protocol {
     /// By GET requests for a path, which a handler answers.
     Get(&'static str, Handler),
-    /// By routes of its own: puts them on the router and starts what they need in the background.
-    Mounted(fn(Routes, &mut Start<'_>) -> io::Result<Routes>),
+    /// By POST requests for a path: starts what it needs in the background, and says who answers. `None` if there is nothing
+    /// to serve it with.
+    Post(&'static str, fn(&mut Start<'_>) -> io::Result<Option<Post>>),
+}
+
+impl Protocol {
+    /// Its path.
+    pub(crate) fn path(&self) -> &'static str {
+        let (Protocol::Get(path, _) | Protocol::Post(path, _)) = self;
+        path
+    }
 }
 
 /// What a protocol may use when the server starts.
@@ -76,5 +81,5 @@ pub(crate) static ALL: &[Protocol] = &[
     Protocol::Get("/poll", poll::handle),
     Protocol::Get("/sse", sse::handle),
     Protocol::Get("/ws", websocket::handle),
-    Protocol::Mounted(webrtc::mount),
+    Protocol::Post(webrtc::PATH, webrtc::start),
 ];

@@ -12,16 +12,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, RawQuery, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use http::{StatusCode, header};
+use bytes::Bytes;
+use http::StatusCode;
 use str0m::RtcConfig;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 
 use super::{Id, Start};
 use crate::app::{App, Rejection};
+use crate::front::{Full, Post};
 use crate::request::{Accepts, Subscribe};
 use crate::rtc::Identity;
 
@@ -56,20 +54,17 @@ const MAX_REST_LINES: usize = 64;
 
 /// Takes over the sockets and starts the task that serves them; without sockets there is no `/rtc`. They are bound to
 /// addresses that the clients can reach, because each is a candidate; one bound to all addresses is announced as loopback.
-pub(super) fn mount(router: Router<Arc<App>>, start: &mut Start<'_>) -> io::Result<Router<Arc<App>>> {
+pub(super) fn start(start: &mut Start<'_>) -> io::Result<Option<Post>> {
     let sockets = std::mem::take(&mut start.udp);
     if sockets.is_empty() {
-        return Ok(router);
+        return Ok(None);
     }
     let identity = Identity::generate().map_err(io::Error::other)?;
     let config = identity.config(start.app.config.max_payload_bytes, BUFFERED_BYTES);
     let (offers, inbox) = mpsc::channel(OFFER_QUEUE);
     start.tasks.spawn(Driver::start(start.app.clone(), sockets, config.clone(), inbox)?);
     let to = Arc::new(To { offers, config, is_tried: OnceCell::new() });
-    Ok(router.route(
-        PATH,
-        post(move |app, query, sdp| offer(to, app, query, sdp)).layer(DefaultBodyLimit::max(MAX_OFFER_BYTES)),
-    ))
+    Ok(Some(Box::new(move |app, query, sdp| Box::pin(offer(to.clone(), app, query, sdp)))))
 }
 
 /// Where offers go.
@@ -101,28 +96,32 @@ enum BadOffer {
     Stopping,
 }
 
-impl IntoResponse for BadOffer {
-    fn into_response(self) -> Response {
-        let status = match self {
+impl From<BadOffer> for Full {
+    fn from(bad: BadOffer) -> Full {
+        let status = match bad {
             BadOffer::Sdp(_) => StatusCode::BAD_REQUEST,
             BadOffer::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
-        (status, format!("{self}\n")).into_response()
+        Full::text(status, format!("{bad}\n"))
     }
 }
 
-async fn offer(
-    to: Arc<To>,
-    State(app): State<Arc<App>>,
-    RawQuery(query): RawQuery,
-    sdp: String,
-) -> Result<Response, Response> {
-    let request = Subscribe::parse(&query.unwrap_or_default(), Accepts::Channel);
-    let request = request.map_err(|bad| Rejection::from(bad).into_response())?;
+async fn offer(to: Arc<To>, app: Arc<App>, query: String, sdp: Bytes) -> Full {
+    let request = match admitted(&app, &query) {
+        Ok(request) => request,
+        Err(rejection) => return rejection.into(),
+    };
+    match answer(&to, &sdp, request).await {
+        Ok(answer) => Full::of(StatusCode::CREATED, "application/sdp", answer),
+        Err(bad) => bad.into(),
+    }
+}
+
+fn admitted(app: &App, query: &str) -> Result<Subscribe, Rejection> {
+    let request = Subscribe::parse(query, Accepts::Channel)?;
     app.stats.requests.of(Id::WebRtc).add(1);
-    app.let_in().map_err(|refusal| Rejection::from(refusal).into_response())?;
-    let answer = answer(&to, sdp, request).await.map_err(BadOffer::into_response)?;
-    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/sdp")], answer).into_response())
+    app.let_in()?;
+    Ok(request)
 }
 
 /// An offer as it is answered: an ICE-lite agent answers checks and makes none, so whom the client could be found at is nothing to
@@ -141,9 +140,10 @@ fn without_candidates(sdp: &str) -> Option<String> {
 }
 
 /// The driver's answer.
-async fn answer(to: &To, sdp: String, request: Subscribe) -> Result<String, BadOffer> {
+async fn answer(to: &To, sdp: &[u8], request: Subscribe) -> Result<String, BadOffer> {
+    let sdp = std::str::from_utf8(sdp).map_err(|_| BadOffer::Sdp("it is not UTF-8"))?;
     let sdp =
-        without_candidates(&sdp).ok_or(BadOffer::Sdp("it is longer than an offer of data channels is"))?;
+        without_candidates(sdp).ok_or(BadOffer::Sdp("it is longer than an offer of data channels is"))?;
     to.try_cryptography().await;
     let (reply, answer) = oneshot::channel();
     to.offers.send(Offer { sdp, request, reply }).await.map_err(|_| BadOffer::Stopping)?;

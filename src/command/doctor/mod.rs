@@ -17,7 +17,7 @@ use crate::host::facts::HostFacts;
 use crate::host::process;
 use crate::host::timer::Timer;
 use crate::measure::floor::{DOCTOR_FILE, Floor};
-use crate::measure::run::Tool;
+use crate::measure::run::{Tool, now_rfc3339};
 use crate::measure::store;
 use crate::say;
 
@@ -35,10 +35,6 @@ struct DoctorFile {
 /// A reader that is gone, or cannot take it, is no reason to stop measuring.
 fn print(text: &str) {
     let _: io::Result<()> = say::out(|out| out.write_all(text.as_bytes()));
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Waits that the timer is tried with.
@@ -66,7 +62,7 @@ pub fn run(args: &DoctorArgs) -> Result<Exit> {
     findings.iter().for_each(|finding| print(&line(finding)));
     print("\nThe instrument's own times, against servers that do nothing\n");
     let floor = runtime.block_on(calibrate::floor(&mut print))?;
-    let file = DoctorFile { tool: Tool::this(), measured: now(), host: facts, findings, floor };
+    let file = DoctorFile { tool: Tool::this(), measured: now_rfc3339(), host: facts, findings, floor };
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let path = args.out.join(DOCTOR_FILE);
     store::replace(&path, |out| writeln!(out, "{}", serde_json::to_string_pretty(&file)?))?;
