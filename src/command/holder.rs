@@ -19,7 +19,16 @@ use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 
 use crate::cli::HolderArgs;
 use crate::exit::Exit;
+use crate::protocol::Protocol;
 use crate::say;
+
+/// The protocols that it speaks, by their names. Short polls are held polls that it answers at once.
+const SPEAKS: [&str; 4] = ["short-poll", "long-poll", "sse", "websocket"];
+
+/// Whether it speaks a protocol.
+pub(super) fn speaks(protocol: &Protocol) -> bool {
+    SPEAKS.contains(&protocol.name)
+}
 
 /// How long a poll is held at most.
 const LONGEST_POLL: Duration = Duration::from_secs(30);

@@ -1,11 +1,11 @@
 //! What many users would cost with each protocol: which cells of a matrix the projection rests on.
 
-use super::column::COLUMNS;
 use super::kind;
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
 use crate::projection::curve::{self, Drift};
 use crate::projection::{self, Projection, Question, point, servers};
+use crate::protocol;
 
 /// Users that the table is about, unless others were asked for.
 pub const USERS: u64 = 10_000;
@@ -15,7 +15,7 @@ pub fn of(run: &Run) -> (Vec<Projection>, Drift) {
     let drift = drift(&run.cells);
     let users = run.file.users.unwrap_or(USERS) as f64;
     let one = |protocol| project(&run.cells, protocol, users, drift);
-    (COLUMNS.iter().filter_map(|column| one(column.protocol)).collect(), drift)
+    (protocol::ALL.iter().filter_map(|protocol| one(protocol.name)).collect(), drift)
 }
 
 /// Cells of a protocol whose load is the workload, or a part of what many users make of it.
@@ -31,7 +31,8 @@ fn loads<'a>(cells: &'a [Cell], protocol: &str) -> Vec<&'a Cell> {
 /// How cells of one kind drift, by all protocols of a run: it is the machine that drifts.
 pub(super) fn drift(cells: &[Cell]) -> Drift {
     let points = |protocol| loads(cells, protocol).into_iter().filter_map(point).collect();
-    curve::drift(&COLUMNS.each_ref().map(|column| points(column.protocol)))
+    let all: Vec<_> = protocol::ALL.iter().map(|protocol| points(protocol.name)).collect();
+    curve::drift(&all)
 }
 
 fn project(cells: &[Cell], protocol: &'static str, users: f64, drift: Drift) -> Option<Projection> {

@@ -43,7 +43,7 @@ impl Floor {
         let mut floor = Floor::default();
         for cell in cells {
             let of_protocol = floor.metrics.entry(cell.spec.id.protocol.name.to_owned()).or_default();
-            let exchanges = cell.spec.id.protocol.name == "short-poll";
+            let exchanges = cell.spec.id.protocol.traits.polls;
             for name in METRICS.into_iter().filter(|name| name.starts_with("exchange") == exchanges) {
                 let Some(value) = metric::find(name).and_then(|metric| metric.value(cell)) else { continue };
                 let smallest = of_protocol.entry(name.to_owned()).or_insert(value);

@@ -35,7 +35,7 @@ pub(super) fn all(question: &Question<'_>, work: &Work, users: f64) -> Told {
     let n = each.len() as f64;
     let mean = each.iter().sum::<f64>() / n;
     let furthest = each.iter().map(|one| (one / mean - 1.0).abs()).fold(LEAST, f64::max);
-    let silent = if question.like.id.protocol.name == "long-poll" {
+    let silent = if question.like.id.protocol.traits.holds() {
         1.0 - work.messages_per_s / work.turns_per_s.max(f64::MIN_POSITIVE)
     } else {
         work.aside_bytes_per_s / mean

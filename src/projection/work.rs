@@ -43,18 +43,20 @@ pub fn of(spec: &CellSpec) -> Work {
         aside_bytes_per_s: 0.0,
         how: String::new(),
     };
-    match spec.id.protocol.name {
-        "short-poll" => {
+    let traits = spec.id.protocol.traits;
+    match (traits.polls, traits.exchanges, traits.in_band) {
+        (true, ..) => {
             work.turns_per_s = share / spec.short_poll.interval_s;
             work.how = format!("a poll every {} s", short(spec.short_poll.interval_s));
         }
-        "long-poll" => {
+        (_, true, _) => {
             let hold_s = spec.long_poll.hold_s.unwrap_or(config.hold.as_secs_f64());
             work.turns_per_s = share * held_polls_per_s(topic_events_per_s, hold_s);
             let empty = work.turns_per_s - messages_per_s;
             work.how = format!("of them {} held {} s for nothing", short(empty), short(hold_s));
         }
-        "sse" => {
+        // A stream that goes one way alone.
+        (.., false) => {
             let quiet_s = config.keep_alive.as_secs_f64();
             // A comment breaks the silence itself, so that the period after it brings none.
             let silent = (-topic_events_per_s * quiet_s).exp();

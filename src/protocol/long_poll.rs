@@ -6,6 +6,7 @@ use super::{Client, Mode, PollClient, Protocol, Seat, Traits};
 pub(super) const LONG_POLL: Protocol = Protocol {
     name: "long-poll",
     title: "Long polling",
+    short_title: "Long polling",
     about: "asks, and is held until there is something new or the hold time is over; then asks again at once",
     traits: Traits {
         polls: false,

@@ -230,8 +230,10 @@ impl Target {
 pub struct Protocol {
     /// Name in scenarios and results, e.g. `short-poll`.
     pub name: &'static str,
-    /// Name for people, e.g. `Short polling`.
+    /// Name for people, e.g. `Server-sent events`.
     pub title: &'static str,
+    /// The same where there is little room, e.g. `SSE`.
+    pub short_title: &'static str,
     /// One line on how it works.
     pub about: &'static str,
     /// What it can do.
@@ -261,6 +263,13 @@ pub struct Traits {
     pub peer_to_peer: bool,
     /// What it sends goes over the connection it receives on; others publish over one of their own.
     pub in_band: bool,
+}
+
+impl Traits {
+    /// It asks, and the server holds the answer until there is something to tell.
+    pub fn holds(&self) -> bool {
+        self.exchanges && !self.polls
+    }
 }
 
 /// The protocol of this name.

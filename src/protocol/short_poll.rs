@@ -6,6 +6,7 @@ use super::{Client, Mode, PollClient, Protocol, Seat, Traits};
 pub(super) const SHORT_POLL: Protocol = Protocol {
     name: "short-poll",
     title: "Short polling",
+    short_title: "Short polling",
     about: "asks at an interval for what is new; a fresh connection for every poll unless kept alive",
     traits: Traits {
         polls: true,

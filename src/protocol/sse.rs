@@ -20,6 +20,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(366 * 86_400);
 pub(super) const SSE: Protocol = Protocol {
     name: "sse",
     title: "Server-sent events",
+    short_title: "SSE",
     about: "one HTTP answer that does not end; reconnects by itself behind the last event; publishes by POST",
     traits: Traits {
         polls: false,

@@ -19,6 +19,7 @@ const MAX_FRAME_BYTES: usize = 16 << 20;
 pub const TCP: Protocol = Protocol {
     name: "tcp",
     title: "TCP stream",
+    short_title: "TCP",
     about: "one connection, frames in both directions",
     traits: Traits {
         polls: false,

@@ -30,6 +30,7 @@ use peer::Peer;
 pub(super) const WEBRTC: Protocol = Protocol {
     name: "webrtc",
     title: "WebRTC data channels",
+    short_title: "WebRTC",
     about: "messages over SCTP, DTLS and UDP, between clients or to the server; ordered and reliable, or not",
     traits: Traits {
         polls: false,

@@ -25,6 +25,7 @@ mod socket;
 pub(super) const WEBSOCKET: Protocol = Protocol {
     name: "websocket",
     title: "WebSocket",
+    short_title: "WebSocket",
     about: "one upgraded connection, messages in both directions",
     traits: Traits {
         polls: false,

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::guide::column::COLUMNS;
 use crate::measure::repeats::{MedianRange, Repeats};
 use crate::measure::run::{Run, RunKind};
 use crate::measure::store::{self, StoreError};
@@ -208,6 +209,26 @@ fn join<'a>(parts: impl IntoIterator<Item = &'a str>, separator: &str) -> String
 fn median_with_range(range: &MedianRange, factor: f64) -> String {
     let [median, low, high] = [range.median, range.low, range.high].map(|value| short(value * factor));
     if low == high { median } else { format!("{median} ({low}–{high})") }
+}
+
+/// What is to be known of a run beside its figures, a sentence each, with whether it is a caution.
+fn notes(run: &Run) -> Vec<(String, bool)> {
+    let beyond = beyond_the_guide(run).map(|note| (note, true));
+    let links = emulated_links(run).map(|note| (note, true));
+    let repeats = repeats_note(run).map(|note| (note, false));
+    [beyond, links, repeats].into_iter().flatten().collect()
+}
+
+/// Protocols of a matrix that the guide has no column for, and where their figures are.
+fn beyond_the_guide(run: &Run) -> Option<String> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in run.cells.iter().map(|cell| cell.spec.id.protocol.name).filter(|_| is_matrix(run)) {
+        if !names.contains(&name) && !COLUMNS.iter().any(|column| column.protocol == name) {
+            names.push(name);
+        }
+    }
+    let note = "the guide has no column for it; what was measured is among the cells";
+    (!names.is_empty()).then(|| format!("Not in the matrix: {}: {note}.", names.join(", ")))
 }
 
 /// That cells were measured more than once, and which figures stand for them; nothing where each was measured once.

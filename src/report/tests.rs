@@ -10,6 +10,7 @@ use crate::measure::cell::{Cell, FailureCount, Interval, Status, TrustLevel};
 use crate::measure::run::{RunFile, RunStatus, ScenarioText, ThresholdText, Tool};
 use crate::measure::sample;
 use crate::measure::source::SourceCount;
+use crate::protocol::{self, Protocol};
 use crate::scenario::kinds::Headers;
 
 /// A run whose matrix has every kind of verdict.
@@ -451,4 +452,16 @@ fn every_report_says_that_a_link_is_emulated() {
     }
     let plain = run(RunKind::Scenario, &["rtbench", "run"], vec![sample::cell("workload/sse").build()]);
     assert!(!terminal::summary(&plain, 400).contains("emulated"));
+}
+
+#[test]
+fn a_protocol_without_a_column_of_the_guide_is_told_in_every_form() {
+    let sixth: &'static Protocol = Box::leak(Box::new(Protocol { name: "json-lines", ..protocol::ALL[0] }));
+    let mut run = matrix_run();
+    assert!(!of("markdown", &run).contains("Not in the matrix"));
+    run.cells[0].spec.id.protocol = sixth;
+    let told = "Not in the matrix: json-lines: the guide has no column for it";
+    for text in [plain(&terminal::matrix(&run, 200)), of("markdown", &run), of("html", &run)] {
+        assert!(text.contains(told), "{text}");
+    }
 }

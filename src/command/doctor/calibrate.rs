@@ -3,18 +3,18 @@
 use anyhow::Result;
 
 use super::verify;
-use crate::command::campaign;
+use crate::command::{campaign, holder};
 use crate::fleet::server::ServerChoice;
 use crate::measure::floor::Floor;
-use crate::protocol;
+use crate::protocol::{self, Protocol};
 use crate::scenario::spec::{CellSpec, ShortPollSpec};
 
 /// Rounds, of which the least disturbed counts: what else runs on a host can only add.
 const ROUNDS: usize = 2;
 
-/// The `holder` that holds nothing; for data channels, which it does not speak, the reference server's echo.
-fn null_server(protocol: &str) -> Result<ServerChoice> {
-    if protocol == "webrtc" {
+/// The `holder` that holds nothing; for protocols that it does not speak, the reference server's echo.
+fn null_server(protocol: &Protocol) -> Result<ServerChoice> {
+    if !holder::speaks(protocol) {
         return campaign::reference_server(&[], false, &[]);
     }
     let args = ["holder", "--hold", "0ms"].map(str::to_owned).into();
@@ -31,7 +31,7 @@ pub(super) async fn floor(say: &mut dyn FnMut(&str)) -> Result<Floor> {
         let spec = CellSpec { short_poll, ..spec };
         let first = cells.len();
         for _ in 0..ROUNDS {
-            cells.push(verify::measure(null_server(protocol.name)?, &spec, &mut || {}).await?);
+            cells.push(verify::measure(null_server(protocol)?, &spec, &mut || {}).await?);
         }
         let floor = Floor::of(&cells[first..]);
         let times: Vec<String> = floor
@@ -40,7 +40,7 @@ pub(super) async fn floor(say: &mut dyn FnMut(&str)) -> Result<Floor> {
             .flatten()
             .map(|(name, ms)| format!("{} {ms:.3} ms", name.trim_end_matches("_ms")))
             .collect();
-        let server = if protocol.name == "webrtc" { "reference server, echo" } else { "null server" };
+        let server = if holder::speaks(protocol) { "null server" } else { "reference server, echo" };
         say(&format!("  {} ({server}): {}\n", protocol.name, times.join(", ")));
         // What disturbed a single round, the other has made good.
         if cells[first..].iter().all(|cell| !cell.trust.reasons.is_empty()) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::sync::watch;
 
-use crate::command::campaign;
+use crate::command::{campaign, holder};
 use crate::fleet::coordinator::{Fleet, Progress};
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Distribution, Status};
@@ -20,8 +20,10 @@ use crate::stats::histogram;
 /// Holds that are tried, in ms; the first is what the others are held against.
 const HOLDS_MS: [u64; 4] = [0, 1, 10, 100];
 
-/// Protocols that are checked against holds.
-const HELD: [&str; 3] = ["websocket", "sse", "long-poll"];
+/// Protocols whose clients are told at once: what polls at an interval waits for that.
+fn is_held(protocol: &Protocol) -> bool {
+    holder::speaks(protocol) && !protocol.traits.polls
+}
 
 /// How far latency minus hold may be from the case without a hold, in ns.
 const HOLD_TOLERANCE_NS: i64 = 100_000;
@@ -85,7 +87,7 @@ pub(super) async fn measure(
 pub(super) async fn holds(say: &mut dyn FnMut(Check)) -> Result<()> {
     let dir = std::env::temp_dir().join(format!("rtbench-verify-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    for protocol in protocol::ALL.iter().filter(|protocol| HELD.contains(&protocol.name)) {
+    for protocol in protocol::ALL.iter().filter(|protocol| is_held(protocol)) {
         let mut all: [Held; HOLDS_MS.len()] = Default::default();
         for _ in 0..ROUNDS {
             for (held, hold_ms) in all.iter_mut().zip(HOLDS_MS) {

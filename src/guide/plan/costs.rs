@@ -38,16 +38,16 @@ pub(super) fn cells(user: &Workload, own: &CellSpec, sizes: &Sizes) -> Vec<CellS
     if sizes.cost_s == 0.0 || own.webrtc.peer_to_peer || own.rate_per_s <= 0.0 {
         return Vec::new();
     }
-    if own.id.protocol.name == "short-poll" && !sizes.everything {
+    if own.id.protocol.traits.polls && !sizes.everything {
         return Vec::new();
     }
     let users = f64::from(user.users.unwrap_or(Count(cost::USERS as u32)).0);
     let of_one = work::of(own).turns_per_s;
     let has = f64::from(own.clients) * of_one;
     let tells = has * own.duration_s >= ENOUGH_TURNS as f64;
-    let (most, window_s) = match own.id.protocol.name {
-        "short-poll" => (MOST_SHORT_POLLED_PER_S, SHORT_POLL_WINDOWS * sizes.cost_s),
-        _ => (MOST_PER_S, sizes.cost_s),
+    let (most, window_s) = match own.id.protocol.traits.polls {
+        true => (MOST_SHORT_POLLED_PER_S, SHORT_POLL_WINDOWS * sizes.cost_s),
+        false => (MOST_PER_S, sizes.cost_s),
     };
     let least = LEAST_SEEN * ENOUGH_TURNS as f64 / window_s;
     let top = (users * of_one * TOP_SHARE).max(10.0 * least).min(most);
@@ -71,7 +71,7 @@ pub(super) fn cells(user: &Workload, own: &CellSpec, sizes: &Sizes) -> Vec<CellS
 fn at_load(own: &CellSpec, per_s: f64, of_one: f64, window_s: f64) -> CellSpec {
     let group = f64::from(own.group.max(1));
     // Polls of a fifth of the interval bring as much each if five times as much happens.
-    let faster = if own.id.protocol.name == "short-poll" { own.short_poll.interval_s } else { 1.0 };
+    let faster = if own.id.protocol.traits.polls { own.short_poll.interval_s } else { 1.0 };
     let wanted = (per_s / of_one / faster).clamp(10.0 * group, MOST_COST_CLIENTS);
     let clients = (wanted / group).round().max(1.0) * group;
     let mut cell = CellSpec {
@@ -83,7 +83,7 @@ fn at_load(own: &CellSpec, per_s: f64, of_one: f64, window_s: f64) -> CellSpec {
         duration_s: window_s,
         ..own.clone()
     };
-    if own.id.protocol.name != "short-poll" {
+    if !own.id.protocol.traits.polls {
         // Keep-alives and polls held for nothing are fewer the more events there are, so that this is no single step.
         for _ in 0..STEPS {
             cell.rate_per_s *= per_s / (clients * work::of(&cell).turns_per_s);

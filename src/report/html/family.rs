@@ -2,11 +2,11 @@
 
 use super::chart::STYLES;
 use super::markup::details;
-use crate::guide::column::COLUMNS;
 use crate::measure::cell::{Cell, Status};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
 use crate::number::short;
+use crate::protocol;
 use crate::report::join;
 use crate::scenario::cell_id::{Axis, Side};
 use crate::scenario::kinds::Encryption;
@@ -66,12 +66,12 @@ fn family_name(cell: &Cell, scenario: &str) -> String {
 
 /// Where a protocol stands among the others, and so its look; unknown ones last.
 pub(super) fn look(protocol: &str) -> usize {
-    COLUMNS.iter().position(|column| column.protocol == protocol).unwrap_or(COLUMNS.len())
+    protocol::ALL.iter().position(|known| known.name == protocol).unwrap_or(protocol::ALL.len())
 }
 
 /// A protocol's name for people.
 pub(super) fn title(protocol: &str) -> &str {
-    COLUMNS.iter().find(|column| column.protocol == protocol).map_or(protocol, |column| column.title)
+    protocol::find(protocol).map_or(protocol, |known| known.short_title)
 }
 
 impl<'a> Family<'a> {
@@ -79,7 +79,7 @@ impl<'a> Family<'a> {
     /// repetitions the one in the middle.
     pub(super) fn shown(&self) -> Vec<Shown<'a>> {
         let middles = self.middles();
-        let all = middles.len() <= STYLES.min(COLUMNS.len());
+        let all = middles.len() <= STYLES.min(protocol::ALL.len());
         let largest = |cell: &Cell| {
             let same =
                 self.cells.iter().filter(|other| other.spec.id.protocol.name == cell.spec.id.protocol.name);

@@ -7,7 +7,7 @@ use crate::measure::run::Run;
 use crate::number::short;
 use crate::report::terminal::trust_word;
 use crate::report::thresholds::{self, Line};
-use crate::report::{emulated_links, join, repeats_note};
+use crate::report::{join, notes};
 
 /// How far a run can be believed, in a sentence.
 pub(super) fn sentence(run: &Run) -> String {
@@ -42,7 +42,7 @@ pub(super) fn trust(run: &Run) -> String {
     for warning in &run.warnings {
         body += &paragraph("", &format!("! {warning}"));
     }
-    for note in [emulated_links(run), repeats_note(run)].into_iter().flatten() {
+    for (note, _) in notes(run) {
         body += &paragraph("", &note);
     }
     section("trust", "Trust", &body)

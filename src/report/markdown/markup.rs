@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::measure::run::Run;
-use crate::report::{command_line, emulated_links, repeats_note};
+use crate::report::{command_line, notes};
 
 /// Text that stays one cell of a table, and says what it says: no element, no link, no picture from elsewhere.
 pub(in crate::report) fn escape(text: &str) -> String {
@@ -33,7 +33,7 @@ pub(in crate::report) fn table(
 /// # Errors
 /// Those of `out`.
 pub(in crate::report) fn ending(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    for note in [emulated_links(run), repeats_note(run)].into_iter().flatten() {
+    for (note, _) in notes(run) {
         writeln!(out, "\n{}", escape(&note))?;
     }
     let file = &run.file;

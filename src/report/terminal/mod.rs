@@ -6,7 +6,7 @@ use owo_colors::{OwoColorize, Style};
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
-use crate::report::{command_line, emulated_links, repeats_note};
+use crate::report::{command_line, notes};
 
 mod capacity;
 mod claims;
@@ -142,12 +142,12 @@ fn trust_style(word: &str) -> Style {
     }
 }
 
-/// Which networks were played, if any, and what stands for cells that were measured more than once.
+/// What is to be known of a run beside its figures.
 fn conditions(run: &Run, width: usize) -> String {
-    let links = emulated_links(run).map(|text| (text, unsure()));
-    let repeats = repeats_note(run).map(|text| (text, faint()));
-    let each = links.into_iter().chain(repeats);
-    each.map(|(text, style)| format!("\n{}", wrap("", &text, width)).style(style).to_string()).collect()
+    let style = |caution| if caution { unsure() } else { faint() };
+    let each = notes(run).into_iter();
+    each.map(|(text, caution)| format!("\n{}", wrap("", &text, width)).style(style(caution)).to_string())
+        .collect()
 }
 
 /// Above everything else, where a run did not come to its end.
