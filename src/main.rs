@@ -41,8 +41,8 @@ fn run(command: &Command) -> Result<Exit> {
         Command::Completions { shell } => command::completions(*shell, Cli::command()),
         Command::Man => command::man(Cli::command()),
         Command::Doctor(args) => command::doctor::run(args),
-        Command::Holder(args) => command::holder::run(args),
-        Command::Nuisance => command::nuisance::run(),
+        Command::Holder(args) => command::delay_server::run(args),
+        Command::Nuisance => command::disturbance::run(),
         Command::Worker => rtbench::fleet::worker::main().map(|()| Exit::Ok),
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Output;
 
 use program::{assert_exit, run, text};
-use rtbench::host::strain::HostStrain;
+use rtbench::host::interference::Interference;
 use rtbench::measure::cell::{Cell, ServerCost, TrustLevel};
 use rtbench::measure::run::{RunFile, RunKind, RunStatus, ScenarioText};
 use rtbench::measure::store::Store;
@@ -68,7 +68,7 @@ impl Observed {
             memory_idle_bytes: Some(self.memory_bytes[i]),
             ..ServerCost::default()
         });
-        cell.host = HostStrain { steal_share: Some(self.steal_share[i]), ..HostStrain::default() };
+        cell.host = Interference { steal_share: Some(self.steal_share[i]), ..Interference::default() };
         cell
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use program::{assert_exit, run, run_dir};
-use rtbench::report::sheets;
+use rtbench::report::csv_files;
 use serde_json::json;
 
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
@@ -64,12 +64,12 @@ fn pandas_and_duckdb_take_every_column_for_what_is_documented() {
     let paths = everything(out.path());
     let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
     let names: BTreeSet<String> = paths.iter().map(name).collect();
-    let documented: BTreeSet<String> = sheets::ALL.iter().map(|sheet| sheet.file.to_owned()).collect();
+    let documented: BTreeSet<String> = csv_files::ALL.iter().map(|sheet| sheet.file.to_owned()).collect();
     assert_eq!(names, documented, "every file that is documented is looked at, and none else is written");
     let described = paths.iter().map(|path| {
-        let sheet = sheets::ALL.iter().find(|sheet| sheet.file == name(path)).unwrap();
+        let sheet = csv_files::ALL.iter().find(|sheet| sheet.file == name(path)).unwrap();
         let column =
-            |head: rtbench::report::sheet::Head| json!({ "name": head.name, "type": head.kind.word() });
+            |head: rtbench::report::csv_column::Head| json!({ "name": head.name, "type": head.kind.word() });
         json!({ "path": path, "columns": (sheet.heads)().into_iter().map(column).collect::<Vec<_>>() })
     });
     let described = serde_json::to_vec(&described.collect::<Vec<_>>()).unwrap();

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use super::contestant::Exchange;
+use super::contender::Exchange;
 use super::epoll::{self, Epoll};
 
 const PAYLOAD_BYTES: usize = 100;

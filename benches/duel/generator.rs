@@ -1,4 +1,4 @@
-//! A contestant at work: all its processes, stopped and set going together, and what they have cost.
+//! A contender at work: all its processes, stopped and set going together, and what they have cost.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -51,7 +51,7 @@ impl Generator {
     }
 
     /// How it ended, if it has.
-    pub(crate) fn last_words(&mut self) -> Option<String> {
+    pub(crate) fn final_lines(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         let mut words = String::new();
         if let Some(stderr) = &mut self.child.stderr {

@@ -10,7 +10,7 @@
 //! processes count, of rtbench the worker (its coordinator sleeps meanwhile). User time is known to a few per cent.
 
 #[cfg(target_os = "linux")]
-mod contestant;
+mod contender;
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]
@@ -42,14 +42,14 @@ mod linux {
     use clap::{Args, Parser, Subcommand};
     use rtbench::host::cores::Mask;
 
-    use super::contestant::{Contestant, Exchange, Order};
+    use super::contender::{Contender, Exchange, Order};
     use super::server::Server;
     use super::slices::{self, INTERRUPTED, Outcome};
     use super::{epoll, floor};
 
     /// What `all` compares rtbench with.
-    const TABLE: &[(Exchange, usize, &[Contestant])] = {
-        use Contestant::{Epoll, H2load, K6, LoadTest, Oha, Tcpkali, Wrk};
+    const TABLE: &[(Exchange, usize, &[Contender])] = {
+        use Contender::{Epoll, H2load, K6, LoadTest, Oha, Tcpkali, Wrk};
         &[
             (Exchange::Websocket, 64, &[Epoll, LoadTest, Tcpkali, K6]),
             (Exchange::Websocket, 1000, &[Epoll, LoadTest, Tcpkali, K6]),
@@ -72,7 +72,7 @@ mod linux {
         /// The rtbench to measure [default: the one that was built along with this]
         #[arg(long, global = true)]
         rtbench: Option<PathBuf>,
-        /// What the contestant `other` is: another build of rtbench [default: the same]
+        /// What the contender `other` is: another build of rtbench [default: the same]
         #[arg(long, global = true)]
         other: Option<PathBuf>,
         /// Passed by cargo.
@@ -101,10 +101,10 @@ mod linux {
         clients: usize,
         /// Whose cost is told.
         #[arg(long, default_value = "rtbench")]
-        a: Contestant,
+        a: Contender,
         /// In terms of whose.
         #[arg(long, default_value = "epoll")]
-        b: Contestant,
+        b: Contender,
     }
 
     pub(super) fn main() -> Result<()> {
@@ -142,7 +142,7 @@ mod linux {
                     eprintln!("skipped: {} is not installed", other.name());
                     continue;
                 }
-                rows.push(ring.row(exchange, clients, [Contestant::Rtbench, other])?);
+                rows.push(ring.row(exchange, clients, [Contender::Rtbench, other])?);
             }
         }
         println!("{}", rows.join("\n"));
@@ -182,8 +182,8 @@ mod linux {
             Ok(Ring { cli, server, core: generators, rtbench, other, scratch: tempfile::tempdir()? })
         }
 
-        fn row(&self, exchange: Exchange, clients: usize, contestants: [Contestant; 2]) -> Result<String> {
-            let [a, b] = contestants.map(Contestant::name);
+        fn row(&self, exchange: Exchange, clients: usize, contenders: [Contender; 2]) -> Result<String> {
+            let [a, b] = contenders.map(Contender::name);
             eprintln!("{}, {clients} clients: {a} against {b}", exchange.title());
             let address: SocketAddrV4 = self.server.address;
             let Ring { rtbench, other, scratch, core, .. } = self;
@@ -191,7 +191,7 @@ mod linux {
                 Order { exchange, address, clients, core: *core, rtbench, other, scratch: scratch.path() };
             let Cli { replicates, pairs, .. } = *self.cli;
             let Outcome { ratio, low, high, costs } =
-                slices::duel(&self.server, contestants, &order, replicates, pairs)?;
+                slices::duel(&self.server, contenders, &order, replicates, pairs)?;
             let [own, other] = costs.map(|cost| format!("{:.2} ({:.2})", cost.us(), cost.user_us()));
             let title = exchange.title();
             Ok(format!(

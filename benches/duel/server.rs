@@ -1,4 +1,4 @@
-//! The server that all contestants load: one thread, one epoll loop, the least that can be done for an exchange. It
+//! The server that all contenders load: one thread, one epoll loop, the least that can be done for an exchange. It
 //! counts what it has answered.
 
 use std::io;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rtbench::stats::mean;
 
-use super::contestant::{Contestant, Order};
+use super::contender::{Contender, Order};
 use super::generator::{Generator, Ticks};
 use super::server::Server;
 
@@ -29,14 +29,14 @@ pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// The outcome of a duel.
 pub(crate) struct Outcome {
-    /// Cost of an exchange, the first contestant's as a multiple of the second's, and the interval that holds it with 95%.
+    /// Cost of an exchange, the first contender's as a multiple of the second's, and the interval that holds it with 95%.
     pub(crate) ratio: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
     pub(crate) costs: [Cost; 2],
 }
 
-/// What one contestant cost over all replicates.
+/// What one contender cost over all replicates.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cost {
     cpu_ns: u64,
@@ -64,10 +64,10 @@ impl Cost {
     }
 }
 
-/// Lets `contestants` do the same thing, `replicates` times with fresh processes.
+/// Lets `contenders` do the same thing, `replicates` times with fresh processes.
 pub(crate) fn duel(
     server: &Server,
-    contestants: [Contestant; 2],
+    contenders: [Contender; 2],
     order: &Order<'_>,
     replicates: u32,
     pairs: u32,
@@ -75,7 +75,7 @@ pub(crate) fn duel(
     let mut costs = [Cost::default(); 2];
     let mut logs = Vec::new();
     for replicate in 1..=replicates {
-        let (log, own) = one_replicate(server, contestants, order, pairs)?;
+        let (log, own) = one_replicate(server, contenders, order, pairs)?;
         eprintln!(
             "  {replicate}/{replicates}: {:.3} ({:.2} us against {:.2})",
             log.exp(),
@@ -94,11 +94,11 @@ pub(crate) fn duel(
 
 fn one_replicate(
     server: &Server,
-    contestants: [Contestant; 2],
+    contenders: [Contender; 2],
     order: &Order<'_>,
     pairs: u32,
 ) -> Result<(f64, [Cost; 2])> {
-    let generators = [at_work(server, contestants[0], order)?, at_work(server, contestants[1], order)?];
+    let generators = [at_work(server, contenders[0], order)?, at_work(server, contenders[1], order)?];
     let before = [generators[0].ticks(), generators[1].ticks()];
     let mut costs = [Cost::default(); 2];
     let mut logs = Vec::new();
@@ -121,16 +121,16 @@ fn one_replicate(
     Ok((median(logs), costs))
 }
 
-/// Starts a contestant, waits until it is warm, and stops it.
-fn at_work(server: &Server, contestant: Contestant, order: &Order<'_>) -> Result<Generator> {
-    let name = contestant.name();
-    let command = contestant.command(order)?.with_context(|| format!("{name} cannot do this"))?;
-    let mut generator = Generator::start(command, order.core, contestant.counted_word())
+/// Starts a contender, waits until it is warm, and stops it.
+fn at_work(server: &Server, contender: Contender, order: &Order<'_>) -> Result<Generator> {
+    let name = contender.name();
+    let command = contender.command(order)?.with_context(|| format!("{name} cannot do this"))?;
+    let mut generator = Generator::start(command, order.core, contender.counted_word())
         .with_context(|| format!("cannot start {name}"))?;
     let (begun, answered) = (Instant::now(), server.answered());
     while server.answered() - answered < 20 * order.clients as u64 {
         check_interrupt()?;
-        if let Some(words) = generator.last_words() {
+        if let Some(words) = generator.final_lines() {
             bail!("{name} ended ({words})");
         }
         if begun.elapsed() > PATIENCE {

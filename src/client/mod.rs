@@ -1,8 +1,8 @@
 //! One client's life, and the schedule it follows.
 
-pub mod doors;
 pub mod executor;
 mod inbox;
+pub mod leaving;
 pub mod pace;
 mod ready;
 pub mod run;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::doors::Doors;
+use super::leaving::Doors;
 use super::pace::Pacer;
 use super::ready::ReadyQueue;
 use crate::host::clock::monotonic_ns;

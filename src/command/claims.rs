@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::load;
 use crate::cli::ClaimsArgs;
 use crate::exit::Exit;
-use crate::guide::book;
+use crate::guide::all_claims;
 use crate::measure::store::{self, StoreError};
 use crate::report;
 use crate::say;
@@ -25,7 +25,7 @@ pub fn run(args: &ClaimsArgs) -> Result<Exit> {
     for dir in &dirs {
         runs.push(load(dir).with_context(|| format!("cannot read the run {}", dir.display()))?);
     }
-    let mut entries = book::entries(&runs);
+    let mut entries = all_claims::entries(&runs);
     if let Some(part) = &args.section {
         let part = part.to_lowercase();
         entries.retain(|entry| entry.answer.claim.guide_section.to_lowercase().contains(&part));

@@ -10,7 +10,7 @@ use crate::guide;
 use crate::measure::metric::{self, Metric};
 use crate::protocol::{self, Protocol, Traits};
 use crate::report::comparison::Form;
-use crate::report::{self, sheets};
+use crate::report::{self, csv_files};
 use crate::scenario::{self, BUILTINS, Builtin, ScenarioError};
 use crate::transport::link::PRESETS;
 
@@ -73,7 +73,7 @@ fn table(topic: Topic) -> String {
                 + &columns("FORMATS OF COMPARISONS  (rtbench compare A B --format NAME)", of_comparisons)
         }
         // As it stands in results/README.md.
-        Topic::Columns => sheets::markdown().trim_start().to_owned(),
+        Topic::Columns => csv_files::markdown().trim_start().to_owned(),
         Topic::Schemas => columns(
             "SCHEMAS  (print one: rtbench list --schema NAME)",
             report::SCHEMAS.iter().map(|schema| [schema.name.to_owned(), schema.about.to_owned()]),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::campaign::{self, Campaign, Job};
+use super::measuring::{self, Job, Measurement};
 use super::run::fresh_seed;
 use crate::cli::MatrixArgs;
 use crate::cli::fault;
@@ -20,7 +20,7 @@ use crate::scenario::{ScenarioError, headers, plan as scenario_plan};
 /// # Errors
 /// `PlanError` for a workload that cannot be measured; else what the surroundings refused.
 pub fn run(args: &MatrixArgs) -> Result<Exit> {
-    let formats = campaign::formats(&args.output)?;
+    let formats = measuring::formats(&args.output)?;
     let effort = match (args.quick, args.full) {
         (true, _) => Effort::Quick,
         (_, true) => Effort::Full,
@@ -46,11 +46,11 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         say::line(unfelt.note());
     }
     let text = ScenarioText { name: "matrix".to_owned(), text: String::new() };
-    let mut file = RunFile::begin(RunKind::Matrix, campaign::command_line(), seed, text);
+    let mut file = RunFile::begin(RunKind::Matrix, measuring::command_line(), seed, text);
     file.users = args.users.map(|users| u64::from(users.0));
     file.thresholds = with_defaults(Vec::new());
     let load = |cells| scenario_plan::repeated(cells, args.repeat).into_iter().map(Job::Load);
-    let campaign = Campaign {
+    let measurement = Measurement {
         file,
         name: "matrix",
         lanes: vec![
@@ -59,12 +59,12 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
         ],
         output: &args.output,
     };
-    let run = campaign.measure(|spec, stop| {
+    let run = measurement.measure(|spec, stop| {
         let set = if spec.http.headers == Headers::Minimal { Headers::Minimal } else { Headers::Browser };
         Ok(Fleet {
-            program: campaign::own_image()?,
+            program: measuring::own_image()?,
             // Probes wait for reconnects, and the load never sees one.
-            server: campaign::reference_server(
+            server: measuring::reference_server(
                 &["--retry", "200ms"],
                 spec.tls == Encryption::Tls,
                 &args.server_fault,
@@ -75,5 +75,5 @@ pub fn run(args: &MatrixArgs) -> Result<Exit> {
             stop,
         })
     })?;
-    Ok(campaign::show(&run, &args.output, &formats, campaign::exit_of(&run)))
+    Ok(measuring::show(&run, &args.output, &formats, measuring::exit_of(&run)))
 }

@@ -1,15 +1,15 @@
 //! One file a verb.
 
-mod campaign;
 pub mod capacity;
 pub mod claims;
 pub mod compare;
+pub mod delay_server;
+pub mod disturbance;
 pub mod doctor;
 pub mod gate;
-pub mod holder;
 pub mod list;
 pub mod matrix;
-pub mod nuisance;
+mod measuring;
 pub mod progress;
 pub mod prometheus;
 pub mod report;

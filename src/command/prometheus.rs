@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::fleet::coordinator::Progress;
 use crate::measure::cell::Cell;
-use crate::report::exposition::{self, Exposition};
+use crate::report::prometheus::{self, Exposition};
 use crate::scenario::spec::CellSpec;
 
 /// Where the metrics lie.
@@ -116,7 +116,7 @@ fn answer(request: &Request<Incoming>, feed: &Feed) -> Response<String> {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
         response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
     } else {
-        let kind = hyper::header::HeaderValue::from_static(exposition::CONTENT_TYPE);
+        let kind = hyper::header::HeaderValue::from_static(prometheus::CONTENT_TYPE);
         response.headers_mut().insert(CONTENT_TYPE, kind);
         *response.body_mut() = feed.lock().text();
     }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, Result};
 
-use super::campaign::{self, Campaign, Job};
+use super::measuring::{self, Job, Measurement};
 use crate::cli::fault;
 use crate::cli::{RunArgs, TargetArgs, WorkloadArgs};
 use crate::exit::Exit;
@@ -27,7 +27,7 @@ use crate::unit::OneOrMany;
 /// # Errors
 /// `ScenarioError` or `PlanError` for what the user wrote; else what the surroundings refused.
 pub fn run(args: &RunArgs) -> Result<Exit> {
-    let formats = campaign::formats(&args.output)?;
+    let formats = measuring::formats(&args.output)?;
     let sweeps = sweep::merged(&args.sweep)?;
     set_once(args, &sweeps)?;
     let source = scenario::locate(&args.scenario)?;
@@ -45,7 +45,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     thresholds(&source, scenario)?;
     let seed = args.workload.seed.unwrap_or_else(fresh_seed);
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
-    let mut file = RunFile::begin(RunKind::Scenario, campaign::command_line(), seed, text);
+    let mut file = RunFile::begin(RunKind::Scenario, measuring::command_line(), seed, text);
     file.thresholds = with_defaults(threshold_texts(scenario));
     file.swept = sweeps.into_iter().map(|Sweep { key, values }| Swept { key, values }).collect();
     let planned = sweep::cells(&variants, seed)?;
@@ -54,12 +54,12 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         planned.iter().map(|cell| (cell.spec.id.to_string(), &settings[cell.variant])).collect();
     let cells = planned.into_iter().map(|cell| cell.spec).collect();
     let lanes = vec![plan::repeated(cells, args.repeat).into_iter().map(Job::Load).collect()];
-    let campaign = Campaign { file, name: &source.name, lanes, output: &args.output };
-    let run = campaign.measure(|spec, stop| {
+    let measurement = Measurement { file, name: &source.name, lanes, output: &args.output };
+    let run = measurement.measure(|spec, stop| {
         let setting =
             of_cell.get(&spec.id.to_string()).with_context(|| format!("{} was not planned", spec.id))?;
         Ok(Fleet {
-            program: campaign::own_image()?,
+            program: measuring::own_image()?,
             server: setting.server.clone(),
             workers: args.server.workers,
             headers: setting.headers.clone(),
@@ -67,7 +67,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
             stop,
         })
     })?;
-    Ok(campaign::show(&run, &args.output, &formats, campaign::exit_of(&run)))
+    Ok(measuring::show(&run, &args.output, &formats, measuring::exit_of(&run)))
 }
 
 /// What the cells of one variant of a scenario are measured with.
@@ -168,7 +168,7 @@ pub(super) fn server(args: &TargetArgs, encryption: &mut Encryption) -> Result<S
         *encryption = Encryption::Tls;
     }
     let Some(url) = &args.target else {
-        return campaign::reference_server(&[], *encryption == Encryption::Tls, &args.server_fault);
+        return measuring::reference_server(&[], *encryption == Encryption::Tls, &args.server_fault);
     };
     let pid = args.server_pid.map(readable).transpose()?;
     let trust = match &args.ca {

@@ -12,7 +12,7 @@ use tokio::net::unix::pipe::Receiver;
 use crate::cli::fault;
 use crate::cli::{ServeArgs, Slow};
 use crate::exit::Exit;
-use crate::host::farewell::Farewell;
+use crate::host::termination::Farewell;
 use crate::host::{input, process, runtime};
 use crate::say;
 

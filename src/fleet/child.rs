@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long last words are waited for once a child has ended: they may still lie in the pipe, and a grandchild may
 /// hold it open for ever.
-const MOURNING: Duration = Duration::from_millis(500);
+const END_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Lines of standard error that are kept as last words.
 const LAST_WORDS: usize = 10;
@@ -41,35 +41,35 @@ pub struct Process {
     pub tied: Option<bool>,
     child: Child,
     input: Option<ChildStdin>,
-    last_words: Arc<Mutex<VecDeque<String>>>,
+    final_lines: Arc<Mutex<VecDeque<String>>>,
     /// Ends with the child's standard error.
     listening: Option<JoinHandle<()>>,
 }
 
 /// How a child ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obituary {
+pub struct ProcessEnd {
     /// Its name, and what became of it.
     how: String,
     /// The signal that killed it, if one did.
     pub signal: Option<i32>,
-    last_words: String,
+    final_lines: String,
 }
 
-impl Obituary {
+impl ProcessEnd {
     /// The same of one that was at work.
-    pub fn in_mid_run(mut self) -> Obituary {
+    pub fn in_mid_run(mut self) -> ProcessEnd {
         self.how += " in mid-run";
         self
     }
 }
 
-impl fmt::Display for Obituary {
+impl fmt::Display for ProcessEnd {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.how)?;
-        match self.last_words.is_empty() {
+        match self.final_lines.is_empty() {
             true => Ok(()),
-            false => write!(out, "; its last words: {}", self.last_words),
+            false => write!(out, "; its last words: {}", self.final_lines),
         }
     }
 }
@@ -161,10 +161,10 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {name} ({})", Path::new(&program).display()))?;
-        let last_words = Arc::default();
+        let final_lines = Arc::default();
         let listening = child.stderr.take();
         let listening =
-            listening.map(|stderr| tokio::spawn(keep_last_words(stderr, Arc::clone(&last_words))));
+            listening.map(|stderr| tokio::spawn(keep_last_words(stderr, Arc::clone(&final_lines))));
         let stdout = child.stdout.take().context("no pipe from the child")?;
         let pid = child.id().context("the child ended at once")?;
         let process = Process {
@@ -172,7 +172,7 @@ impl Process {
             tied: (!cores.is_empty()).then(|| host::cores::of(pid).as_deref() == Some(cores)),
             input: child.stdin.take(),
             child,
-            last_words,
+            final_lines,
             listening,
             name,
         };
@@ -200,26 +200,26 @@ impl Process {
     }
 
     /// Waits until the child has ended by itself, however long that takes; says how it ended.
-    pub async fn ended(&mut self) -> Obituary {
+    pub async fn ended(&mut self) -> ProcessEnd {
         let status = self.child.wait().await;
         if let Some(listening) = &mut self.listening {
             // Polled again after it was ready it would panic, so it is awaited once.
-            let _ = timeout(MOURNING, listening).await;
+            let _ = timeout(END_PATIENCE, listening).await;
             self.listening = None;
         }
-        self.obituary(status.ok())
+        self.process_end(status.ok())
     }
 
     /// What became of a child whose pipe has ended: how it ended, or that it lives on and says nothing.
     pub async fn fell_silent(&mut self) -> String {
         match timeout(PATIENCE, self.ended()).await {
-            Ok(obituary) => obituary.to_string(),
+            Ok(process_end) => process_end.to_string(),
             Err(_) => format!("{} closed its pipe and lives on", self.name),
         }
     }
 
     /// How the child ended, with its last words.
-    fn obituary(&self, status: Option<ExitStatus>) -> Obituary {
+    fn process_end(&self, status: Option<ExitStatus>) -> ProcessEnd {
         use std::os::unix::process::ExitStatusExt;
         let signal = status.and_then(|status| status.signal());
         let how = match (signal, status.and_then(|status| status.code())) {
@@ -227,9 +227,9 @@ impl Process {
             (None, Some(code)) => format!("ended with exit code {code}"),
             (None, None) => "ended".to_owned(),
         };
-        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        let last_words = words.iter().map(String::as_str).collect::<Vec<_>>().join(" | ");
-        Obituary { how: format!("{} {how}", self.name), signal, last_words }
+        let words = self.final_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let final_lines = words.iter().map(String::as_str).collect::<Vec<_>>().join(" | ");
+        ProcessEnd { how: format!("{} {how}", self.name), signal, final_lines }
     }
 
     /// Ends the child in good order: end of input, SIGTERM, and after some patience SIGKILL; then those whom it started and left

@@ -9,11 +9,10 @@ use anyhow::{Result, anyhow};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::child::Obituary;
+use super::admission::{Door, Stranger};
+use super::child::ProcessEnd;
 use super::cores::Seats;
-use super::crew::Crew;
-use super::door::{Door, Stranger};
-use super::layout::{Layout, Room, Shortage, Site};
+use super::layout::{HostCapacity, HostLimit, Layout, ServerSite};
 use super::merge;
 use super::message::{self, FromWorker, Start, ToWorker};
 use super::partial::PartialCell;
@@ -21,9 +20,10 @@ use super::server::ServerChoice;
 use super::servers::Servers;
 use super::turns::{Readers, Rendezvous};
 use super::window::{self, Held, Reading, Window};
+use super::workers::Workers;
 use crate::host::clock::monotonic_ns;
 use crate::host::image::Image;
-use crate::host::strain::Counters;
+use crate::host::interference::Counters;
 use crate::measure::cell::{Cell, Interval, ServerCost, ServerFailure, Status};
 use crate::measure::recorder::Second;
 use crate::quote;
@@ -94,15 +94,15 @@ impl Fleet {
     ///
     /// # Errors
     /// What the host cannot carry.
-    pub fn layout(&self, spec: &CellSpec) -> Result<Layout, Shortage> {
-        Layout::of(spec, self.site(), self.workers, &Room::read())
+    pub fn layout(&self, spec: &CellSpec) -> Result<Layout, HostLimit> {
+        Layout::of(spec, self.site(), self.workers, &HostCapacity::read())
     }
 
-    fn site(&self) -> Site {
+    fn site(&self) -> ServerSite {
         match &self.server {
-            ServerChoice::Start { .. } => Site::Own,
-            ServerChoice::Command { .. } => Site::Command,
-            ServerChoice::Standing { address, .. } => Site::Standing(address.ip()),
+            ServerChoice::Start { .. } => ServerSite::Own,
+            ServerChoice::Command { .. } => ServerSite::Command,
+            ServerChoice::Standing { address, .. } => ServerSite::Standing(address.ip()),
         }
     }
 
@@ -121,22 +121,22 @@ impl Fleet {
             }
             () = stopped(&mut stop) => { partial.interrupted = true; return Ok(()); }
         };
-        let mut crew = Crew::start(&self.program, layout.workers, &seats)?;
-        partial.seats = crew.seats.clone();
+        let mut workers = Workers::start(&self.program, layout.workers, &seats)?;
+        partial.seats = workers.seats.clone();
         partial.empty = Held::read(&mut servers);
         let before = Counters::read();
-        let mut conductor = Conductor {
+        let mut cell_run = CellRun {
             fleet: self,
             spec,
             layout,
             window: Window::default(),
             servers: &mut servers,
-            crew: &mut crew,
+            workers: &mut workers,
             partial,
             progress,
         };
         let measured = tokio::select! {
-            measured = conductor.conduct() => measured,
+            measured = cell_run.conduct() => measured,
             () = stopped(&mut stop) => { partial.interrupted = true; Ok(()) }
         };
         let measured = match measured {
@@ -146,9 +146,9 @@ impl Fleet {
         };
         partial.host = Counters::read().since(&before);
         if measured.is_err() || partial.interrupted {
-            crew.stop_and_collect(&mut partial.shares, spec.clients).await;
+            workers.stop_and_collect(&mut partial.shares, spec.clients).await;
         }
-        crew.end().await;
+        workers.end().await;
         servers.end().await;
         measured
     }
@@ -167,9 +167,9 @@ impl OfServer {
         OfServer { failure, words }
     }
 
-    fn that_ended(obituary: Obituary) -> anyhow::Error {
-        let failure = ServerFailure::Ended { signal: obituary.signal };
-        OfServer::new(failure, obituary.in_mid_run().to_string()).into()
+    fn that_ended(process_end: ProcessEnd) -> anyhow::Error {
+        let failure = ServerFailure::Ended { signal: process_end.signal };
+        OfServer::new(failure, process_end.in_mid_run().to_string()).into()
     }
 }
 
@@ -181,18 +181,18 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// One cell under way.
-struct Conductor<'a> {
+struct CellRun<'a> {
     fleet: &'a Fleet,
     spec: &'a CellSpec,
     layout: Layout,
     window: Window,
     servers: &'a mut Servers,
-    crew: &'a mut Crew,
+    workers: &'a mut Workers,
     partial: &'a mut PartialCell,
     progress: &'a mut dyn FnMut(Progress),
 }
 
-impl Conductor<'_> {
+impl CellRun<'_> {
     async fn conduct(&mut self) -> Result<()> {
         self.connect().await?;
         let idle = Held::read(self.servers);
@@ -204,8 +204,8 @@ impl Conductor<'_> {
         let opens = begins + Duration::from_secs_f64(self.spec.warmup_s);
         // Whoever has come to be with the clients is found now, and not in a rest or a window.
         self.servers.mark();
-        self.crew.say_all(&ToWorker::Go { start_ns }).await?;
-        let readers = Readers { servers: self.servers.family(), workers: self.crew.pids() };
+        self.workers.say_all(&ToWorker::Go { start_ns }).await?;
+        let readers = Readers { servers: self.servers.family(), workers: self.workers.pids() };
         let rests = async { Ok(readers.read_rests(self.spec, begins).await) };
         let load = self.load([opens, opens + self.spec.duration()]);
         let ((readings, streams), rests) = tokio::try_join!(load, rests)?;
@@ -214,7 +214,7 @@ impl Conductor<'_> {
         // The drain begins with that, however long a server takes to tell its counters.
         self.announce(streams).await?;
         let announced = Instant::now();
-        let untied = if self.fleet.site() == Site::Own { self.servers.untied() } else { 0 };
+        let untied = if self.fleet.site() == ServerSite::Own { self.servers.untied() } else { 0 };
         let record = window::record(self.servers, held, readings).await;
         self.partial.server = Some(ServerCost { untied, ..record });
         self.drain(announced).await
@@ -223,15 +223,15 @@ impl Conductor<'_> {
     /// The next message of any worker. That the server ends, or that nothing is heard, is an error.
     async fn next(&mut self, deadline: Instant, doing: &str) -> Result<(usize, FromWorker)> {
         tokio::select! {
-            message = self.crew.next() => message,
-            obituary = self.servers.ended() => Err(OfServer::that_ended(obituary)),
+            message = self.workers.next() => message,
+            process_end = self.servers.ended() => Err(OfServer::that_ended(process_end)),
             () = sleep_until(deadline) => Err(anyhow!("the workers went silent ({doing})")),
         }
     }
 
     /// Every worker gets its share, and is ready or has given up on those who are not.
     async fn connect(&mut self) -> Result<()> {
-        let workers = self.crew.processes.len();
+        let workers = self.workers.processes.len();
         for worker in 0..workers {
             let start = Start {
                 spec: self.spec.clone(),
@@ -244,7 +244,7 @@ impl Conductor<'_> {
                 headers: self.fleet.headers.clone(),
                 dialect: message::contract(),
             };
-            self.crew.processes[worker].say(&ToWorker::Start(Box::new(start))).await?;
+            self.workers.processes[worker].say(&ToWorker::Start(Box::new(start))).await?;
         }
         let timeout_s = self.spec.connect_timeout_s;
         let ramp_s = f64::from(self.spec.clients) / self.spec.ramp_per_s;
@@ -284,7 +284,7 @@ impl Conductor<'_> {
 
     /// The load: reads the server at both ends of the window, until every publisher has said what it sent.
     async fn load(&mut self, ends: [Instant; 2]) -> Result<([Reading; 2], HashMap<u32, u32>)> {
-        let workers = self.crew.processes.len();
+        let workers = self.workers.processes.len();
         let deadline = ends[1] + SLACK;
         let mut readings = Vec::new();
         let mut streams = HashMap::new();
@@ -317,12 +317,12 @@ impl Conductor<'_> {
         let index = second.index as usize;
         seconds.resize_with(seconds.len().max(index + 1), Vec::new);
         seconds[index].push(second);
-        if seconds[index].len() == self.crew.processes.len() {
+        if seconds[index].len() == self.workers.processes.len() {
             let mut interval = Second::merge(&std::mem::take(&mut seconds[index]))?;
             interval.at_s = interval.at_s.min(self.spec.duration_s);
             interval.server_cpu_ns = self.window.second_ns(self.servers);
             interval.server_resident_bytes = self.servers.resident_bytes();
-            interval.generator_resident_bytes = self.crew.resident_bytes();
+            interval.generator_resident_bytes = self.workers.resident_bytes();
             self.partial.seconds.push(interval.clone());
             (self.progress)(Progress::Second(interval));
         }
@@ -331,11 +331,11 @@ impl Conductor<'_> {
 
     /// Tells each worker what the streams of its share had.
     async fn announce(&mut self, streams: HashMap<u32, u32>) -> Result<()> {
-        let workers = self.crew.processes.len();
+        let workers = self.workers.processes.len();
         for worker in 0..workers {
             let own = streams.iter().map(|(&stream, &count)| (stream, count));
             let own = own.filter(|&(stream, _)| self.spec.role(stream).group as usize % workers == worker);
-            self.crew.processes[worker].say(&ToWorker::Announce { streams: own.collect() }).await?;
+            self.workers.processes[worker].say(&ToWorker::Announce { streams: own.collect() }).await?;
         }
         Ok(())
     }
@@ -344,7 +344,7 @@ impl Conductor<'_> {
     async fn drain(&mut self, announced: Instant) -> Result<()> {
         let farewell = FAREWELL_PER_CLIENT * self.spec.clients;
         let deadline = announced + Duration::from_secs_f64(self.spec.drain_s) + farewell + SLACK;
-        while self.partial.shares.len() < self.crew.processes.len() {
+        while self.partial.shares.len() < self.workers.processes.len() {
             if let (_, FromWorker::Done(share)) = self.next(deadline, "while draining").await? {
                 self.partial.shares.push(*share);
             }

@@ -1,7 +1,7 @@
 //! Where rtbench starts the server itself, server and workers are tied to cores of their own, among those that rtbench was
 //! given (a cpuset, `taskset`), before they have a thread. A server that stood before is nobody's to move.
 
-use super::layout::Site;
+use super::layout::ServerSite;
 use crate::host::cores;
 
 /// Who is tied to what. Empty where nobody is: one core cannot be divided.
@@ -13,11 +13,11 @@ pub(super) struct Seats {
 
 impl Seats {
     /// On this host, where it tells what this process may use.
-    pub(super) fn here(site: Site) -> Seats {
+    pub(super) fn here(site: ServerSite) -> Seats {
         Seats::of(site, cores::of(0).unwrap_or_default())
     }
 
-    fn of(site: Site, mut given: Vec<usize>) -> Seats {
+    fn of(site: ServerSite, mut given: Vec<usize>) -> Seats {
         let own = site.server_cores(given.len() as u64) as usize;
         if own == 0 || own >= given.len() {
             return Seats::default();
@@ -65,25 +65,27 @@ mod tests {
 
     #[test]
     fn cores_are_those_that_were_given() {
-        let seats = Seats::of(Site::Own, vec![4, 6, 7]);
+        let seats = Seats::of(ServerSite::Own, vec![4, 6, 7]);
         assert_eq!((seats.server(), seats.worker(0)), (&[4][..], &[6][..]));
         assert_eq!((seats.worker(1), seats.worker(2)), (&[7][..], &[6][..]), "in turn");
     }
 
     #[test]
     fn a_server_of_any_kind_gets_half_and_none_shares_with_workers() {
-        let sizes = |n: usize| Seats::of(Site::Command, (0..n).collect()).server().len();
+        let sizes = |n: usize| Seats::of(ServerSite::Command, (0..n).collect()).server().len();
         assert_eq!([2, 3, 4, 8].map(sizes), [1, 1, 2, 4]);
-        let seats = Seats::of(Site::Command, vec![0, 1, 2, 3]);
+        let seats = Seats::of(ServerSite::Command, vec![0, 1, 2, 3]);
         assert_eq!((seats.server(), seats.worker(0), seats.worker(1)), (&[0, 1][..], &[2][..], &[3][..]));
     }
 
     #[test]
     fn one_core_and_strangers_are_left_alone() {
-        let standing = Site::Standing(std::net::Ipv4Addr::LOCALHOST.into());
-        for seats in
-            [Seats::of(Site::Own, vec![3]), Seats::of(Site::Own, vec![]), Seats::of(standing, vec![0, 1])]
-        {
+        let standing = ServerSite::Standing(std::net::Ipv4Addr::LOCALHOST.into());
+        for seats in [
+            Seats::of(ServerSite::Own, vec![3]),
+            Seats::of(ServerSite::Own, vec![]),
+            Seats::of(standing, vec![0, 1]),
+        ] {
             assert_eq!((seats.server(), seats.worker(0)), (&[][..], &[][..]));
         }
     }

@@ -1,4 +1,4 @@
-//! How a cell is spread over processes and addresses, and what its host cannot give. Pure but for [`Room::read`].
+//! How a cell is spread over processes and addresses, and what its host cannot give. Pure but for [`HostCapacity::read`].
 //!
 //! A process holds few descriptors, so many clients need many workers, and many servers: a group stays on one of each.
 
@@ -30,7 +30,7 @@ const PEER_PAIR_BYTES: u64 = 90_000;
 
 /// What a host has to give.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub struct HostCapacity {
     /// Processors that this program may use.
     pub cores: u64,
     /// Descriptors that a process may hold.
@@ -45,12 +45,12 @@ pub struct Room {
     pub memory_bytes: u64,
 }
 
-impl Room {
+impl HostCapacity {
     /// This host. What it does not tell is taken to suffice.
-    pub fn read() -> Room {
+    pub fn read() -> HostCapacity {
         let facts = HostFacts::read();
         let ports = facts.port_first.zip(facts.port_last).map(|(first, last)| last.saturating_sub(first) + 1);
-        Room {
+        HostCapacity {
             cores: facts.cores.unwrap_or(1),
             descriptors: process::descriptor_limit(),
             descriptors_left: process::descriptors_left().unwrap_or(u64::MAX),
@@ -63,7 +63,7 @@ impl Room {
 
 /// What is to be loaded, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Site {
+pub enum ServerSite {
     /// Servers that rtbench starts on this host, as many as it takes, of one thread each.
     Own,
     /// The same by somebody's command: processes and threads of any number.
@@ -72,19 +72,19 @@ pub enum Site {
     Standing(IpAddr),
 }
 
-impl Site {
+impl ServerSite {
     /// rtbench starts the servers.
     fn is_own(self) -> bool {
-        matches!(self, Site::Own | Site::Command)
+        matches!(self, ServerSite::Own | ServerSite::Command)
     }
 
     /// Of so many cores, how many are the servers' alone. One thread needs one. Who knows what another needs: it gets half, and
     /// one core only where there are no more than three, as the workers' load would be noise in its cost.
     pub(super) fn server_cores(self, cores: u64) -> u64 {
         match self {
-            Site::Own => 1,
-            Site::Command => (cores / 2).max(1),
-            Site::Standing(_) => 0,
+            ServerSite::Own => 1,
+            ServerSite::Command => (cores / 2).max(1),
+            ServerSite::Standing(_) => 0,
         }
     }
 }
@@ -102,7 +102,7 @@ pub struct Layout {
 
 /// What a host cannot carry, and what would have to be raised.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Shortage {
+pub enum HostLimit {
     /// A group does not fit into a process.
     #[error(
         "a group of {group} clients needs {needed} descriptors in one process, which may hold {limit}: raise the hard limit (`nofile` in /etc/security/limits.conf), or make groups smaller"
@@ -148,7 +148,12 @@ impl Layout {
     ///
     /// # Errors
     /// What the host cannot carry, before anything is started.
-    pub fn of(spec: &CellSpec, site: Site, workers: Option<u32>, room: &Room) -> Result<Layout, Shortage> {
+    pub fn of(
+        spec: &CellSpec,
+        site: ServerSite,
+        workers: Option<u32>,
+        room: &HostCapacity,
+    ) -> Result<Layout, HostLimit> {
         let demanded = processes(spec, room)?;
         let beside_the_server = room.cores.saturating_sub(site.server_cores(room.cores).max(1)).max(1) as u32;
         let servers = if site.is_own() && !spec.webrtc.peer_to_peer { demanded } else { 1 };
@@ -176,22 +181,22 @@ pub fn spare_connections(spec: &CellSpec, clients: u32, descriptors: u64) -> u32
 }
 
 /// Processes that it takes to hold everybody, if none holds a part of a group.
-fn processes(spec: &CellSpec, room: &Room) -> Result<u32, Shortage> {
+fn processes(spec: &CellSpec, room: &HostCapacity) -> Result<u32, HostLimit> {
     let limit = most_connections(room.descriptors);
     let group = spec.group.min(spec.clients);
     let needed = u64::from(group) * connections_per_client(spec);
     match limit / needed.max(1) {
-        0 => Err(Shortage::Group { group, needed, limit }),
+        0 => Err(HostLimit::Group { group, needed, limit }),
         groups => Ok(u64::from(spec.groups()).div_ceil(groups) as u32),
     }
 }
 
-fn check_totals(spec: &CellSpec, site: Site, room: &Room) -> Result<(), Shortage> {
+fn check_totals(spec: &CellSpec, site: ServerSite, room: &HostCapacity) -> Result<(), HostLimit> {
     let ends = if site.is_own() { 2 } else { 1 };
     let connections = u64::from(spec.clients) * connections_per_client(spec);
     let needed = connections * ends;
     if needed > room.descriptors_left {
-        return Err(Shortage::Descriptors { needed, left: room.descriptors_left });
+        return Err(HostLimit::Descriptors { needed, left: room.descriptors_left });
     }
     let by_datagrams = spec.id.protocol.traits.peer_to_peer;
     let pair_bytes = if by_datagrams { PEER_PAIR_BYTES } else { PAIR_BYTES };
@@ -201,13 +206,13 @@ fn check_totals(spec: &CellSpec, site: Site, room: &Room) -> Result<(), Shortage
     let needed_bytes = pairs * pair_bytes * ends / 2;
     if needed_bytes > room.memory_bytes {
         let mb = |bytes: u64| bytes / 1_000_000;
-        return Err(Shortage::Memory { needed_mb: mb(needed_bytes), free_mb: mb(room.memory_bytes) });
+        return Err(HostLimit::Memory { needed_mb: mb(needed_bytes), free_mb: mb(room.memory_bytes) });
     }
     Ok(())
 }
 
 /// Addresses to connect from, so that no server meets more connections of one than there are ports.
-fn sources(spec: &CellSpec, site: Site, servers: u32, room: &Room) -> Result<u32, Shortage> {
+fn sources(spec: &CellSpec, site: ServerSite, servers: u32, room: &HostCapacity) -> Result<u32, HostLimit> {
     let connections = u64::from(spec.clients) * connections_per_client(spec);
     let rest_s = PORT_REST_S[usize::from(room.ports_reused)];
     let traits = Some(spec.id.protocol).map(|protocol| protocol.traits);
@@ -221,15 +226,15 @@ fn sources(spec: &CellSpec, site: Site, servers: u32, room: &Room) -> Result<u32
     let ports = (room.ports as f64 * PORT_FILL) as u64;
     let sources = needed.div_ceil(ports.max(1)).max(1) as u32;
     let loopback = match site {
-        Site::Own | Site::Command => true,
-        Site::Standing(address) => address.is_ipv4() && address.is_loopback(),
+        ServerSite::Own | ServerSite::Command => true,
+        ServerSite::Standing(address) => address.is_ipv4() && address.is_loopback(),
     };
     if loopback {
         return Ok(sources);
     }
     // There is one address to connect from. Connections that stand need a port each; those that come and go may find one.
     match connections > room.ports {
-        true => Err(Shortage::Ports { needed: connections, ports: room.ports }),
+        true => Err(HostLimit::Ports { needed: connections, ports: room.ports }),
         false => Ok(1),
     }
 }
@@ -248,7 +253,7 @@ mod tests {
     use crate::protocol;
     use crate::scenario::cell_id::CellId;
 
-    const ROOM: Room = Room {
+    const ROOM: HostCapacity = HostCapacity {
         cores: 2,
         descriptors: 20_000,
         descriptors_left: 2_400_000,
@@ -264,8 +269,8 @@ mod tests {
         }
     }
 
-    fn own(spec: &CellSpec) -> Result<Layout, Shortage> {
-        Layout::of(spec, Site::Own, None, &ROOM)
+    fn own(spec: &CellSpec) -> Result<Layout, HostLimit> {
+        Layout::of(spec, ServerSite::Own, None, &ROOM)
     }
 
     #[test]
@@ -276,9 +281,9 @@ mod tests {
 
     #[test]
     fn a_command_has_half_of_the_cores_and_workers_the_rest() {
-        let room = Room { cores: 8, ..ROOM };
+        let room = HostCapacity { cores: 8, ..ROOM };
         let workers = |site| Layout::of(&spec("websocket", 1_000, 10), site, None, &room).unwrap().workers;
-        assert_eq!((workers(Site::Own), workers(Site::Command)), (7, 4));
+        assert_eq!((workers(ServerSite::Own), workers(ServerSite::Command)), (7, 4));
     }
 
     #[test]
@@ -304,11 +309,11 @@ mod tests {
     #[test]
     fn a_standing_server_on_this_host_is_met_from_many_addresses() {
         let spec = spec("websocket", 100_000, 100);
-        let here = Site::Standing(Ipv4Addr::LOCALHOST.into());
+        let here = ServerSite::Standing(Ipv4Addr::LOCALHOST.into());
         let layout = Layout::of(&spec, here, None, &ROOM).unwrap();
         assert_eq!((layout.servers, layout.sources), (1, 8));
-        let elsewhere = Site::Standing(Ipv4Addr::new(192, 0, 2, 1).into());
-        let short = Shortage::Ports { needed: 100_000, ports: 28_232 };
+        let elsewhere = ServerSite::Standing(Ipv4Addr::new(192, 0, 2, 1).into());
+        let short = HostLimit::Ports { needed: 100_000, ports: 28_232 };
         assert_eq!(Layout::of(&spec, elsewhere, None, &ROOM), Err(short));
         let fewer = CellSpec { clients: 20_000, ..spec };
         assert_eq!(Layout::of(&fewer, elsewhere, None, &ROOM).unwrap().sources, 1);
@@ -320,18 +325,18 @@ mod tests {
     fn fresh_polls_rest_on_their_ports() {
         let mut polls = spec("short-poll", 10_000, 10);
         polls.short_poll.interval_s = 1.0;
-        let slow = Room { ports_reused: false, ..ROOM };
+        let slow = HostCapacity { ports_reused: false, ..ROOM };
         assert_eq!(own(&polls).unwrap().sources, 2);
-        assert_eq!(Layout::of(&polls, Site::Own, None, &slow).unwrap().sources, 49);
+        assert_eq!(Layout::of(&polls, ServerSite::Own, None, &slow).unwrap().sources, 49);
     }
 
     #[test]
     fn what_does_not_fit_is_named_before_the_start() {
         let group = own(&spec("websocket", 30_000, 30_000));
-        assert_eq!(group, Err(Shortage::Group { group: 30_000, needed: 30_000, limit: 18_939 }));
-        assert!(matches!(own(&spec("websocket", 2_000_000, 10)), Err(Shortage::Descriptors { .. })));
-        let small = Room { memory_bytes: 900_000_000, ..ROOM };
-        let short = Layout::of(&spec("sse", 100_000, 10), Site::Own, None, &small);
-        assert_eq!(short, Err(Shortage::Memory { needed_mb: 1_000, free_mb: 900 }));
+        assert_eq!(group, Err(HostLimit::Group { group: 30_000, needed: 30_000, limit: 18_939 }));
+        assert!(matches!(own(&spec("websocket", 2_000_000, 10)), Err(HostLimit::Descriptors { .. })));
+        let small = HostCapacity { memory_bytes: 900_000_000, ..ROOM };
+        let short = Layout::of(&spec("sse", 100_000, 10), ServerSite::Own, None, &small);
+        assert_eq!(short, Err(HostLimit::Memory { needed_mb: 1_000, free_mb: 900 }));
     }
 }

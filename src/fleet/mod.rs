@@ -1,11 +1,10 @@
 //! Processes: the coordinator that starts them, the workers that run clients, and what they say to each other.
 
+mod admission;
 pub(crate) mod child;
 pub mod coordinator;
 mod cores;
 mod cost;
-mod crew;
-mod door;
 pub mod layout;
 mod merge;
 pub mod message;
@@ -18,3 +17,4 @@ mod shell;
 pub mod turns;
 mod window;
 pub mod worker;
+mod workers;

@@ -6,7 +6,7 @@ use super::cores::Seat;
 use super::message::Share;
 use super::turns::CpuReading;
 use super::window::Held;
-use crate::host::strain::HostStrain;
+use crate::host::interference::Interference;
 use crate::measure::cell::{Interval, ServerCost, ServerFailure};
 
 /// A cell under way: what servers and workers have told of it so far.
@@ -23,7 +23,7 @@ pub(super) struct PartialCell {
     pub server: Option<ServerCost>,
     /// CPU in the rests between slices.
     pub rests: Vec<CpuReading>,
-    pub host: HostStrain,
+    pub host: Interference,
     pub interrupted: bool,
     /// What the server did that ended the cell.
     pub server_failure: Option<ServerFailure>,

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 
-use super::child::{Obituary, Process};
-use super::door::Stranger;
+use super::admission::Stranger;
+use super::child::{Process, ProcessEnd};
 use super::port;
 use crate::host::image::Image;
 use crate::quote;
@@ -261,7 +261,7 @@ impl Server {
             answered = tokio::time::timeout(READY_PATIENCE, answers) => {
                 answered.with_context(|| format!("nothing answers with success at {url} within 10 s"))?
             }
-            obituary = process.ended() => return Err(NotThere::Ended(obituary.to_string()).into()),
+            process_end = process.ended() => return Err(NotThere::Ended(process_end.to_string()).into()),
         };
         Server::new(address, None, Some(process), None)
     }
@@ -331,7 +331,7 @@ impl Server {
     }
 
     /// Waits until the server's process has ended; for ever if it is not ours.
-    pub async fn ended(&mut self) -> Obituary {
+    pub async fn ended(&mut self) -> ProcessEnd {
         match &mut self.process {
             Some(process) => process.ended().await,
             None => std::future::pending().await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures_util::future::{join_all, select_all, try_join_all};
 
-use super::child::{Obituary, Process};
+use super::child::{Process, ProcessEnd};
 use super::cost::Cost;
 use super::message::Endpoint;
 use super::server::{Server, ServerChoice, ServerStats};
@@ -60,7 +60,7 @@ impl Servers {
     }
 
     /// Waits until one of their processes has ended; for ever if none is ours.
-    pub async fn ended(&mut self) -> Obituary {
+    pub async fn ended(&mut self) -> ProcessEnd {
         select_all(self.each.iter_mut().map(|server| Box::pin(server.ended()))).await.0
     }
 

@@ -3,8 +3,8 @@
 use super::column::{COLUMNS, Column};
 use super::evidence::Evidence;
 use super::finding::{Finding, Question};
-use super::row;
-use super::standing::{self, Ranking};
+use super::protocol_rows;
+use super::ranked_rows::{self, Ranking};
 use super::verdict::Verdict;
 use super::{Claim, find};
 use crate::measure::cell::Cell;
@@ -41,11 +41,11 @@ enum Claims {
 static FEATURES: [Feature; 11] = [
     Feature { title: "Connection", claims: Claims::Words("matrix-connection"), judge: Judge::Probe("connection") },
     Feature { title: "Direction", claims: Claims::Words("matrix-direction"), judge: Judge::Probe("direction") },
-    Feature { title: "Latency", claims: Claims::Numbers("latency"), judge: Judge::Number(row::latency) },
-    Feature { title: "Overhead/Msg", claims: Claims::Numbers("overhead"), judge: Judge::Number(row::overhead) },
-    Feature { title: "Scalability", claims: Claims::Words("matrix-scalability"), judge: Judge::Rank(&standing::SCALABILITY) },
-    Feature { title: "Server Load", claims: Claims::Words("matrix-server-load"), judge: Judge::Rank(&standing::SERVER_LOAD) },
-    Feature { title: "Implementation", claims: Claims::Words("matrix-implementation"), judge: Judge::Rank(&standing::IMPLEMENTATION) },
+    Feature { title: "Latency", claims: Claims::Numbers("latency"), judge: Judge::Number(protocol_rows::latency) },
+    Feature { title: "Overhead/Msg", claims: Claims::Numbers("overhead"), judge: Judge::Number(protocol_rows::overhead) },
+    Feature { title: "Scalability", claims: Claims::Words("matrix-scalability"), judge: Judge::Rank(&ranked_rows::SCALABILITY) },
+    Feature { title: "Server Load", claims: Claims::Words("matrix-server-load"), judge: Judge::Rank(&ranked_rows::SERVER_LOAD) },
+    Feature { title: "Implementation", claims: Claims::Words("matrix-implementation"), judge: Judge::Rank(&ranked_rows::IMPLEMENTATION) },
     Feature { title: "Browser Support", claims: Claims::Words("matrix-browser"), judge: Judge::Probe("browser") },
     Feature { title: "Firewall Issues", claims: Claims::Words("matrix-firewall"), judge: Judge::Probe("firewall") },
     Feature { title: "Binary Data", claims: Claims::Words("matrix-binary"), judge: Judge::Probe("binary") },
@@ -144,7 +144,7 @@ impl Feature {
 
     fn cell(&self, evidence: &Evidence<'_>, asked: &[Question<'static>], i: usize) -> (MatrixCell, String) {
         let finding = match self.judge {
-            Judge::Probe(name) => row::probe(evidence, &asked[i], name),
+            Judge::Probe(name) => protocol_rows::probe(evidence, &asked[i], name),
             Judge::Number(judge) => judge(evidence, &asked[i]),
             Judge::Rank(ranking) => ranking.judge(evidence, asked, i),
         };

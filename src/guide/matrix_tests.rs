@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::column::COLUMNS;
-use super::further::answers;
 use super::matrix::{Matrix, MatrixCell};
+use super::other_claims::answers;
 use super::verdict::Verdict;
 use crate::measure::cell::{Cell, Status, TrustLevel};
 use crate::measure::sample;

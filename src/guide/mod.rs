@@ -11,28 +11,28 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-mod binding;
-pub mod book;
+pub mod all_claims;
+mod byte_layers;
+mod claim_table;
 pub mod column;
 mod command;
+mod computed_claims;
 pub mod cost;
 pub(crate) mod evidence;
 mod finding;
-pub mod further;
 pub mod kind;
-mod layered;
 pub mod matrix;
 #[cfg(test)]
 mod matrix_tests;
 mod network;
 #[cfg(test)]
 mod network_tests;
-mod own;
+pub mod other_claims;
 pub mod plan;
 pub mod probe;
+mod protocol_rows;
 mod rank;
-mod row;
-mod standing;
+mod ranked_rows;
 #[cfg(test)]
 mod two_ways_tests;
 pub mod verdict;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use puppet::{Mail, Puppet, because, drive, failure};
+use probe_client::{ProbeClient, ReceivedMail, because, drive, failure};
 use tokio::time::Instant;
 
 use super::kind;
@@ -27,7 +27,7 @@ mod browser;
 mod external;
 mod firewall;
 mod middlebox;
-mod puppet;
+mod probe_client;
 mod relay;
 mod special;
 
@@ -121,7 +121,7 @@ struct Way {
 
 impl Stage<'_> {
     /// A publisher and a subscriber of one topic, both ready. A mesh where the protocol makes one and `mesh` asks for it.
-    async fn pair(&self, topic: &str, mesh: bool) -> Result<[Puppet; 2]> {
+    async fn pair(&self, topic: &str, mesh: bool) -> Result<[ProbeClient; 2]> {
         self.pair_with(topic, &self.options(mesh && self.protocol.traits.peer_to_peer)).await
     }
 
@@ -136,21 +136,21 @@ impl Stage<'_> {
         }
     }
 
-    async fn pair_with(&self, topic: &str, options: &Options) -> Result<[Puppet; 2]> {
-        let mut pair = self.puppets(topic, options);
-        let ready = |pair: &[Puppet]| pair.iter().all(|puppet| puppet.ready);
+    async fn pair_with(&self, topic: &str, options: &Options) -> Result<[ProbeClient; 2]> {
+        let mut pair = self.clients(topic, options);
+        let ready = |pair: &[ProbeClient]| pair.iter().all(|client| client.ready);
         let ready = drive(&mut pair, |pair| ready(pair) || failure(pair).is_some()).await && ready(&pair);
         ensure!(ready, "the clients did not get ready{}", because(&pair));
         Ok(pair)
     }
 
     /// The same before they have done anything.
-    fn puppets(&self, topic: &str, options: &Options) -> [Puppet; 2] {
+    fn clients(&self, topic: &str, options: &Options) -> [ProbeClient; 2] {
         let topic: Rc<str> = topic.into();
-        [0, 1].map(|index| self.puppet(&topic, index, options))
+        [0, 1].map(|index| self.client(&topic, index, options))
     }
 
-    fn puppet(&self, topic: &Rc<str>, index: usize, options: &Options) -> Puppet {
+    fn client(&self, topic: &Rc<str>, index: usize, options: &Options) -> ProbeClient {
         let target = Target {
             address: self.way.proxy.unwrap_or(self.server.address),
             tls: self.server.tls.clone().filter(|_| self.way.proxy.is_none()),
@@ -174,7 +174,7 @@ impl Stage<'_> {
             relay: self.way.relay.clone(),
             seed: index as u64 + 1,
         };
-        Puppet {
+        ProbeClient {
             client: (self.protocol.open)(seat),
             polls: self.protocol.traits.polls,
             meter,
@@ -183,7 +183,7 @@ impl Stage<'_> {
             rest: None,
             outgoing: None,
             sending: Sending::default(),
-            mail: Mail::default(),
+            mail: ReceivedMail::default(),
             cuts: 0,
             refused: 0,
             ended: None,

@@ -5,7 +5,7 @@
 use super::column::COLUMNS;
 use super::evidence::Evidence;
 use super::matrix::Matrix;
-use super::{all, binding, find};
+use super::{all, claim_table, find};
 use crate::measure::cell::{Cell, Status, TrustLevel, Wire};
 use crate::measure::sample::{self, Sample};
 use crate::measure::source::SourceCount;
@@ -21,7 +21,7 @@ impl Made {
     fn word(&self, id: &str) -> &'static str {
         let matrix = Matrix::from_parts(&self.cells, &self.source);
         let evidence = Evidence::new(&self.cells, &self.source);
-        binding::answer(find(id).unwrap(), &evidence, &matrix).0.verdict.word()
+        claim_table::answer(find(id).unwrap(), &evidence, &matrix).0.verdict.word()
     }
 }
 
@@ -270,7 +270,7 @@ fn every_bound_claim_can_come_out_otherwise() {
     let matrix = Matrix::from_parts(&[], &[]);
     let evidence = Evidence::new(&[], &[]);
     for claim in all() {
-        let bound = !binding::answer(claim, &evidence, &matrix).1.is_empty();
+        let bound = !claim_table::answer(claim, &evidence, &matrix).1.is_empty();
         let rows: Vec<&Row> = ROWS.iter().filter(|(id, ..)| *id == claim.id).collect();
         assert_eq!(rows.len(), usize::from(bound), "{}: two made-up runs for each bound claim", claim.id);
         for (id, good, holds, fails) in rows {

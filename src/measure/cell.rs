@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::host::strain::HostStrain;
+use crate::host::interference::Interference;
 use crate::scenario::spec::CellSpec;
 
 mod cost;
@@ -69,7 +69,7 @@ pub struct Cell {
     pub generator: GeneratorCost,
     /// What the host did meanwhile, from the first connect to the end of the drain.
     #[serde(default)]
-    pub host: HostStrain,
+    pub host: Interference,
     /// What went wrong with clients, by phase and kind.
     pub failures: Vec<FailureCount>,
     /// A row for each second of the window.
@@ -110,7 +110,7 @@ impl Cell {
             spread: Distribution::default(),
             server: None,
             generator: GeneratorCost::default(),
-            host: HostStrain::default(),
+            host: Interference::default(),
             failures: Vec::new(),
             intervals: Vec::new(),
             slices: Vec::new(),

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::cell::*;
-use crate::host::strain::HostStrain;
+use crate::host::interference::Interference;
 use crate::protocol;
 use crate::scenario::cell_id::CellId;
 use crate::scenario::kinds::{Headers, Pace, Pattern};
@@ -64,7 +64,7 @@ pub(crate) fn cell(name: &str) -> Sample {
             memory_bytes: Some(60_000_000),
             ..GeneratorCost::default()
         },
-        host: HostStrain::default(),
+        host: Interference::default(),
         failures: Vec::new(),
         intervals: Vec::new(),
         slices: Vec::new(),

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::sheet::{self, Column};
+use super::csv_column::{self, Column};
 use super::{Format, is_matrix};
 use crate::guide::Op;
-use crate::guide::book::{self, Entry};
+use crate::guide::all_claims::{self, Entry};
 use crate::measure::run::{Run, RunStatus};
 
 /// The verdicts that a run alone gives.
@@ -46,7 +46,7 @@ pub fn csv(entries: &[Entry], runs: &[Run], out: &mut dyn Write) -> io::Result<(
         let endings = || runs.iter().filter(of).map(Run::ending);
         endings().find(|&ending| ending != RunStatus::Finished.word()).or(endings().next()).unwrap_or("")
     };
-    sheet::write_of(&columns(), entries.iter().map(|entry| (ending(entry), entry)), out)
+    csv_column::write_of(&columns(), entries.iter().map(|entry| (ending(entry), entry)), out)
 }
 
 impl Format for Claims {
@@ -68,7 +68,7 @@ impl Format for Claims {
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let runs = std::slice::from_ref(run);
-        csv(&book::entries(runs), runs, out)
+        csv(&all_claims::entries(runs), runs, out)
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_row_for_each_claim_whose_numbers_are_the_claims_own() {
-        let entries = crate::guide::book::entries(&[]);
+        let entries = crate::guide::all_claims::entries(&[]);
         let mut text = Vec::new();
         csv(&entries, &[], &mut text).unwrap();
         let mut rows = ::csv::Reader::from_reader(text.as_slice());

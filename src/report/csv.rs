@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::sheet::{self, Column};
+use super::csv_column::{self, Column};
 use super::{Format, Several, is_matrix, join};
 use crate::guide::matrix::{self, MatrixCell, MatrixRow};
 use crate::measure::cell::{Cell, Interval, Status, TrustLevel};
@@ -157,7 +157,7 @@ impl Format for Cells {
 
 fn cells(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
     let rows = each_cell(runs).map(|(run, cell)| (run.ending(), CellRow { run, cell }));
-    sheet::write_of(&cell_columns(), rows, out)
+    csv_column::write_of(&cell_columns(), rows, out)
 }
 
 fn each_cell(runs: &[Run]) -> impl Iterator<Item = (&Run, &Cell)> {
@@ -198,7 +198,7 @@ fn intervals(runs: &[Run], out: &mut dyn Write) -> io::Result<()> {
     let rows = each_cell(runs).flat_map(|(run, cell)| {
         cell.intervals.iter().map(move |second| (run.ending(), SecondRow { run, cell, second }))
     });
-    sheet::write_of(&interval_columns(), rows, out)
+    csv_column::write_of(&interval_columns(), rows, out)
 }
 
 impl Format for Matrix {
@@ -222,6 +222,6 @@ impl Format for Matrix {
         let matrix = matrix::Matrix::of(run);
         let rows =
             matrix.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (run.ending(), (row, cell))));
-        sheet::write_of(&matrix_columns(), rows, out)
+        csv_column::write_of(&matrix_columns(), rows, out)
     }
 }

@@ -16,23 +16,23 @@ mod capacity_tests;
 mod claims;
 pub mod comparison;
 mod csv;
-pub mod exposition;
+pub mod csv_column;
+pub mod csv_files;
+#[cfg(test)]
+mod csv_tests;
 mod gate;
 mod hgrm;
 mod html;
 mod json;
 mod junit;
 mod markdown;
-mod picture;
 mod projection;
+pub mod prometheus;
 #[cfg(test)]
 mod schema_tests;
-pub mod sheet;
-#[cfg(test)]
-mod sheet_tests;
-pub mod sheets;
-mod side;
+mod side_by_side;
 mod step_summary;
+mod svg;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
@@ -102,7 +102,7 @@ pub static ALL: &[&dyn Format] = &[
     &gate::Selftest,
     &capacity::Steps,
     &projection::Projections,
-    &picture::Picture,
+    &svg::Picture,
     &html::Page,
     &hgrm::Hgrm,
     &junit::Junit,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::sheet::{self, Column};
+use super::csv_column::{self, Column};
 use super::terminal::bytes;
 use crate::capacity::{curve, projection as capacity};
 use crate::guide::cost;
@@ -111,6 +111,6 @@ impl Format for Projections {
     }
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        sheet::write_of(&columns(), all(run).into_iter().map(|one| (run.ending(), one)), out)
+        csv_column::write_of(&columns(), all(run).into_iter().map(|one| (run.ending(), one)), out)
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::campaign::{self, Bench, Job};
+use super::measuring::{self, Bench, Job};
 use super::run::{self, Prepared, fresh_seed};
 use crate::capacity::curve::{self, Outcome};
 use crate::capacity::search::{Ending, Next, Search, Verdict};
@@ -29,7 +29,7 @@ use steps::Steps;
 /// # Errors
 /// `ScenarioError` or `PlanError` for what the user wrote; else what the surroundings refused.
 pub fn run(args: &CapacityArgs) -> Result<Exit> {
-    let formats = campaign::formats(&args.output)?;
+    let formats = measuring::formats(&args.output)?;
     let Prepared { source, scenario, server } = run::prepare(&args.scenario, &args.workload, &args.server)?;
     let asked: Vec<Slo> = match args.slo.is_empty() {
         true => run::thresholds(&source, &scenario)?.into_iter().map(Slo::of).collect(),
@@ -45,11 +45,11 @@ pub fn run(args: &CapacityArgs) -> Result<Exit> {
         )?;
     }
     let text = ScenarioText { name: source.name.clone(), text: source.text.clone() };
-    let mut file = RunFile::begin(RunKind::Capacity, campaign::command_line(), seed, text);
+    let mut file = RunFile::begin(RunKind::Capacity, measuring::command_line(), seed, text);
     file.thresholds = steps.slos.iter().map(|slo| slo.text.clone()).collect();
     file.search = Some(steps.plan.clone());
     let name = format!("capacity-{}", source.name);
-    let run = campaign::conduct(file, &name, &args.output, None, async |bench| {
+    let run = measuring::conduct(file, &name, &args.output, None, async |bench| {
         let hunt = Hunt {
             steps: &steps,
             bench,
@@ -59,7 +59,7 @@ pub fn run(args: &CapacityArgs) -> Result<Exit> {
         };
         hunt.all().await
     })?;
-    Ok(campaign::show(&run, &args.output, &formats, exit_of(&run)))
+    Ok(measuring::show(&run, &args.output, &formats, exit_of(&run)))
 }
 
 /// A search with everything that it measures with.
@@ -114,7 +114,7 @@ impl Hunt<'_> {
 
     fn fleet(&self) -> Result<Fleet> {
         Ok(Fleet {
-            program: campaign::own_image()?,
+            program: measuring::own_image()?,
             server: self.server.clone(),
             workers: self.workers,
             headers: self.headers.to_owned(),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::verify;
-use crate::command::{campaign, holder};
+use crate::command::{delay_server, measuring};
 use crate::fleet::server::ServerChoice;
 use crate::measure::floor::Floor;
 use crate::protocol::{self, Protocol};
@@ -14,11 +14,11 @@ const ROUNDS: usize = 2;
 
 /// The `holder` that holds nothing; for protocols that it does not speak, the reference server's echo.
 fn null_server(protocol: &Protocol) -> Result<ServerChoice> {
-    if !holder::speaks(protocol) {
-        return campaign::reference_server(&[], false, &[]);
+    if !delay_server::speaks(protocol) {
+        return measuring::reference_server(&[], false, &[]);
     }
     let args = ["holder", "--hold", "0ms"].map(str::to_owned).into();
-    Ok(ServerChoice::Start { program: campaign::own_image()?, args })
+    Ok(ServerChoice::Start { program: measuring::own_image()?, args })
 }
 
 /// Measures the floor of every protocol, and says each.
@@ -40,7 +40,7 @@ pub(super) async fn floor(say: &mut dyn FnMut(&str)) -> Result<Floor> {
             .flatten()
             .map(|(name, ms)| format!("{} {ms:.3} ms", name.trim_end_matches("_ms")))
             .collect();
-        let server = if holder::speaks(protocol) { "null server" } else { "reference server, echo" };
+        let server = if delay_server::speaks(protocol) { "null server" } else { "reference server, echo" };
         say(&format!("  {} ({server}): {}\n", protocol.name, times.join(", ")));
         // What disturbed a single round, the other has made good.
         if cells[first..].iter().all(|cell| !cell.trust.reasons.is_empty()) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::sync::watch;
 
-use crate::command::{campaign, holder};
+use crate::command::{delay_server, measuring};
 use crate::fleet::coordinator::{Fleet, Progress};
 use crate::fleet::server::{Server, ServerChoice};
 use crate::measure::cell::{Cell, Distribution, Status};
@@ -22,7 +22,7 @@ const HOLDS_MS: [u64; 4] = [0, 1, 10, 100];
 
 /// Protocols whose clients are told at once: what polls at an interval waits for that.
 fn is_held(protocol: &Protocol) -> bool {
-    holder::speaks(protocol) && !protocol.traits.polls
+    delay_server::speaks(protocol) && !protocol.traits.polls
 }
 
 /// How far latency minus hold may be from the case without a hold, in ns.
@@ -70,7 +70,7 @@ pub(super) async fn measure(
     on_second: &mut dyn FnMut(),
 ) -> Result<Cell> {
     let (_sender, stop) = watch::channel(false);
-    let program = campaign::own_image()?;
+    let program = measuring::own_image()?;
     let fleet = Fleet { program, server, workers: Some(1), headers: String::new(), rendezvous: None, stop };
     let cell = fleet
         .measure(spec, &mut |progress| {
@@ -123,7 +123,7 @@ impl Held {
     async fn measure(&mut self, protocol: &'static Protocol, hold_ms: u64, stamps: &Path) -> Result<()> {
         let words = ["holder", "--hold", &format!("{hold_ms}ms"), "--stamps", &stamps.to_string_lossy()];
         let server = ServerChoice::Start {
-            program: campaign::own_image()?,
+            program: measuring::own_image()?,
             args: words.iter().map(|word| (*word).to_owned()).collect(),
         };
         let cell = measure(server, &spec(protocol, 40, 5.0, 4.0), &mut || {}).await?;
@@ -202,7 +202,7 @@ pub(super) async fn stall(say: &mut dyn FnMut(Check)) -> Result<()> {
 
 /// A run in whose second second the server is stopped.
 async fn stalled(spec: &CellSpec) -> Result<Cell> {
-    let choice = campaign::reference_server(&[], false, &[])?;
+    let choice = measuring::reference_server(&[], false, &[])?;
     let mut server = Server::ready(&choice).await?;
     let process = server.process.take().context("the server is not ours")?;
     let pid = process.pid as libc::pid_t;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::campaign;
+use super::measuring;
 use super::run::{fresh_seed, override_workload};
 use crate::cli::{GateArgs, Inconclusive};
 use crate::exit::Exit;
@@ -20,14 +20,14 @@ use crate::say;
 use crate::scenario::spec::CellSpec;
 use crate::scenario::{self, Scenario, ScenarioError, Source, headers};
 
-mod against;
 mod annotate;
-mod bout;
-mod contestant;
+mod contender;
+mod replicates;
 mod selftest;
+mod with_baseline;
 
-use bout::Bout;
-use contestant::Contestant;
+use contender::Contender;
+use replicates::Replicates;
 
 /// Compares.
 ///
@@ -42,8 +42,8 @@ pub fn run(args: &GateArgs) -> Result<Exit> {
         return order.show_plan();
     }
     match (&args.save_baseline, &args.baseline) {
-        (Some(name), _) => against::save(&order, name),
-        (_, Some(name)) => against::compare(&order, name),
+        (Some(name), _) => with_baseline::save(&order, name),
+        (_, Some(name)) => with_baseline::compare(&order, name),
         _ => duet(&order),
     }
 }
@@ -98,7 +98,7 @@ impl<'a> Order<'a> {
     /// What `run.json` will say of it.
     fn run_file(&self, sides: [String; 2]) -> RunFile {
         let text = ScenarioText { name: self.source.name.clone(), text: self.source.text.clone() };
-        let mut file = RunFile::begin(RunKind::Gate, campaign::command_line(), self.seed, text);
+        let mut file = RunFile::begin(RunKind::Gate, measuring::command_line(), self.seed, text);
         file.gate = Some(GateFile {
             sides,
             tiers: self.args.tier,
@@ -156,11 +156,11 @@ fn decides(name: &str) -> Result<(), ScenarioError> {
 
 /// Two that stand at the same time.
 fn duet(order: &Order<'_>) -> Result<Exit> {
-    let formats = campaign::formats(&order.args.output)?;
-    let contestants = contestant::both(&order.args.sides, order.tls)?;
+    let formats = measuring::formats(&order.args.output)?;
+    let contenders = contender::both(&order.args.sides, order.tls)?;
     let run = match &order.resumed {
         Some((dir, run)) => {
-            let sides = contestants.each_ref().map(|contestant| contestant.words.clone());
+            let sides = contenders.each_ref().map(|contender| contender.words.clone());
             let were = run.file.gate.as_ref().map(|gate| gate.sides.clone());
             if were.as_ref() != Some(&sides) {
                 let were = were.unwrap_or_default().join(" and ");
@@ -171,22 +171,22 @@ fn duet(order: &Order<'_>) -> Result<Exit> {
                 let why = format!("{} cannot go on here: {other}", dir.display());
                 return Err(ScenarioError::Invalid(why).into());
             }
-            campaign::conduct_in(
+            measuring::conduct_in(
                 || Store::reopen(dir),
                 &order.args.output,
                 None,
                 async |bench| {
-                    Bout::new(order, bench, &contestants, run.file.gate.clone(), run.cells.clone())
+                    Replicates::new(order, bench, &contenders, run.file.gate.clone(), run.cells.clone())
                         .fight()
                         .await
                 },
             )?
         }
         None => {
-            let file = order.run_file(contestants.each_ref().map(|contestant| contestant.words.clone()));
+            let file = order.run_file(contenders.each_ref().map(|contender| contender.words.clone()));
             let gate = file.gate.clone();
-            campaign::conduct(file, &order.name(), &order.args.output, None, async |bench| {
-                Bout::new(order, bench, &contestants, gate, Vec::new()).fight().await
+            measuring::conduct(file, &order.name(), &order.args.output, None, async |bench| {
+                Replicates::new(order, bench, &contenders, gate, Vec::new()).fight().await
             })?
         }
     };
@@ -199,8 +199,8 @@ fn conclude(order: &Order<'_>, run: &Run, formats: &[&dyn report::Format]) -> Ex
     let judgements = judge::of(run);
     let exit = exit_of(run, &judgements, args.inconclusive);
     let exit = match &order.resumed {
-        Some((dir, _)) => campaign::show_at(run, dir, &args.output, formats, exit),
-        None => campaign::show(run, &args.output, formats, exit),
+        Some((dir, _)) => measuring::show_at(run, dir, &args.output, formats, exit),
+        None => measuring::show(run, &args.output, formats, exit),
     };
     annotate::tell(&judgements, args.inconclusive, args.output.quiet);
     exit

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::Order;
-use super::bout::Bout;
-use super::contestant::Contestant;
-use crate::command::campaign::{self, Bench};
+use super::contender::Contender;
+use super::replicates::Replicates;
+use crate::command::measuring::{self, Bench};
 use crate::exit::Exit;
 use crate::fleet::child::Process;
 use crate::fleet::server::ServerChoice;
@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// # Errors
 /// As the other verbs.
 pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
-    let formats = campaign::formats(&order.args.output)?;
-    let program = campaign::own_image()?;
+    let formats = measuring::formats(&order.args.output)?;
+    let program = measuring::own_image()?;
     let sides = ["the reference server", "the same, with the change in the cell's name"].map(str::to_owned);
     let mut file = order.run_file(sides);
     let gate = file.gate.as_mut().map(|gate| {
@@ -36,7 +36,7 @@ pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
         gate.clone()
     });
     let name = if order.args.disturbed { "selftest-disturbed" } else { "selftest" };
-    let run = campaign::conduct(file, name, &order.args.output, None, async |bench| {
+    let run = measuring::conduct(file, name, &order.args.output, None, async |bench| {
         let nuisance = match order.args.disturbed {
             true => {
                 Some(Process::start("the nuisance".to_owned(), &program, &["nuisance".to_owned()], &[])?.0)
@@ -57,7 +57,7 @@ pub(super) fn run(order: &Order<'_>, gates: u32) -> Result<Exit> {
         (_, Some(_)) => Exit::Broken,
         (_, None) => Exit::Ok,
     };
-    let exit = campaign::show(&run, &order.args.output, &formats, exit);
+    let exit = measuring::show(&run, &order.args.output, &formats, exit);
     if let Some((cell, why)) = broken.filter(|_| run.file.status != RunStatus::Interrupted) {
         say::line(format!("rtbench: {cell}: {why}"));
     }
@@ -101,9 +101,10 @@ impl Selftest<'_> {
         spec: &CellSpec,
         base_us: Option<f64>,
     ) -> Result<Option<Option<f64>>> {
-        let contestants = [self.server(&[]), self.server(&fault(arm.change, base_us.unwrap_or(0.0)))];
+        let contenders = [self.server(&[]), self.server(&fault(arm.change, base_us.unwrap_or(0.0)))];
         let spec = CellSpec { id: arm.cell(number, spec.id.clone()), ..spec.clone() };
-        let bout = Bout::new(self.order, self.bench, &contestants, self.gate.clone(), Vec::new()).silent();
+        let bout =
+            Replicates::new(self.order, self.bench, &contenders, self.gate.clone(), Vec::new()).silent();
         if !bout.settle(&spec, Instant::now() + PATIENCE).await? {
             return Ok(None);
         }
@@ -118,9 +119,9 @@ impl Selftest<'_> {
         Ok(Some(judgement.noisy.first().filter(|row| row.decides).map(|row| row.medians[0])))
     }
 
-    fn server(&self, faults: &[String]) -> Contestant {
+    fn server(&self, faults: &[String]) -> Contender {
         let args = ["serve", "--stdin-guard"].map(str::to_owned).into_iter().chain(faults.iter().cloned());
-        Contestant {
+        Contender {
             words: faults.join(" "),
             server: ServerChoice::Start { program: self.program.clone(), args: args.collect() },
             program: self.program.clone(),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::puppet::{Arrival, Puppet, because, drive, drive_for, failure, pass};
+use super::probe_client::{Arrival, ProbeClient, because, drive, drive_for, failure, pass};
 use super::{MESSAGES, PATIENCE, Probe, RECOVERY, Stage, Way, found, open};
 use crate::protocol;
 
@@ -95,21 +95,21 @@ impl Stage<'_> {
         let polling = protocol::find("short-poll").context("there are no polls to watch with")?;
         let watch = Stage { protocol: polling, server: self.server, way: Way::default() };
         let options = self.options(false);
-        let mut both = [self.puppet(&topic, 1, &options), watch.puppet(&topic, 1, &options)];
-        let ready = |both: &[Puppet]| both.iter().all(|puppet| puppet.ready);
+        let mut both = [self.client(&topic, 1, &options), watch.client(&topic, 1, &options)];
+        let ready = |both: &[ProbeClient]| both.iter().all(|client| client.ready);
         let ready = drive(&mut both, |both| ready(both) || failure(both).is_some()).await && ready(&both);
         ensure!(ready, "the clients did not get ready{}", because(&both));
         self.publish(&topic, 0..3).await?;
-        let all = |both: &[Puppet], numbers: std::ops::Range<u32>| {
+        let all = |both: &[ProbeClient], numbers: std::ops::Range<u32>| {
             let count = numbers.len();
-            both.iter().all(|puppet| came(puppet, numbers.clone()) == count)
+            both.iter().all(|client| came(client, numbers.clone()) == count)
         };
         let arrived = drive(&mut both, |both| all(both, 0..3) || both[1].ended.is_some()).await;
         ensure!(arrived && all(&both, 0..3), "nothing arrived before the cut{}", because(&both));
         let opened = both[0].meter.connections.get();
         self.server.post("/cut", Vec::new()).await?;
         self.publish(&topic, 3..6).await?;
-        let recovered = |both: &[Puppet]| both[0].ended.is_some() || came(&both[0], 3..6) == 3;
+        let recovered = |both: &[ProbeClient]| both[0].ended.is_some() || came(&both[0], 3..6) == 3;
         drive_for(RECOVERY, &mut both, recovered).await;
         // The one that watches has what it needs by now, or after a little patience.
         let watched = drive(&mut both, |both| came(&both[1], 0..6) == 6).await;
@@ -136,9 +136,9 @@ fn message(number: u32) -> String {
 }
 
 /// How many of these messages have come, each counted once.
-fn came(puppet: &Puppet, numbers: std::ops::Range<u32>) -> usize {
+fn came(client: &ProbeClient, numbers: std::ops::Range<u32>) -> usize {
     let has =
-        |number: &u32| puppet.mail.payloads.iter().any(|payload| *payload == message(*number).as_bytes());
+        |number: &u32| client.mail.payloads.iter().any(|payload| *payload == message(*number).as_bytes());
     numbers.filter(has).count()
 }
 

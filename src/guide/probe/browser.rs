@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::puppet::{Arrival, because, drive, drive_for, pass};
+use super::probe_client::{Arrival, because, drive, drive_for, pass};
 use super::{
     Duration, Probe, Protocol, Rc, Result, Server, ServerChoice, Stage, Way, anyhow, ensure, found, open,
 };
@@ -73,16 +73,16 @@ async fn visit(program: &Program, server: &Server, page: &str) -> Result<Report>
     let polling =
         protocol::find("long-poll").ok_or_else(|| anyhow!("there are no polls to read a report with"))?;
     let stage = Stage { protocol: polling, server, way: Way::default() };
-    let mut mailbox = [stage.puppet(&topic, 1, &stage.options(false))];
+    let mut mailbox = [stage.client(&topic, 1, &stage.options(false))];
     ensure!(drive(&mut mailbox, |mailbox| mailbox[0].ready).await, "the report cannot be waited for");
     let origin = control::origin(server.address, server.tls.as_ref());
     let url = format!("{origin}/browser?protocol={page}&topic=browser-{page}&report={topic}");
     let browser = Browser::start(program, &url)?;
     drive_for(PATIENCE, &mut mailbox, |mailbox| !mailbox[0].mail.payloads.is_empty()).await;
-    let last_words = browser.last_words();
+    let final_lines = browser.final_lines();
     browser.end().await;
     let report = mailbox[0].mail.payloads.first().ok_or_else(|| {
-        anyhow!("{} reported nothing within {PATIENCE:?}; its last words: {last_words}", program.name)
+        anyhow!("{} reported nothing within {PATIENCE:?}; its last words: {final_lines}", program.name)
     })?;
     let Report { ok, error, agent, counts } = serde_json::from_slice(report)?;
     Ok(Report { ok, error: quote::line(&error), agent: quote::line(&agent), counts })

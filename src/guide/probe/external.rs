@@ -36,21 +36,21 @@ impl External {
         configure: impl Fn(&Path, SocketAddr) -> Result<Vec<String>>,
     ) -> Result<External> {
         let program = programs::find(name).with_context(|| format!("{name} is not installed"))?;
-        let mut last_words = String::new();
+        let mut final_lines = String::new();
         for _ in 0..ATTEMPTS {
             let dir = tempfile::Builder::new().prefix("rtbench-").tempdir()?;
             let address = free_port()?;
             let args = configure(dir.path(), address)?;
             let mut process = Process::start_attached(name.to_owned(), &program, &args)?;
             tokio::select! {
-                obituary = process.ended() => last_words = obituary.to_string(),
+                process_end = process.ended() => final_lines = process_end.to_string(),
                 listening = timeout(READY_PATIENCE, listens(address)) => {
                     listening.with_context(|| format!("{name} does not listen at {address}"))?;
                     return Ok(External { address, process, dir });
                 }
             }
         }
-        bail!(last_words)
+        bail!(final_lines)
     }
 
     /// Where it writes.

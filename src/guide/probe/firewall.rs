@@ -28,7 +28,7 @@ use tokio::task::LocalSet;
 use outcome::{Passage, Report, UDP, judge};
 
 use super::middlebox::{BUFFERING, IDLE, IDLE_TIMEOUT, Middlebox, PLAIN};
-use super::puppet::{Arrival, Puppet, drive, drive_for, failure, pass};
+use super::probe_client::{Arrival, ProbeClient, drive, drive_for, failure, pass};
 use super::{PATIENCE, Stage, Way, relay};
 use crate::fleet::server::{Server, ServerChoice};
 use crate::host::programs;
@@ -149,7 +149,7 @@ async fn trip(stage: &Stage<'_>, how: &Trip) -> Passage {
     let peer_to_peer = stage.protocol.traits.peer_to_peer;
     let options = Options { hold: Some(how.hold), ..stage.options(peer_to_peer) };
     let topic = format!("firewall-{}", how.topic);
-    let mut pair = stage.puppets(&topic, &options);
+    let mut pair = stage.clients(&topic, &options);
     let mut passage = Passage::default();
     if !drive(&mut pair, |pair| all_ready(pair) || any_ended(pair)).await {
         passage.broken = Some(format!("no subscription within {} s", PATIENCE.as_secs()));
@@ -159,23 +159,23 @@ async fn trip(stage: &Stage<'_>, how: &Trip) -> Passage {
         drive_for(how.silence, &mut pair, |_| false).await;
         burst(&mut pair, &mut passage).await;
     }
-    passage.cuts = pair.iter().map(|puppet| puppet.cuts + puppet.refused).sum();
+    passage.cuts = pair.iter().map(|client| client.cuts + client.refused).sum();
     if let Some(failure) = failure(&pair) {
         passage.broken = Some(failure.kind.to_string());
     }
     passage
 }
 
-fn all_ready(pair: &[Puppet]) -> bool {
-    pair.iter().all(|puppet| puppet.ready)
+fn all_ready(pair: &[ProbeClient]) -> bool {
+    pair.iter().all(|client| client.ready)
 }
 
-fn any_ended(pair: &[Puppet]) -> bool {
+fn any_ended(pair: &[ProbeClient]) -> bool {
     failure(pair).is_some()
 }
 
 /// Messages one after the other, each awaited; one that does not come is the last.
-async fn burst(pair: &mut [Puppet], passage: &mut Passage) {
+async fn burst(pair: &mut [ProbeClient], passage: &mut Passage) {
     for _ in 0..BURST {
         if any_ended(pair) {
             break;
@@ -192,7 +192,7 @@ async fn burst(pair: &mut [Puppet], passage: &mut Passage) {
 }
 
 /// Bytes that must follow, on the straight way to the server, until the subscriber hears of its subscription.
-async fn push_out(stage: &Stage<'_>, topic: &str, pair: &mut [Puppet]) -> Option<usize> {
+async fn push_out(stage: &Stage<'_>, topic: &str, pair: &mut [ProbeClient]) -> Option<usize> {
     if !pair[0].ready {
         return None;
     }

@@ -19,7 +19,7 @@ use turn_client_proto::stun::types::message::{BINDING, Message, MessageWriteVec}
 use turn_client_proto::stun::types::prelude::*;
 
 use super::external::External;
-use super::puppet::{Arrival, because, pass};
+use super::probe_client::{Arrival, because, pass};
 use super::{PATIENCE, Stage, Way};
 use crate::fleet::server::Server;
 use crate::measure::cell::Probe;

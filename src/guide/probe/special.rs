@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use super::puppet::{Arrival, because, pass};
+use super::probe_client::{Arrival, because, pass};
 use super::{MESSAGES, PATIENCE, Stage, found, open};
-use crate::host::wiretap::Wiretap;
+use crate::host::capture::Wiretap;
 use crate::measure::cell::Probe;
 use crate::protocol::Options;
 use crate::transport::control;

@@ -7,7 +7,7 @@ use crate::capacity::curve::{self, Step};
 use crate::measure::run::Run;
 use crate::report::Format;
 use crate::report::csv::trust;
-use crate::report::sheet::{self, Column};
+use crate::report::csv_column::{self, Column};
 
 /// A row per step.
 pub(in crate::report) struct Steps;
@@ -62,6 +62,6 @@ impl Format for Steps {
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let curves = curve::of(run);
         let rows = curves.iter().flat_map(|curve| curve.steps.iter().enumerate());
-        sheet::write_of(&step_columns(), rows.map(|(i, step)| (run.ending(), (i + 1, step))), out)
+        csv_column::write_of(&step_columns(), rows.map(|(i, step)| (run.ending(), (i + 1, step))), out)
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::compare::{CellComparison, Comparison, Estimate, Repeats, Row};
-use crate::report::sheet::{self, Column};
+use crate::report::csv_column::{self, Column};
 
 /// What a row is made from.
 pub(in crate::report) struct Line<'a> {
@@ -62,7 +62,7 @@ fn trust(repeats: &Repeats) -> String {
 
 pub(super) fn render(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     let lines = |cell| comparison_lines(comparison, cell);
-    sheet::write(&columns(), comparison.cells.iter().flat_map(lines), out)
+    csv_column::write(&columns(), comparison.cells.iter().flat_map(lines), out)
 }
 
 fn comparison_lines<'a>(all: &'a Comparison, cell: &'a CellComparison) -> impl Iterator<Item = Line<'a>> {

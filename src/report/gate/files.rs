@@ -11,7 +11,7 @@ use crate::measure::cell::Slice;
 use crate::measure::metric::Tier;
 use crate::measure::run::Run;
 use crate::report::Format;
-use crate::report::sheet::{self, Column};
+use crate::report::csv_column::{self, Column};
 
 /// A row per cell and metric.
 pub(in crate::report) struct Metrics;
@@ -132,7 +132,7 @@ impl Format for Metrics {
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let judgements = judge::of(run);
         let lines = judgements.iter().flat_map(Line::all).map(|line| (run.ending(), line));
-        sheet::write_of(&metric_columns(), lines, out)
+        csv_column::write_of(&metric_columns(), lines, out)
     }
 }
 
@@ -186,7 +186,7 @@ impl Format for Slices {
                 move |(index, slice)| Cut { cell: name.clone(), replicate, side, number: index + 1, slice };
             cell.slices.iter().enumerate().map(cut)
         });
-        sheet::write_of(&slice_columns(), cuts.map(|cut| (run.ending(), cut)), out)
+        csv_column::write_of(&slice_columns(), cuts.map(|cut| (run.ending(), cut)), out)
     }
 }
 
@@ -226,6 +226,6 @@ impl Format for Selftest {
 
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let tallies = selftest::of(run).into_iter().map(|tally| (run.ending(), tally));
-        sheet::write_of(&tally_columns(), tallies, out)
+        csv_column::write_of(&tally_columns(), tallies, out)
     }
 }

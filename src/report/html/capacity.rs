@@ -1,10 +1,10 @@
 //! A search for a capacity: how far the server goes, the curve, and the projection.
 
+use super::cell_groups::{grid, look, title};
 use super::chart::{Axis, Chart, Series};
-use super::family::{grid, look, title};
-use super::figures::value;
 use super::markup::{Content, escape, paragraph, section, table};
 use super::scale::Spacing;
+use super::tables::value;
 use crate::capacity::curve::Curve;
 use crate::capacity::search::Vary;
 use crate::report::capacity::{figure_heads, heads, projected, rows};

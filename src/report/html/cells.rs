@@ -1,7 +1,7 @@
 //! Every cell of the run, a row each: what links in the page lead to.
 
-use super::figures::{self, Column, column, heads, megabytes};
 use super::markup::{Content, details, section, table_with_ids};
+use super::tables::{self, Column, column, heads, megabytes};
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
 use crate::measure::store::safe_name;
@@ -56,5 +56,5 @@ fn row(cell: &Cell) -> Vec<String> {
         short(spec.payload_bytes.into()),
         short(spec.rate_per_s),
     ];
-    asked.into_iter().chain(figures::row(cell, FIGURES)).collect()
+    asked.into_iter().chain(tables::row(cell, FIGURES)).collect()
 }

@@ -1,10 +1,10 @@
 //! Latency: the percentile curve and the seconds of each family, and the figures of each cell.
 
+use super::cell_groups::{FEW, Family, Shown, each, grid};
 use super::chart::{Axis, Chart, Series};
-use super::family::{FEW, Family, Shown, each, grid};
-use super::figures::{Column, column, figures};
 use super::markup::{details, paragraph, section};
 use super::scale::{Scale, Spacing};
+use super::tables::{Column, column, figures};
 use super::time::{self, Keep, Quantity};
 use crate::measure::cell::Cell;
 use crate::stats::histogram;

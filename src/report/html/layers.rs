@@ -1,9 +1,9 @@
 //! What the bytes of a delivered message are made of, layer by layer.
 
 use super::bars::{Bar, Bars};
-use super::family::{Family, Shown, each, grid};
-use super::figures::{Column, column, figures, value};
+use super::cell_groups::{Family, Shown, each, grid};
 use super::markup::{details, paragraph, section};
+use super::tables::{Column, column, figures, value};
 use crate::measure::cell::Cell;
 
 const LAYERS: &[&str] = &["payload", "framing and headers", "TLS", "TCP/IP or UDP/IP"];

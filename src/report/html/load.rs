@@ -1,9 +1,9 @@
 //! Throughput, connections and faults over time, and what became of every delivery.
 
-use super::family::{FEW, Family, each, grid};
-use super::figures::{Column, column, figures};
+use super::cell_groups::{FEW, Family, each, grid};
 use super::markup::{Content, details, paragraph, section, table};
 use super::scale::Spacing;
+use super::tables::{Column, column, figures};
 use super::time::{self, Keep, Quantity, per_second};
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;

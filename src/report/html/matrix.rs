@@ -5,7 +5,7 @@ use super::markup::{Content, escape, paragraph, section, table};
 use crate::guide::column::COLUMNS;
 use crate::guide::matrix::{Matrix, MatrixCell, MatrixRow};
 use crate::guide::verdict::Verdict;
-use crate::guide::{self, cost, further};
+use crate::guide::{self, cost, other_claims};
 use crate::measure::cell::Cell;
 use crate::measure::run::Run;
 use crate::number::short;
@@ -122,7 +122,7 @@ fn linked(run: &Run, word: &str) -> String {
 
 /// The claims outside of the matrix that the run answers.
 pub(super) fn further(run: &Run) -> String {
-    let answers = further::answers(&run.cells);
+    let answers = other_claims::answers(&run.cells);
     let rows: Vec<Vec<String>> = answers
         .iter()
         .map(|answer| {
@@ -145,7 +145,7 @@ pub(super) fn costs(run: &Run) -> String {
     let (costs, drift) = cost::of(run);
     let Some(first) = costs.first() else { return String::new() };
     let row = |cost: &Projection| {
-        let mut row = vec![super::family::title(&cost.protocol).to_owned()];
+        let mut row = vec![super::cell_groups::title(&cost.protocol).to_owned()];
         row.extend(projection::row(cost));
         row.push(join(cost.arithmetic.iter().map(String::as_str), "; "));
         row

@@ -13,23 +13,23 @@ use crate::measure::run::Run;
 
 mod bars;
 mod capacity;
+mod cell_groups;
 mod cells;
 mod chart;
 mod comparison;
-mod family;
-mod figures;
 mod gate;
 mod latency;
 mod layers;
 mod load;
 mod markup;
 mod matrix;
-mod origin;
+mod provenance;
 mod repeats;
 mod scale;
 mod server;
-mod side;
+mod side_by_side;
 mod summary;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -66,7 +66,7 @@ impl Format for Page {
     }
 
     fn several(&self) -> Option<Several> {
-        Some(|runs, out| out.write_all(side::page(runs).as_bytes()))
+        Some(|runs, out| out.write_all(side_by_side::page(runs).as_bytes()))
     }
 }
 
@@ -106,7 +106,7 @@ fn document(title: &str, header: &str, sections: &str) -> String {
 }
 
 fn sections(run: &Run, matrix: Option<&Matrix>, curves: &[curve::Curve<'_>]) -> String {
-    let families = family::families(run);
+    let families = cell_groups::families(run);
     let mut out = capacity::capacity(curves) + &gate::gate(run);
     if let Some(matrix) = matrix {
         out += &matrix::matrix(run, matrix);
@@ -124,7 +124,7 @@ fn sections(run: &Run, matrix: Option<&Matrix>, curves: &[curve::Curve<'_>]) -> 
     out += &load::delivery(run, &families);
     out += &trust::trust(run);
     out += &cells::cells(run);
-    out + &origin::origin(run)
+    out + &provenance::origin(run)
 }
 
 /// Links to the sections, read from their own headings.

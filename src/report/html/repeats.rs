@@ -1,10 +1,10 @@
 //! Cells that were measured more than once: how far their repetitions agree, and whether the host drifted meanwhile.
 
+use super::cell_groups::{Family, each, grid};
 use super::chart::{Axis, Chart, Series};
-use super::family::{Family, each, grid};
-use super::figures::value;
 use super::markup::{Content, paragraph, section, table};
 use super::scale::Spacing;
+use super::tables::value;
 use crate::measure::repeats::Repeats;
 use crate::number::short;
 use crate::report::median_with_range;

@@ -1,10 +1,10 @@
 //! What the server cost: over time, and over client counts with the slope of a straight line.
 
+use super::cell_groups::{FEW, Family, each, grid, look, title};
 use super::chart::{Axis, Chart, Series};
-use super::family::{FEW, Family, each, grid, look, title};
-use super::figures::{Column, column, figures, megabytes, value};
 use super::markup::{Content, details, paragraph, section, table};
 use super::scale::Spacing;
+use super::tables::{Column, column, figures, megabytes, value};
 use super::time::{self, Keep, Quantity, per_second};
 use crate::measure::cell::{Cell, TrustLevel};
 use crate::number::short;

@@ -1,6 +1,6 @@
 //! The result in three lines: what came out, what it cost, whether to believe it.
 
-use super::family::title;
+use super::cell_groups::title;
 use super::markup::escape;
 use super::trust;
 use crate::capacity::curve::Curve;

@@ -1,7 +1,7 @@
 //! What the seconds of a cell say: one kind of chart for everything that is counted over time.
 
+use super::cell_groups::Family;
 use super::chart::{Axis, Chart, Series};
-use super::family::Family;
 use super::scale::Spacing;
 use crate::measure::cell::{Cell, Interval};
 

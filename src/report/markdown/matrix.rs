@@ -7,7 +7,7 @@ use super::summary::thresholds;
 use super::trust;
 use crate::guide::column::COLUMNS;
 use crate::guide::matrix::MatrixCell;
-use crate::guide::{cost, further, matrix};
+use crate::guide::{cost, matrix, other_claims};
 use crate::measure::run::Run;
 use crate::number::short;
 use crate::report::{join, projection};
@@ -69,7 +69,7 @@ fn claims(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         out,
         "\n## Further claims that this run answers\n\n| Claim | Measured | Verdict | Condition |\n|---|---|---|---|"
     )?;
-    for answer in further::answers(&run.cells) {
+    for answer in other_claims::answers(&run.cells) {
         let claim = format!("{}: {}", answer.claim.subject, answer.claim.claim);
         let verdict = format!("{} {}", answer.verdict.mark(), answer.verdict.word());
         let fields = [claim.as_str(), &answer.measured, &verdict, &answer.condition].map(escape);

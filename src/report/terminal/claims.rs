@@ -1,7 +1,7 @@
 //! The claims and their verdicts, section by section.
 
 use super::{faint, heading, paint, wrap};
-use crate::guide::book::Entry;
+use crate::guide::all_claims::Entry;
 use owo_colors::OwoColorize;
 
 /// The entries as text. What is not measured says which command measures it.

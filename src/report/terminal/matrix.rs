@@ -9,7 +9,7 @@ use super::{conditions, doubts, faint, heading, origin, pad, paint, strong, styl
 use crate::guide::column::COLUMNS;
 use crate::guide::matrix::{Matrix, MatrixCell, MatrixRow};
 use crate::guide::verdict::Verdict;
-use crate::guide::{cost, further};
+use crate::guide::{cost, other_claims};
 use crate::measure::run::Run;
 use crate::number::short;
 use crate::projection::Projection;
@@ -169,7 +169,7 @@ fn tally(matrix: &Matrix) -> String {
 
 fn claims(run: &Run, width: usize) -> String {
     let mut out = heading("Further claims");
-    for answer in further::answers(&run.cells) {
+    for answer in other_claims::answers(&run.cells) {
         let mark = answer.verdict.mark();
         let measured = if answer.measured.is_empty() { answer.verdict.word() } else { &answer.measured };
         let condition =

@@ -13,7 +13,7 @@ mod claims;
 mod comparison;
 mod gate;
 mod matrix;
-mod side;
+mod side_by_side;
 mod summary;
 
 pub use capacity::capacity;
@@ -21,7 +21,7 @@ pub use claims::claims;
 pub use comparison::comparison;
 pub use gate::gate;
 pub use matrix::matrix;
-pub use side::side_by_side;
+pub use side_by_side::side_by_side;
 pub use summary::summary;
 
 /// Columns to write for: those of the terminal, or 80 where there is none; never fewer than 60, which the blocks need.

@@ -89,7 +89,7 @@ impl Browser {
     }
 
     /// The last lines that it wrote to its standard error.
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn final_lines(&self) -> String {
         let words = fs::read(self.profile.words()).unwrap_or_default();
         let words = String::from_utf8_lossy(&words);
         let lines: Vec<&str> = words.lines().collect();
@@ -211,7 +211,7 @@ mod tests {
                 _ => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
-        panic!("the browser did not start: {}", browser.last_words());
+        panic!("the browser did not start: {}", browser.final_lines());
     }
 
     #[cfg(target_os = "linux")]
@@ -222,7 +222,7 @@ mod tests {
             let browser = Browser::start(&program, "http://127.0.0.1:9/").unwrap();
             let (pid, dir) = (childs_pid(&browser).await, browser.profile.dir.clone());
             assert!(alive(&pid) && dir.exists());
-            assert_eq!(browser.last_words(), "alas");
+            assert_eq!(browser.final_lines(), "alas");
             if dropped {
                 drop(browser)
             } else {

@@ -15,9 +15,9 @@ use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::server::ServerChoice;
 use crate::guide::probe;
-use crate::host::farewell::Farewell;
 use crate::host::image::Image;
 use crate::host::process;
+use crate::host::termination::Farewell;
 use crate::measure::cell::{Cell, ServerFailure, Status, TrustLevel};
 use crate::measure::floor::Floor;
 use crate::measure::run::{CellOutcome, Run, RunFile, RunStatus};
@@ -44,7 +44,7 @@ impl Job {
 }
 
 /// A run about to begin.
-pub(super) struct Campaign<'a> {
+pub(super) struct Measurement<'a> {
     /// What `run.json` says of it.
     pub(super) file: RunFile,
     /// Name of its directory.
@@ -134,7 +134,7 @@ fn stop_signal() -> watch::Receiver<bool> {
     receiver
 }
 
-impl Campaign<'_> {
+impl Measurement<'_> {
     /// Measures every cell and writes every file. `fleet` makes the fleet of a cell.
     ///
     /// # Errors

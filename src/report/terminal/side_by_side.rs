@@ -6,7 +6,7 @@ use owo_colors::OwoColorize;
 
 use super::{faint, heading, pad, strong, unsure, wrap};
 use crate::measure::run::Run;
-use crate::report::side::{self, Side, differences, letter};
+use crate::report::side_by_side::{self, Side, differences, letter};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
@@ -26,14 +26,14 @@ pub fn side_by_side(runs: &[Run], width: usize) -> String {
         );
         out += &wrap(&format!("  {} ", pad(&letter(place), 2)), &text, width);
     }
-    let sides = side::sides(runs);
+    let sides = side_by_side::sides(runs);
     let title = sides.iter().flat_map(|side| side.rows()).map(|(title, _)| title.chars().count()).max();
     let title = title.unwrap_or(0) + 2;
     let columns = widths(&sides, runs.len());
     let bands = bands(&columns, width.saturating_sub(title));
     out.extend(sides.iter().map(|side| block(side, title, &columns, &bands)));
     let notes = differences(runs).map(|text| wrap("", &text, width).style(unsure()).to_string());
-    out += &format!("\n{}{}", notes.unwrap_or_default(), wrap("", side::NOTE, width).style(faint()));
+    out += &format!("\n{}{}", notes.unwrap_or_default(), wrap("", side_by_side::NOTE, width).style(faint()));
     out
 }
 

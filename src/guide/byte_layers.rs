@@ -3,8 +3,8 @@
 use super::Claim;
 use super::evidence::{Evidence, unmeasured};
 use super::finding::{Finding, measured};
-use super::further::Answer;
 use super::kind;
+use super::other_claims::Answer;
 use super::verdict::{ABOUT, Estimate, Verdict, judge};
 use crate::measure::cell::Cell;
 use crate::measure::metric;

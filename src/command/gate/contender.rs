@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::cli::{SideArgs, TargetArgs};
-use crate::command::{campaign, run};
+use crate::command::{measuring, run};
 use crate::fleet::server::ServerChoice;
 use crate::gate::Side;
 use crate::host::image::Image;
@@ -12,7 +12,7 @@ use crate::scenario::kinds::Encryption;
 
 /// One of the two.
 #[derive(Clone)]
-pub(super) struct Contestant {
+pub(super) struct Contender {
     /// What it is, as it was asked for.
     pub(super) words: String,
     /// The server.
@@ -25,7 +25,7 @@ pub(super) struct Contestant {
 ///
 /// # Errors
 /// One is missing, or named in two ways.
-pub(super) fn both(args: &SideArgs, tls: bool) -> Result<[Contestant; 2]> {
+pub(super) fn both(args: &SideArgs, tls: bool) -> Result<[Contender; 2]> {
     let [base, new] = Side::BOTH.map(|side| one(args, side, tls));
     Ok([base?, new?])
 }
@@ -34,14 +34,14 @@ pub(super) fn both(args: &SideArgs, tls: bool) -> Result<[Contestant; 2]> {
 ///
 /// # Errors
 /// It is missing, or named in two ways.
-pub(super) fn one(args: &SideArgs, side: Side, tls: bool) -> Result<Contestant> {
+pub(super) fn one(args: &SideArgs, side: Side, tls: bool) -> Result<Contender> {
     let (command, rtbench, target, pid) = match side {
         Side::Base => (&args.base_server, &args.base_rtbench, &args.base_target, args.base_pid),
         Side::New => (&args.new_server, &args.new_rtbench, &args.new_target, args.new_pid),
     };
-    let program = campaign::own_image()?;
+    let program = measuring::own_image()?;
     match (command, rtbench, target) {
-        (Some(line), None, None) => Ok(Contestant {
+        (Some(line), None, None) => Ok(Contender {
             words: line.clone(),
             server: ServerChoice::Command { line: line.clone(), ready: args.ready.clone() },
             program,
@@ -53,12 +53,12 @@ pub(super) fn one(args: &SideArgs, side: Side, tls: bool) -> Result<Contestant> 
                 ScenarioError::Invalid(format!("cannot start {}: {error}", path.display()))
             })?;
             let server = ServerChoice::Start { program: program.clone(), args };
-            Ok(Contestant { words: path.display().to_string(), server, program })
+            Ok(Contender { words: path.display().to_string(), server, program })
         }
         (None, None, Some(url)) => {
             let target = TargetArgs { target: Some(url.clone()), server_pid: pid, ..TargetArgs::default() };
             let mut encryption = if tls { Encryption::Tls } else { Encryption::Plain };
-            Ok(Contestant { words: url.clone(), server: run::server(&target, &mut encryption)?, program })
+            Ok(Contender { words: url.clone(), server: run::server(&target, &mut encryption)?, program })
         }
         _ => {
             let side = side.word();

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::sheet::{self, Column, Head};
-use super::sheets::{self, Sheet};
+use super::csv_column::{self, Column, Head};
+use super::csv_files::{self, Sheet};
 use crate::measure::sample;
 
 /// A value that says "write what the code says now", as for other snapshots.
@@ -15,7 +15,7 @@ fn updates() -> bool {
 
 /// Where the columns of a version are kept.
 fn kept(sheet: &Sheet, version: u32) -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/sheet");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/csv_column");
     dir.join(format!("{}.{version}", sheet.file))
 }
 
@@ -29,7 +29,7 @@ fn written_down(sheet: &Sheet) -> String {
 /// The version of a file is a promise: whoever breaks it makes another. Nothing overwrites an old one.
 #[test]
 fn columns_change_only_with_their_version() {
-    for sheet in sheets::ALL {
+    for sheet in csv_files::ALL {
         let path = kept(sheet, sheet.version);
         let now = written_down(sheet);
         if updates() && !path.exists() {
@@ -38,7 +38,7 @@ fn columns_change_only_with_their_version() {
         let promised = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             promised == now,
-            "the columns of {} are not those of its version {}: raise the version in src/report/sheet.rs and run \
+            "the columns of {} are not those of its version {}: raise the version in src/report/csv_column.rs and run \
              this test with INSTA_UPDATE=always.\npromised:\n{promised}\nnow:\n{now}",
             sheet.file,
             sheet.version
@@ -56,7 +56,7 @@ fn the_readme_of_the_results_documents_every_column() {
     let readme = fs::read_to_string(&path).unwrap();
     let marker = "<!-- From here on: `rtbench list columns`. -->\n";
     let (own, documented) = readme.split_once(marker).unwrap();
-    let now = sheets::markdown();
+    let now = csv_files::markdown();
     if updates() {
         fs::write(&path, format!("{own}{marker}{now}")).unwrap();
         return;
@@ -66,7 +66,7 @@ fn the_readme_of_the_results_documents_every_column() {
 
 #[test]
 fn names_are_snake_case_and_unique_and_say_their_unit() {
-    for sheet in sheets::ALL {
+    for sheet in csv_files::ALL {
         let heads = (sheet.heads)();
         for (i, head) in heads.iter().enumerate() {
             assert!(heads[i + 1..].iter().all(|other| other.name != head.name), "{} twice", head.name);
@@ -93,7 +93,7 @@ fn a_number_looks_like_one_whatever_its_value() {
     let whole = [Column::whole("n", "", "", |value: &Option<f64>| *value)];
     let written = |columns: &[Column<Option<f64>>], value| {
         let mut out = Vec::new();
-        sheet::write(columns, [value], &mut out).unwrap();
+        csv_column::write(columns, [value], &mut out).unwrap();
         String::from_utf8(out).unwrap().lines().nth(1).unwrap().to_owned()
     };
     for (value, text) in
@@ -111,7 +111,7 @@ fn a_number_looks_like_one_whatever_its_value() {
 fn a_text_is_never_taken_for_an_empty_field() {
     let columns = [Column::text("t", "", |text: &&str| (*text).to_owned())];
     let mut out = Vec::new();
-    sheet::write(&columns, ["N/A", "null", "nano", ""], &mut out).unwrap();
+    csv_column::write(&columns, ["N/A", "null", "nano", ""], &mut out).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), "t\n(N/A)\n(null)\nnano\n\"\"\n");
 }
 

@@ -31,7 +31,7 @@ impl Exchange {
 
 /// A program that can load the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Contestant {
+pub(crate) enum Contender {
     Rtbench,
     /// The rtbench that `--other` names, e.g. as it was before a change.
     Other,
@@ -46,7 +46,7 @@ pub(crate) enum Contestant {
     LoadTest,
 }
 
-/// What a contestant is started with.
+/// What a contender is started with.
 pub(crate) struct Order<'a> {
     pub(crate) exchange: Exchange,
     pub(crate) address: SocketAddrV4,
@@ -61,25 +61,25 @@ pub(crate) struct Order<'a> {
     pub(crate) scratch: &'a Path,
 }
 
-impl Contestant {
+impl Contender {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Contestant::Rtbench => "rtbench",
-            Contestant::Other => "other",
-            Contestant::Epoll => "epoll",
-            Contestant::Wrk => "wrk",
-            Contestant::H2load => "h2load",
-            Contestant::Oha => "oha",
-            Contestant::K6 => "k6",
-            Contestant::Tcpkali => "tcpkali",
-            Contestant::LoadTest => "load_test",
+            Contender::Rtbench => "rtbench",
+            Contender::Other => "other",
+            Contender::Epoll => "epoll",
+            Contender::Wrk => "wrk",
+            Contender::H2load => "h2load",
+            Contender::Oha => "oha",
+            Contender::K6 => "k6",
+            Contender::Tcpkali => "tcpkali",
+            Contender::LoadTest => "load_test",
         }
     }
 
     /// The part of it whose CPU counts: its processes whose command line has this word. rtbench's coordinator is on no
     /// message's path and sleeps; what it does between cells is no part of the load.
     pub(crate) fn counted_word(self) -> Option<&'static str> {
-        matches!(self, Contestant::Rtbench | Contestant::Other).then_some("worker")
+        matches!(self, Contender::Rtbench | Contender::Other).then_some("worker")
     }
 
     /// The command that does what is ordered until it is killed; `None` if this program cannot.
@@ -95,34 +95,32 @@ impl Contestant {
         let number = clients.to_string();
         let once: &[&str] = if exchange == Exchange::Fresh { &["-H", "Connection: close"] } else { &[] };
         Ok(match (self, exchange) {
-            (Contestant::Rtbench, _) => Some(rtbench(order.rtbench, order)?),
-            (Contestant::Other, _) => Some(rtbench(order.other, order)?),
-            (Contestant::Epoll, _) => {
+            (Contender::Rtbench, _) => Some(rtbench(order.rtbench, order)?),
+            (Contender::Other, _) => Some(rtbench(order.other, order)?),
+            (Contender::Epoll, _) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 let exchange =
                     exchange.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
                 command.args(["floor", &exchange, &address.to_string(), &number]);
                 Some(command)
             }
-            (Contestant::K6, _) => {
+            (Contender::K6, _) => {
                 let script = scratch.join("k6.js");
                 std::fs::write(&script, k6(exchange, address))?;
                 let script = script.display().to_string();
                 plain("k6", &["run", "--quiet", "--vus", &number, "--duration", "1h", &script])
             }
-            (Contestant::Wrk, Exchange::KeepAlive | Exchange::Fresh) => {
+            (Contender::Wrk, Exchange::KeepAlive | Exchange::Fresh) => {
                 plain("wrk", &[&["-t1", "-d3600", "-c", &number], once, &[&url]].concat())
             }
-            (Contestant::H2load, Exchange::KeepAlive) => {
+            (Contender::H2load, Exchange::KeepAlive) => {
                 plain("h2load", &["--h1", "-t1", "-D3600", "-c", &number, &url])
             }
-            (Contestant::Oha, Exchange::KeepAlive) => {
-                plain("oha", &["--no-tui", "-z1h", "-c", &number, &url])
-            }
-            (Contestant::Oha, Exchange::Fresh) => {
+            (Contender::Oha, Exchange::KeepAlive) => plain("oha", &["--no-tui", "-z1h", "-c", &number, &url]),
+            (Contender::Oha, Exchange::Fresh) => {
                 plain("oha", &["--no-tui", "-z1h", "--disable-keepalive", "-c", &number, &url])
             }
-            (Contestant::Tcpkali, Exchange::Websocket) => {
+            (Contender::Tcpkali, Exchange::Websocket) => {
                 let rate = (51_200 / clients.max(1)).to_string();
                 let message = "x".repeat(100);
                 let target = address.to_string();
@@ -131,7 +129,7 @@ impl Contestant {
                     &["--ws", "-w1", "-T1h", "-c", &number, "-r", &rate, "-m", &message, &target],
                 )
             }
-            (Contestant::LoadTest, Exchange::Websocket) => {
+            (Contender::LoadTest, Exchange::Websocket) => {
                 plain("load_test", &[&number, "127.0.0.1", &address.port().to_string(), "0", "0"])
             }
             _ => None,
@@ -141,7 +139,7 @@ impl Contestant {
     /// Whether its program is installed.
     pub(crate) fn is_installed(self) -> bool {
         match self {
-            Contestant::Rtbench | Contestant::Other | Contestant::Epoll => true,
+            Contender::Rtbench | Contender::Other | Contender::Epoll => true,
             _ => programs::find(self.name()).is_some(),
         }
     }

@@ -20,7 +20,7 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(8);
 const REPORT_PER_CLIENT: Duration = Duration::from_micros(20);
 
 /// The workers of a cell.
-pub(super) struct Crew {
+pub(super) struct Workers {
     pub(super) processes: Vec<Process>,
     /// What came of tying each.
     pub(super) seats: Vec<Seat>,
@@ -29,8 +29,8 @@ pub(super) struct Crew {
     done: Vec<bool>,
 }
 
-impl Crew {
-    pub(super) fn start(program: &Image, count: u32, seats: &Seats) -> Result<Crew> {
+impl Workers {
+    pub(super) fn start(program: &Image, count: u32, seats: &Seats) -> Result<Workers> {
         let (sender, inbox) = mpsc::unbounded_channel();
         let (mut processes, mut taken) = (Vec::new(), Vec::new());
         for index in 0..count as usize {
@@ -50,7 +50,7 @@ impl Crew {
                 let _ = sender.send((index, None));
             });
         }
-        Ok(Crew { done: vec![false; processes.len()], processes, seats: taken, inbox })
+        Ok(Workers { done: vec![false; processes.len()], processes, seats: taken, inbox })
     }
 
     pub(super) fn pids(&self) -> Vec<u32> {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Contestant, Order};
-use crate::command::campaign::Bench;
+use super::{Contender, Order};
+use crate::command::measuring::Bench;
 use crate::fleet::coordinator::Fleet;
 use crate::fleet::turns::Rendezvous;
 use crate::gate::judge::{self, Judgement};
@@ -20,10 +20,10 @@ use crate::scenario::spec::CellSpec;
 const MOST_WITHOUT_FIGURES: usize = 8;
 
 /// A gate of two that stand at the same time.
-pub(super) struct Bout<'a> {
+pub(super) struct Replicates<'a> {
     order: &'a Order<'a>,
     bench: &'a Bench,
-    contestants: &'a [Contestant; 2],
+    contenders: &'a [Contender; 2],
     file: GateFile,
     host: HostFacts,
     silent: bool,
@@ -31,22 +31,22 @@ pub(super) struct Bout<'a> {
     cells: RefCell<Vec<Cell>>,
 }
 
-impl<'a> Bout<'a> {
+impl<'a> Replicates<'a> {
     pub(super) fn new(
         order: &'a Order<'a>,
         bench: &'a Bench,
-        contestants: &'a [Contestant; 2],
+        contenders: &'a [Contender; 2],
         file: Option<GateFile>,
         cells: Vec<Cell>,
-    ) -> Bout<'a> {
+    ) -> Replicates<'a> {
         let file = file.unwrap_or_else(|| unreachable!("a gate's run says what it compares"));
         let host = HostFacts::read();
-        Bout { order, bench, contestants, file, host, silent: false, cells: RefCell::new(cells) }
+        Replicates { order, bench, contenders, file, host, silent: false, cells: RefCell::new(cells) }
     }
 
     /// Says nothing of single replicates.
     pub(super) fn silent(self) -> Self {
-        Bout { silent: true, ..self }
+        Replicates { silent: true, ..self }
     }
 
     /// Every cell. What time one leaves, the next may use.
@@ -103,9 +103,9 @@ impl<'a> Bout<'a> {
     /// One pair of fresh processes.
     async fn replicate(&self, spec: &CellSpec, number: u32) -> Result<Vec<Cell>> {
         let rendezvous = Arc::new(Rendezvous::of(2));
-        let fleets = self.contestants.each_ref().map(|contestant| Fleet {
-            program: contestant.program.clone(),
-            server: contestant.server.clone(),
+        let fleets = self.contenders.each_ref().map(|contender| Fleet {
+            program: contender.program.clone(),
+            server: contender.server.clone(),
             workers: None,
             headers: self.order.headers.clone(),
             rendezvous: Some(rendezvous.clone()),

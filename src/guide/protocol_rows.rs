@@ -2,10 +2,10 @@
 //! measured`; nothing is assumed.
 
 use super::Claim;
+use super::byte_layers;
 use super::evidence::{Evidence, probe_cell, unmeasured};
 use super::finding::{Finding, Question, measured, ms_per, time, time_floor};
 use super::kind;
-use super::layered;
 use super::network;
 use super::verdict::{Estimate, Verdict, judge};
 use super::waste::Waste;
@@ -160,7 +160,7 @@ pub(super) fn overhead(evidence: &Evidence<'_>, question: &Question<'_>) -> Find
     let workload = kind::cell(kind::WORKLOAD, protocol);
     let cell = measured!(evidence.cell_by(workload, "overhead_bytes_per_delivery"));
     let views = match protocol {
-        "webrtc" => return layered::peer_overhead(evidence, workload),
+        "webrtc" => return byte_layers::peer_overhead(evidence, workload),
         "short-poll" | "long-poll" => poll_views(evidence, cell, protocol),
         _ => stream_views(cell),
     };

@@ -4,11 +4,11 @@ use super::column::COLUMNS;
 use super::command::{FULL, MATRIX, MILLION};
 use super::evidence::{Evidence, unmeasured};
 use super::finding::{Finding, Question};
-use super::further::{self, Answer};
 use super::matrix::{Matrix, MatrixCell};
-use super::row;
+use super::other_claims::{self, Answer};
+use super::protocol_rows;
 use super::verdict::{Estimate, Verdict, judge};
-use super::{Claim, kind, layered, own};
+use super::{Claim, byte_layers, computed_claims, kind};
 use crate::measure::cell::Cell;
 use crate::measure::{metric, shortfall};
 use crate::number::{short, with_unit};
@@ -20,30 +20,30 @@ type Judge = fn(&'static Claim, &Evidence<'_>) -> Answer;
 /// Claim, command and judge, for claims that neither the matrix nor [`further`] answers.
 #[rustfmt::skip]
 static BINDINGS: &[(&str, &str, Judge)] = &[
-    ("sp-latency-max", MATRIX, own::poll_latency_max),
-    ("lp-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
-    ("lp-wasted", MATRIX, own::held_polls_wasted),
-    ("lp-held", MATRIX, own::held),
-    ("lp-timeout", FULL, own::hold),
+    ("sp-latency-max", MATRIX, computed_claims::poll_latency_max),
+    ("lp-latency", MATRIX, |claim, evidence| rowed(protocol_rows::latency, claim, evidence)),
+    ("lp-wasted", MATRIX, computed_claims::held_polls_wasted),
+    ("lp-held", MATRIX, computed_claims::held),
+    ("lp-timeout", FULL, computed_claims::hold),
     ("lp-capacity", FULL, |claim, evidence| crowd(claim, evidence, kind::cell(kind::IDLE, "long-poll"))),
-    ("ws-rtt", FULL, own::round_trip),
-    ("ws-saving", MATRIX, layered::saving),
+    ("ws-rtt", FULL, computed_claims::round_trip),
+    ("ws-saving", MATRIX, byte_layers::saving),
     ("ws-rate", MATRIX, |claim, evidence| metric_of(claim, evidence, kind::cell(kind::RATE, "websocket"), "delivered_per_s")),
     ("ws-capacity", FULL, |claim, evidence| crowd(claim, evidence, kind::cell(kind::IDLE, "websocket"))),
-    ("ws-memory", MATRIX, own::memory),
-    ("ws-types", MATRIX, |claim, evidence| own::works(claim, evidence, "types")),
-    ("sse-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
-    ("sse-reconnect", MATRIX, own::reconnect),
-    ("sse-named", MATRIX, |claim, evidence| own::works(claim, evidence, "named-events")),
-    ("sse-text", MATRIX, own::text_only),
-    ("sse-six", FULL, own::six),
-    ("rtc-latency", MATRIX, |claim, evidence| rowed(row::latency, claim, evidence)),
-    ("rtc-overhead", MATRIX, |claim, evidence| rowed(row::overhead, claim, evidence)),
-    ("rtc-turn", FULL, |claim, evidence| own::works(claim, evidence, "turn")),
-    ("rtc-modes", MATRIX, |claim, evidence| own::works(claim, evidence, "modes")),
-    ("rtc-encrypted", MATRIX, |claim, evidence| own::works(claim, evidence, "encrypted")),
-    ("rtc-mesh", FULL, layered::mesh),
-    ("server-scale", MILLION, own::scale),
+    ("ws-memory", MATRIX, computed_claims::memory),
+    ("ws-types", MATRIX, |claim, evidence| computed_claims::works(claim, evidence, "types")),
+    ("sse-latency", MATRIX, |claim, evidence| rowed(protocol_rows::latency, claim, evidence)),
+    ("sse-reconnect", MATRIX, computed_claims::reconnect),
+    ("sse-named", MATRIX, |claim, evidence| computed_claims::works(claim, evidence, "named-events")),
+    ("sse-text", MATRIX, computed_claims::text_only),
+    ("sse-six", FULL, computed_claims::six),
+    ("rtc-latency", MATRIX, |claim, evidence| rowed(protocol_rows::latency, claim, evidence)),
+    ("rtc-overhead", MATRIX, |claim, evidence| rowed(protocol_rows::overhead, claim, evidence)),
+    ("rtc-turn", FULL, |claim, evidence| computed_claims::works(claim, evidence, "turn")),
+    ("rtc-modes", MATRIX, |claim, evidence| computed_claims::works(claim, evidence, "modes")),
+    ("rtc-encrypted", MATRIX, |claim, evidence| computed_claims::works(claim, evidence, "encrypted")),
+    ("rtc-mesh", FULL, byte_layers::mesh),
+    ("server-scale", MILLION, computed_claims::scale),
 ];
 
 /// Rows of the matrix that only a full one measures.
@@ -55,7 +55,7 @@ pub(super) fn answer(
     evidence: &Evidence<'_>,
     matrix: &Matrix,
 ) -> (Answer, &'static str) {
-    if let Some(answer) = further::answer(claim, evidence) {
+    if let Some(answer) = other_claims::answer(claim, evidence) {
         return (answer, MATRIX);
     }
     if let Some((_, command, judge)) = BINDINGS.iter().find(|(id, ..)| *id == claim.id) {
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn what_is_bound_is_a_claim_and_bound_once() {
         let ids = BINDINGS.iter().map(|(id, ..)| *id);
-        let ids: Vec<&str> = ids.chain(further::claims()).collect();
+        let ids: Vec<&str> = ids.chain(other_claims::claims()).collect();
         for (i, id) in ids.iter().enumerate() {
             assert!(super::super::find(id).is_some(), "{id} is no claim");
             assert!(!ids[i + 1..].contains(id), "{id} is bound twice");

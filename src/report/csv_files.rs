@@ -1,6 +1,6 @@
 //! Every CSV file that rtbench writes.
 
-use super::sheet::{Head, heads, of_run};
+use super::csv_column::{Head, heads, of_run};
 use super::{capacity, claims, comparison, csv, gate, projection};
 
 /// A CSV file that rtbench writes.
@@ -15,7 +15,7 @@ pub struct Sheet {
     pub heads: fn() -> Vec<Head>,
 }
 
-/// Every CSV file. A new one is a line here; what its columns were at each version lies in `sheet/`.
+/// Every CSV file. A new one is a line here; what its columns were at each version lies in `csv_column/`.
 pub static ALL: &[Sheet] = &[
     Sheet {
         file: "cells.csv",

@@ -1,9 +1,9 @@
 //! Every claim of the guide with its verdict from the runs at hand.
 
 use super::evidence::{Evidence, speaks};
-use super::further::Answer;
 use super::matrix::Matrix;
-use super::{all, binding};
+use super::other_claims::Answer;
+use super::{all, claim_table};
 use crate::measure::cell::Cell;
 use crate::measure::repeats::Repeats;
 use crate::measure::run::{Run, RunKind};
@@ -27,7 +27,7 @@ pub fn entries(runs: &[Run]) -> Vec<Entry> {
     let evidence = Evidence::new(&cells, source);
     let matrix = Matrix::from_parts(&cells, source);
     let entry = |claim| {
-        let (answer, measured_by) = binding::answer(claim, &evidence, &matrix);
+        let (answer, measured_by) = claim_table::answer(claim, &evidence, &matrix);
         let of_cell = |(run, cell): (&&'_ str, &Cell)| {
             cell.spec.id.is_mentioned_in(&answer.evidence).then(|| (*run).to_owned())
         };

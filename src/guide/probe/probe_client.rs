@@ -15,7 +15,7 @@ use crate::transport::meter::Meter;
 const POLL: Duration = Duration::from_millis(100);
 
 /// A client on strings: does what the protocol itself does, and nothing that an application would add.
-pub(super) struct Puppet {
+pub(super) struct ProbeClient {
     pub(super) client: Box<dyn Client>,
     pub(super) polls: bool,
     pub(super) meter: Rc<Meter>,
@@ -25,7 +25,7 @@ pub(super) struct Puppet {
     pub(super) outgoing: Option<(Vec<u8>, bool)>,
     /// How far that has come.
     pub(super) sending: Sending,
-    pub(super) mail: Mail,
+    pub(super) mail: ReceivedMail,
     pub(super) cuts: u32,
     /// Polls that failed and were followed by the next.
     pub(super) refused: u32,
@@ -33,11 +33,11 @@ pub(super) struct Puppet {
 }
 
 #[derive(Default)]
-pub(super) struct Mail {
+pub(super) struct ReceivedMail {
     pub(super) payloads: Vec<Vec<u8>>,
 }
 
-impl Inbox for Mail {
+impl Inbox for ReceivedMail {
     fn push(&mut self, payload: &[u8]) {
         self.payloads.push(payload.to_vec());
     }
@@ -45,7 +45,7 @@ impl Inbox for Mail {
     fn missed(&mut self, _count: u64) {}
 }
 
-impl Puppet {
+impl ProbeClient {
     fn poll(&mut self, cx: &mut Context<'_>) {
         if let (true, Some((payload, binary))) = (self.ready, &self.outgoing) {
             let message = Message { payload, binary: *binary };
@@ -97,11 +97,11 @@ pub(super) enum Arrival {
 
 /// Has the first of a pair send a message, and waits until it has come to the second and the first is free for another; gives
 /// what became of it and how long that took. A message that was sent before and comes again is not in its place.
-pub(super) async fn pass(pair: &mut [Puppet], payload: &[u8], binary: bool) -> (Arrival, Duration) {
+pub(super) async fn pass(pair: &mut [ProbeClient], payload: &[u8], binary: bool) -> (Arrival, Duration) {
     let begun = Instant::now();
     let before = pair[1].mail.payloads.len();
     pair[0].outgoing = Some((payload.to_vec(), binary));
-    let arrival = |pair: &[Puppet]| {
+    let arrival = |pair: &[ProbeClient]| {
         let (known, new) = pair[1].mail.payloads.split_at(before);
         match new.iter().any(|new| new == payload) {
             true => Arrival::Unchanged,
@@ -118,30 +118,30 @@ pub(super) async fn pass(pair: &mut [Puppet], payload: &[u8], binary: bool) -> (
 }
 
 /// What ended one of them.
-pub(super) fn failure(puppets: &[Puppet]) -> Option<&Failure> {
-    puppets.iter().find_map(|puppet| puppet.ended.as_ref())
+pub(super) fn failure(clients: &[ProbeClient]) -> Option<&Failure> {
+    clients.iter().find_map(|client| client.ended.as_ref())
 }
 
 /// The same behind what it is the reason of; nothing if there is none.
-pub(super) fn because(puppets: &[Puppet]) -> String {
-    failure(puppets).map_or(String::new(), |failure| format!(": {failure}"))
+pub(super) fn because(clients: &[ProbeClient]) -> String {
+    failure(clients).map_or(String::new(), |failure| format!(": {failure}"))
 }
 
 /// As [`drive_for`], for as long as anything here is waited for.
-pub(super) async fn drive(puppets: &mut [Puppet], done: impl Fn(&[Puppet]) -> bool) -> bool {
-    drive_for(PATIENCE, puppets, done).await
+pub(super) async fn drive(clients: &mut [ProbeClient], done: impl Fn(&[ProbeClient]) -> bool) -> bool {
+    drive_for(PATIENCE, clients, done).await
 }
 
-/// Lets all puppets act until `done`, or for as long as patience lasts; says whether it was done.
+/// Lets all clients act until `done`, or for as long as patience lasts; says whether it was done.
 pub(super) async fn drive_for(
     patience: Duration,
-    puppets: &mut [Puppet],
-    done: impl Fn(&[Puppet]) -> bool,
+    clients: &mut [ProbeClient],
+    done: impl Fn(&[ProbeClient]) -> bool,
 ) -> bool {
     let mut patience = Box::pin(sleep(patience));
     std::future::poll_fn(|cx| {
-        puppets.iter_mut().for_each(|puppet| puppet.poll(cx));
-        if done(puppets) {
+        clients.iter_mut().for_each(|client| client.poll(cx));
+        if done(clients) {
             return Poll::Ready(true);
         }
         patience.as_mut().poll(cx).map(|()| false)

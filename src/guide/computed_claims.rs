@@ -3,8 +3,8 @@
 use super::command::MATRIX;
 use super::evidence::{Evidence, probe_cell, unmeasured};
 use super::finding::Question;
-use super::further::Answer;
-use super::row;
+use super::other_claims::Answer;
+use super::protocol_rows;
 use super::verdict::{ABOUT, Estimate, Verdict};
 use super::waste::Waste;
 use super::{Claim, kind};
@@ -102,7 +102,10 @@ pub(super) fn round_trip(claim: &'static Claim, evidence: &Evidence<'_>) -> Answ
         return Answer::not_measured(claim, unmeasured("a protocol of the matrix"));
     };
     let question = Question { column, claim, claimed: &claim.claim };
-    Answer::found(claim, row::network_latency(evidence, &question, kind::cell(kind::ECHO, &claim.subject)))
+    Answer::found(
+        claim,
+        protocol_rows::network_latency(evidence, &question, kind::cell(kind::ECHO, &claim.subject)),
+    )
 }
 
 /// User memory of the idle server per connection; beside it what else the connection holds.

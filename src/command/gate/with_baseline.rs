@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::{Order, baseline_dir, conclude, contestant};
-use crate::command::campaign::{self, Bench, Job};
+use super::{Order, baseline_dir, conclude, contender};
+use crate::command::measuring::{self, Bench, Job};
 use crate::exit::Exit;
 use crate::fleet::coordinator::Fleet;
 use crate::gate::baseline::REPLICATES;
@@ -22,13 +22,13 @@ use crate::scenario::spec::CellSpec;
 /// As the other verbs.
 pub(super) fn save(order: &Order<'_>, name: &str) -> Result<Exit> {
     let dir = baseline_dir(order.args, name)?;
-    let base = contestant::one(&order.args.sides, Side::Base, order.tls)?;
+    let base = contender::one(&order.args.sides, Side::Base, order.tls)?;
     let file = order.run_file([base.words.clone(), String::new()]);
-    let run = campaign::conduct(file, &order.name(), &order.args.output, None, async |bench| {
+    let run = measuring::conduct(file, &order.name(), &order.args.output, None, async |bench| {
         alone(order, bench, &base, Side::Base, None).await
     })?;
     if let Some((exit, why)) = unfit(&run) {
-        let exit = campaign::show(&run, &order.args.output, &[], exit);
+        let exit = measuring::show(&run, &order.args.output, &[], exit);
         say::line(format!("rtbench: error: the baseline '{name}' was not saved: {why}"));
         return Ok(exit);
     }
@@ -62,7 +62,7 @@ fn unfit(run: &Run) -> Option<(Exit, String)> {
 /// # Errors
 /// There is no such baseline, or it holds another workload; else as the other verbs.
 pub(super) fn compare(order: &Order<'_>, name: &str) -> Result<Exit> {
-    let formats = campaign::formats(&order.args.output)?;
+    let formats = measuring::formats(&order.args.output)?;
     let dir = baseline_dir(order.args, name)?;
     let baseline = store::load(&dir)?;
     // The same schedule, so that the exact tier can be exact.
@@ -71,13 +71,13 @@ pub(super) fn compare(order: &Order<'_>, name: &str) -> Result<Exit> {
     same_workload(name, &baseline.cells, &cells)?;
     same_wake_ups(name, &baseline.file.host)?;
     let order = Order { cells, seed: baseline.file.seed, ..order.clone() };
-    let new = contestant::one(&order.args.sides, Side::New, order.tls)?;
+    let new = contender::one(&order.args.sides, Side::New, order.tls)?;
     let mut file: RunFile = order.run_file([format!("baseline {name}"), new.words.clone()]);
     if let Some(gate) = &mut file.gate {
         gate.baseline = Some(baseline.file.host.clone());
     }
     let gate = file.gate.clone();
-    let run = campaign::conduct(file, &order.name(), &order.args.output, None, async |bench| {
+    let run = measuring::conduct(file, &order.name(), &order.args.output, None, async |bench| {
         // The run holds both sides, and can be judged again without the baseline.
         baseline.cells.iter().try_for_each(|cell| bench.keep(cell))?;
         alone(&order, bench, &new, Side::New, gate.zip(Some(baseline.cells.clone()))).await
@@ -89,7 +89,7 @@ pub(super) fn compare(order: &Order<'_>, name: &str) -> Result<Exit> {
 async fn alone(
     order: &Order<'_>,
     bench: &Bench,
-    contestant: &contestant::Contestant,
+    contender: &contender::Contender,
     side: Side,
     mut baseline: Option<(GateFile, Vec<Cell>)>,
 ) -> Result<()> {
@@ -97,8 +97,8 @@ async fn alone(
     for repeat in 0..REPLICATES {
         for spec in &order.cells {
             let fleet = Fleet {
-                program: contestant.program.clone(),
-                server: contestant.server.clone(),
+                program: contender.program.clone(),
+                server: contender.server.clone(),
                 workers: None,
                 headers: order.headers.clone(),
                 rendezvous: None,

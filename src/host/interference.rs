@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the whole host did to a cell; whatever could not be read is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HostStrain {
+pub struct Interference {
     /// Share of all processor time that a hypervisor took, 0 to 1.
     pub steal_share: Option<f64>,
     /// Connections that found a listen queue full, of any process of this host.
@@ -42,13 +42,13 @@ impl Counters {
     }
 
     /// What happened since an earlier reading.
-    pub fn since(&self, earlier: &Counters) -> HostStrain {
+    pub fn since(&self, earlier: &Counters) -> Interference {
         let grown = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
         let steal = self.ticks.zip(earlier.ticks).and_then(|((stolen, all), (stolen_then, all_then))| {
             let passed = all.saturating_sub(all_then);
             (passed > 0).then(|| stolen.saturating_sub(stolen_then) as f64 / passed as f64)
         });
-        HostStrain {
+        Interference {
             steal_share: steal,
             listen_overflows: grown(self.listen_overflows, earlier.listen_overflows),
             listen_drops: grown(self.listen_drops, earlier.listen_drops),
@@ -93,6 +93,6 @@ mod tests {
     #[test]
     fn another_system_has_none_rather_than_zeros() {
         let none = Counters::parse("", "");
-        assert_eq!(none.since(&none), HostStrain::default());
+        assert_eq!(none.since(&none), Interference::default());
     }
 }

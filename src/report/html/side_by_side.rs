@@ -1,13 +1,13 @@
 //! Several runs on one page: for each cell a table with a column for each run, and their latency in one chart.
 
+use super::cell_groups::{Shown, grid};
 use super::chart::STYLES;
-use super::family::{Shown, grid};
 use super::latency::by_percentile;
 use super::markup::{Content, details, escape, paragraph, section, table};
 use super::{document, header, unfinished};
 use crate::measure::repeats::Repeats;
 use crate::measure::run::Run;
-use crate::report::side::{self, Side, differences, letter};
+use crate::report::side_by_side::{self, Side, differences, letter};
 
 /// Cells up to which all are open.
 const FEW: usize = 6;
@@ -15,11 +15,12 @@ const FEW: usize = 6;
 /// The page.
 pub(super) fn page(runs: &[Run]) -> String {
     let title = format!("rtbench: {} runs side by side", runs.len());
-    let mut summary = runs.iter().map(unfinished).collect::<String>() + &paragraph("faint", side::NOTE);
+    let mut summary =
+        runs.iter().map(unfinished).collect::<String>() + &paragraph("faint", side_by_side::NOTE);
     if let Some(text) = differences(runs) {
         summary += &paragraph("", &text);
     }
-    let sides = side::sides(runs);
+    let sides = side_by_side::sides(runs);
     let blocks: String = sides.iter().map(|side| block(side, sides.len() <= FEW)).collect();
     let sections = section("runs", "Runs", &legend(runs)) + &section("cells", "Cells", &blocks);
     document(&title, &header(&names(runs), &summary, &sections), &sections)
