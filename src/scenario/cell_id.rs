@@ -21,6 +21,8 @@ pub struct CellId {
     pub protocol: &'static Protocol,
     /// What tells it from other cells of its kind and protocol.
     pub axes: Vec<Axis>,
+    /// Its kind is all of its name, in a record that somebody else wrote.
+    pub is_nameless: bool,
 }
 
 /// One of two servers that are compared.
@@ -89,7 +91,7 @@ pub struct Which<'a> {
 impl CellId {
     /// The only cell of a protocol.
     pub const fn of(protocol: &'static Protocol) -> CellId {
-        CellId { side: None, kind: None, protocol, axes: Vec::new() }
+        CellId { side: None, kind: None, protocol, axes: Vec::new(), is_nameless: false }
     }
 
     /// Another kind of cell, with the same axes.
@@ -164,7 +166,7 @@ impl CellId {
         let kind = (!kind.is_empty()).then(|| Kind(kind.into()));
         let axes = parts.iter().skip(at.map_or(parts.len(), |at| at + 1)).map(|part| Axis::read(part));
         let link = link.map(|text| text.parse().map_or_else(|_| Axis::Setting(text.into()), Axis::Link));
-        CellId { side, kind, protocol, axes: axes.chain(link).collect() }
+        CellId { side, kind, protocol, axes: axes.chain(link).collect(), is_nameless: at.is_none() }
     }
 }
 
@@ -187,21 +189,28 @@ impl fmt::Display for CellId {
             write!(f, "{}/", side.word())?;
         }
         let kind = self.kind.as_ref().map(|kind| &*kind.0);
-        write(f, kind, self.protocol.name, &self.axes)
+        let protocol = Some(self.protocol.name).filter(|_| !self.is_nameless);
+        write(f, kind, protocol, &self.axes)
     }
 }
 
 impl fmt::Display for Which<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(f, Some(self.kind), self.protocol, self.axes)
+        write(f, Some(self.kind), Some(self.protocol), self.axes)
     }
 }
 
-fn write(f: &mut fmt::Formatter<'_>, kind: Option<&str>, protocol: &str, axes: &[Axis]) -> fmt::Result {
-    if let Some(kind) = kind {
-        write!(f, "{kind}/")?;
+fn write(
+    f: &mut fmt::Formatter<'_>,
+    kind: Option<&str>,
+    protocol: Option<&str>,
+    axes: &[Axis],
+) -> fmt::Result {
+    f.write_str(kind.unwrap_or_default())?;
+    if kind.is_some() && protocol.is_some() {
+        f.write_str("/")?;
     }
-    f.write_str(protocol)?;
+    f.write_str(protocol.unwrap_or_default())?;
     axes.iter().filter(|axis| !matches!(axis, Axis::Link(_))).try_for_each(|axis| write!(f, "/{axis}"))?;
     axes.iter().filter(|axis| matches!(axis, Axis::Link(_))).try_for_each(|axis| write!(f, "@{axis}"))
 }
@@ -239,6 +248,8 @@ mod tests {
             "base/websocket/20",
             "new/same-001/websocket",
             "million/websocket",
+            "somebody else's",
+            "base/somebody else's@wan",
         ] {
             let id = CellId::read(name, protocol::find("websocket").unwrap());
             assert_eq!(id.to_string(), name);
@@ -275,6 +286,7 @@ mod tests {
                 kind: (!kind.is_empty()).then(|| Kind(kind.into())),
                 protocol: protocol::find("long-poll").unwrap(),
                 axes,
+                is_nameless: false,
             };
             prop_assert_eq!(CellId::read(&id.to_string(), id.protocol), id);
         }

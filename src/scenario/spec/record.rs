@@ -93,10 +93,9 @@ pub(super) struct CellRecord {
 impl From<CellRecord> for CellSpec {
     fn from(record: CellRecord) -> CellSpec {
         let CellRecord { side, kind, protocol, .. } = record;
-        let id = match record.axes {
-            Some(axes) => CellId { side, kind, protocol, axes },
-            None => CellId::read(&record.name, protocol),
-        };
+        let id = CellId { side, kind, protocol, axes: record.axes.unwrap_or_default(), is_nameless: false };
+        // Older records have nothing but a name, and what somebody else wrote or changed has the one that it has.
+        let id = if id.is_named(&record.name) { id } else { CellId::read(&record.name, protocol) };
         CellSpec {
             id,
             pattern: record.pattern,
