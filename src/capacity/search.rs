@@ -3,6 +3,7 @@
 //! A load that holds is believed at once; whatever else a measurement says, it must say twice, since on a shared machine
 //! one bad second is no limit. The exception is a cell that could not be measured at all.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 const DIGITS: i32 = 4;
 
 /// What a search varies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Vary {
     /// The number of clients.
@@ -20,7 +22,8 @@ pub enum Vary {
 }
 
 /// What is searched, and how closely. Loads are clients, or events per second of each publisher.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SearchPlan {
     /// What varies.
     pub vary: Vary,

@@ -4,6 +4,7 @@
 //! A *replicate* is one pair of fresh processes, measured as two cells that take turns (`scenario::turns`). Its value is
 //! the median log ratio of its pairs of slices. Only replicates are independent, so the statistics are about them.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,8 @@ impl Side {
 }
 
 /// What a gate was asked; kept in `run.json`, so that one that was killed can go on, and any report can judge again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct GateFile {
     /// What is compared, in words: the base and the new.
     pub sides: [String; 2],
@@ -80,7 +82,8 @@ pub struct GateFile {
 }
 
 /// Which metrics may fail a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Tiers {
     /// What two healthy runs of one seed agree on, to the last byte; two replicates tell, or eight where the base does not

@@ -2,6 +2,7 @@
 //!
 //! It holds what was counted, not what follows from it: rates, ratios and percentiles are metrics (`metric.rs`).
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,8 @@ pub use super::cost::{GeneratorCost, Listener, Place, ProcessName, ServerCost};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One measured combination of a scenario.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Cell {
     /// Version of the layout.
     pub schema_version: u32,
@@ -123,7 +125,8 @@ impl Cell {
 }
 
 /// How a cell ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Measured to the end.
@@ -135,7 +138,8 @@ pub enum Status {
 }
 
 /// What a server did that ended a cell; in words in [`Status::Failed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ServerFailure {
     /// It was not ready to be loaded: it could not be started, ended at once, or did not answer.
@@ -150,7 +154,8 @@ pub enum ServerFailure {
 }
 
 /// Clients and messages of the window. `expected` and `delivered + lost` are independent counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Counts {
     /// Clients that became ready.
     pub connected: u64,
@@ -213,7 +218,8 @@ pub struct Counts {
 }
 
 /// What crossed the sockets of one role, from the barrier (everybody ready, nothing under way) to the end of the drain.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct Wire {
     /// Bytes read, directly below the protocol.
@@ -265,7 +271,8 @@ pub struct Wire {
 }
 
 /// A lossless record of a time, to 3 significant digits.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Distribution {
     /// Samples.
     pub count: u64,
@@ -284,7 +291,8 @@ pub struct Distribution {
 }
 
 /// How often one thing went wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct FailureCount {
     /// What the client was doing, e.g. `connect`.
     pub phase: String,
@@ -297,7 +305,8 @@ pub struct FailureCount {
 }
 
 /// One second of a cell.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Interval {
     /// Seconds from the start of the window to the end of this interval.
     pub at_s: f64,
@@ -330,7 +339,8 @@ pub struct Interval {
 }
 
 /// One slice of a cell that took turns with another.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Slice {
     /// Deliveries of the events that were due in it.
     pub delivered: u64,
@@ -341,7 +351,8 @@ pub struct Slice {
 }
 
 /// Whether to believe a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Trust {
     /// The verdict.
     pub level: TrustLevel,
@@ -350,7 +361,8 @@ pub struct Trust {
 }
 
 /// The three degrees of trust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TrustLevel {
     /// Nothing speaks against it.
@@ -362,7 +374,8 @@ pub enum TrustLevel {
 }
 
 /// What one probe found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Probe {
     /// What was probed, e.g. `binary`, `reconnect`, `direction`, `connection`.
     pub name: String,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reference_server::envelope::Form;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,8 @@ use crate::transport::link::LinkSpec;
 
 /// One combination to measure, with every choice made. This is what workers are given, what a result carries,
 /// and what two results are compared by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct CellSpec {
     /// Unique in the run, e.g. `workload/sse` or `memory/websocket/300`.
     pub name: String,
@@ -84,7 +86,8 @@ pub struct CellSpec {
 }
 
 /// What a client does after its connection was cut in mid-run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reconnect {
     /// What the protocol itself specifies, and nothing else.
@@ -94,7 +97,8 @@ pub enum Reconnect {
 }
 
 /// Who talks to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Pattern {
     /// Publishers -> topic -> subscribers.
@@ -104,7 +108,8 @@ pub enum Pattern {
 }
 
 /// How due times are spaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Pace {
     /// Evenly, each publisher with a phase of its own.
@@ -117,7 +122,8 @@ pub enum Pace {
 }
 
 /// What a poll interval is counted from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PollMode {
     /// From the last poll's scheduled start.
