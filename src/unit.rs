@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
@@ -182,6 +183,7 @@ macro_rules! unit_impls {
             }
         }
 
+        #[cfg(test)]
         impl JsonSchema for $unit {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($unit).into()
@@ -250,6 +252,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
+#[cfg(test)]
 impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         format!("OneOrMany{}", T::schema_name()).into()

@@ -10,6 +10,7 @@ mod judge;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,7 +26,8 @@ use crate::scenario::cell_id::CellId;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Two sets of runs, compared.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Comparison {
     /// Version of the layout.
     pub schema_version: u32,
@@ -48,14 +50,16 @@ pub struct Comparison {
 }
 
 /// A set of runs of the same thing.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Side {
     /// Its runs, as they were named.
     pub runs: Vec<RunFacts>,
 }
 
 /// Which run it was.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct RunFacts {
     /// Name of its directory.
     pub name: String,
@@ -86,7 +90,8 @@ impl Comparison {
 }
 
 /// A cell of both sides.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct CellComparison {
     /// Its name.
     pub cell: String,
@@ -117,7 +122,8 @@ impl CellComparison {
 }
 
 /// How often one side measured a cell.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Repeats {
     /// Cells of the name, over all runs of the side.
     pub count: usize,
@@ -128,7 +134,8 @@ pub struct Repeats {
 }
 
 /// A cell that is not compared.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct RefusedCell {
     /// Its name.
     pub cell: String,
@@ -137,7 +144,8 @@ pub struct RefusedCell {
 }
 
 /// One metric of one cell on both sides.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Row {
     /// Name in the table of metrics.
     pub metric: String,
@@ -168,7 +176,8 @@ pub struct Row {
 }
 
 /// What one side measured of one metric.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Values {
     /// The median; absent where the side does not have the metric.
     pub median: Option<f64>,
@@ -177,7 +186,8 @@ pub struct Values {
 }
 
 /// An estimate with its 95% interval, which speaks of this metric alone.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Estimate {
     /// The estimate.
     pub value: f64,
@@ -188,7 +198,8 @@ pub struct Estimate {
 }
 
 /// What is proven about a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Proven to have improved.
@@ -228,7 +239,8 @@ impl Verdict {
 }
 
 /// How many repeats each side would need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Needed {
     /// So many; absent where more than 1,000 would not be enough.
     pub repeats: Option<u64>,
@@ -238,7 +250,8 @@ pub struct Needed {
 }
 
 /// What repeats are needed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// To prove any difference, however large: below that even a clear one cannot be.

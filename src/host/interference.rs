@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the whole host did to a cell; whatever could not be read is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Interference {
     /// Share of all processor time that a hypervisor took, 0 to 1.
     pub steal_share: Option<f64>,

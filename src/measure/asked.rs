@@ -1,5 +1,6 @@
 //! What a search or a gate was asked, as `run.json` keeps it.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use crate::host::facts::HostFacts;
 use crate::scenario::spec::CellSpec;
 
 /// What a search varies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Vary {
     /// The number of clients.
@@ -17,7 +19,8 @@ pub enum Vary {
 }
 
 /// What is searched, and how closely. Loads are clients, or events per second of each publisher.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SearchPlan {
     /// What varies.
     pub vary: Vary,
@@ -38,7 +41,8 @@ pub struct SearchPlan {
 }
 
 /// What a gate was asked; kept in `run.json`, so that one that was killed can go on, and any report can judge again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct GateFile {
     /// What is compared, in words: the base and the new.
     pub sides: [String; 2],
@@ -59,7 +63,8 @@ pub struct GateFile {
 }
 
 /// Which metrics may fail a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Tiers {
     /// What two healthy runs of one seed agree on, to the last byte; two replicates tell, or eight where the base does not

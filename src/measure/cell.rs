@@ -2,6 +2,7 @@
 //!
 //! It holds what was counted, not what follows from it: rates, ratios and percentiles are metrics (`metric.rs`).
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,8 @@ pub use counts::{Counts, Wire};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One measured combination of a scenario.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Cell {
     /// Version of the layout.
     pub schema_version: u32,
@@ -127,7 +129,8 @@ impl Cell {
 }
 
 /// How a cell ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Measured to the end.
@@ -139,7 +142,8 @@ pub enum Status {
 }
 
 /// What a server did that ended a cell; in words in [`Status::Failed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ServerFailure {
     /// It was not ready to be loaded: it could not be started, ended at once, or did not answer.
@@ -154,7 +158,8 @@ pub enum ServerFailure {
 }
 
 /// A lossless record of a time, to 3 significant digits.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Distribution {
     /// Samples.
     pub count: u64,
@@ -173,7 +178,8 @@ pub struct Distribution {
 }
 
 /// How often one thing went wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct FailureCount {
     /// What the client was doing, e.g. `connect`.
     pub phase: String,
@@ -186,7 +192,8 @@ pub struct FailureCount {
 }
 
 /// One second of a cell.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Interval {
     /// Seconds from the start of the window to the end of this interval.
     pub at_s: f64,
@@ -219,7 +226,8 @@ pub struct Interval {
 }
 
 /// One slice of a cell that took turns with another.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Slice {
     /// Deliveries of the events that were due in it.
     pub delivered: u64,
@@ -230,7 +238,8 @@ pub struct Slice {
 }
 
 /// Whether to believe a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Trust {
     /// The verdict.
     pub level: TrustLevel,
@@ -239,7 +248,8 @@ pub struct Trust {
 }
 
 /// The three degrees of trust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TrustLevel {
     /// Nothing speaks against it.
@@ -251,7 +261,8 @@ pub enum TrustLevel {
 }
 
 /// What one probe found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Probe {
     /// What was probed, e.g. `binary`, `reconnect`, `direction`, `connection`.
     pub name: String,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,8 @@ const METRICS: [&str; 5] =
     ["response_p50_ms", "response_p99_ms", "service_p50_ms", "service_p99_ms", "exchange_p50_ms"];
 
 /// The floor of each protocol.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Floor {
     /// Metric by protocol and name.
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -95,7 +96,8 @@ impl Run {
 }
 
 /// Where a run came from: everything needed to understand it, and to do it again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct RunFile {
     /// Version of the layout, the same as that of cells.
     pub schema_version: u32,
@@ -142,7 +144,8 @@ pub struct RunFile {
 }
 
 /// What measured a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Tool {
     /// Version of rtbench.
     pub version: String,
@@ -161,7 +164,8 @@ impl Tool {
 }
 
 /// What was asked of a run, and so which reports it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunKind {
     /// The comparison matrix.
@@ -175,7 +179,8 @@ pub enum RunKind {
 }
 
 /// A scenario, verbatim.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct ScenarioText {
     /// Its name.
     pub name: String,
@@ -184,7 +189,8 @@ pub struct ScenarioText {
 }
 
 /// A value of a scenario that was swept over.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Swept {
     /// Its path in the scenario's file, e.g. `short_poll.interval`.
     pub key: String,
@@ -193,7 +199,8 @@ pub struct Swept {
 }
 
 /// A threshold, as written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct ThresholdText {
     /// What it is about, e.g. `latency`.
     pub subject: String,
@@ -248,7 +255,8 @@ pub fn with_defaults(asked: Vec<ThresholdText>) -> Vec<ThresholdText> {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStatus {
     /// It has not ended, or was killed.

@@ -1,11 +1,13 @@
 //! How much code each protocol takes here. The counts are committed, and a test says what they should be. A run keeps
 //! the counts of the program that measured it.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The size of one protocol's modules.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SourceCount {
     /// Name of the protocol.
     pub protocol: String,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -31,6 +32,7 @@ impl<'de> Deserialize<'de> for &'static Protocol {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for Protocol {
     fn schema_name() -> Cow<'static, str> {
         "Protocol".into()

@@ -1,23 +1,27 @@
-//! JSON: the run with its cells, histograms encoded in them, in one file; and the schemas of both.
+//! JSON: the run with its cells, histograms encoded in them, in one file; and the published schemas.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Format;
+#[cfg(test)]
 use crate::compare::Comparison;
 use crate::measure::cell::Cell;
 use crate::measure::run::{Run, RunFile};
 use crate::measure::store;
+#[cfg(test)]
 use crate::scenario::Scenario;
 
 /// The run and everything it measured.
 pub(super) struct RunJson;
 
 /// A finished `run.json`.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct Document<'a> {
     /// Where the run came from.
     #[serde(flatten)]
@@ -46,44 +50,40 @@ impl Format for RunJson {
     }
 }
 
-/// JSON Schema of `run.json`.
-pub fn run_schema() -> String {
-    pretty(schemars::schema_for!(Document<'static>))
-}
-
-/// JSON Schema of a line of `cells.jsonl`.
-pub fn cell_schema() -> String {
-    pretty(schemars::schema_for!(Cell))
-}
-
-/// JSON Schema of a scenario file, read as JSON.
-pub fn scenario_schema() -> String {
-    pretty(schemars::schema_for!(Scenario))
-}
-
-/// JSON Schema of `comparison.json`.
-pub(super) fn comparison_schema() -> String {
-    pretty(schemars::schema_for!(Comparison))
-}
-
 /// A published schema.
 pub struct Schema {
     /// Its name on the command line.
     pub name: &'static str,
     /// What it describes, in one line.
     pub about: &'static str,
-    /// The schema itself, as JSON.
-    pub text: fn() -> String,
+    /// The schema itself, as JSON. It is what `generated` makes of the types, and a test says what has changed.
+    pub text: &'static str,
 }
 
 /// Every schema that is published.
 pub static SCHEMAS: &[Schema] = &[
-    Schema { name: "scenario", about: "A scenario file, with TOML read as JSON", text: scenario_schema },
-    Schema { name: "run", about: "A finished run.json", text: run_schema },
-    Schema { name: "cell", about: "A line of cells.jsonl", text: cell_schema },
-    Schema { name: "comparison", about: "A comparison.json of rtbench compare", text: comparison_schema },
+    Schema {
+        name: "scenario",
+        about: "A scenario file, with TOML read as JSON",
+        text: include_str!("schemas/scenario.json"),
+    },
+    Schema { name: "run", about: "A finished run.json", text: include_str!("schemas/run.json") },
+    Schema { name: "cell", about: "A line of cells.jsonl", text: include_str!("schemas/cell.json") },
+    Schema {
+        name: "comparison",
+        about: "A comparison.json of rtbench compare",
+        text: include_str!("schemas/comparison.json"),
+    },
 ];
 
-fn pretty(schema: schemars::Schema) -> String {
-    format!("{:#}\n", schema.to_value())
+/// The schemas of the types, with the names of the published.
+#[cfg(test)]
+pub(super) fn generated() -> [(&'static str, String); 4] {
+    [
+        ("scenario", schemars::schema_for!(Scenario)),
+        ("run", schemars::schema_for!(Document<'static>)),
+        ("cell", schemars::schema_for!(Cell)),
+        ("comparison", schemars::schema_for!(Comparison)),
+    ]
+    .map(|(name, schema)| (name, format!("{:#}\n", schema.to_value())))
 }

@@ -40,7 +40,7 @@ mod thresholds;
 
 pub use claims::csv as claims_csv;
 pub use gate::plan as gate_plan;
-pub use json::{SCHEMAS, Schema, cell_schema, run_schema, scenario_schema};
+pub use json::{SCHEMAS, Schema};
 pub use step_summary::step_summary;
 
 /// Writes several runs side by side to one stream.

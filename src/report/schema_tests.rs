@@ -4,13 +4,14 @@
 use serde_json::Value;
 
 use super::SCHEMAS;
+use super::json::generated;
 use crate::measure::cell::Cell;
 use crate::scenario::BUILTINS;
 use crate::scenario::spec::CellSpec;
 
 fn schema(name: &str) -> Value {
     let schema = SCHEMAS.iter().find(|schema| schema.name == name).unwrap();
-    serde_json::from_str(&(schema.text)()).unwrap()
+    serde_json::from_str(schema.text).unwrap()
 }
 
 /// What of `value` a schema does not allow, as far as types, keys and references go: those that ours are made of.
@@ -110,7 +111,8 @@ fn a_stored_cell_fits_its_schema_and_comes_back() {
 /// Whoever reads our files reads them by these. A change that takes something away needs a new `SCHEMA_VERSION`.
 #[test]
 fn no_schema_changes_unnoticed() {
-    for schema in SCHEMAS {
-        insta::assert_snapshot!(format!("schema_{}", schema.name), (schema.text)());
+    for (name, text) in generated() {
+        let is_so = SCHEMAS.iter().any(|schema| schema.name == name && schema.text == text);
+        assert!(is_so, "src/report/schemas/{name}.json should be:\n{text}");
     }
 }

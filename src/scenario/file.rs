@@ -1,5 +1,6 @@
 //! The scenario file: what a person writes. Strict: an unknown or misspelt key is an error with its place.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -10,7 +11,8 @@ use crate::transport::link::LinkSpec;
 use crate::unit::{Bytes, Count, OneOrMany, PerSecond, Seconds};
 
 /// A whole scenario file.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// What it shows, for people; the first line is what `list` prints.
@@ -34,12 +36,13 @@ pub struct Scenario {
     pub connect: Connect,
     /// What must hold: metric -> conditions such as `p(95)<200ms`.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, Vec<String>>")]
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, Vec<String>>"))]
     pub thresholds: BTreeMap<String, Vec<toml::Spanned<String>>>,
 }
 
 /// Who connects, and who sends what how often. Lists make one cell for each combination.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Load {
     /// Protocols to measure; without it, all of them.
@@ -88,7 +91,8 @@ impl Load {
 }
 
 /// HTTP requests of all protocols.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// What clients say of themselves with every request.
@@ -106,7 +110,8 @@ impl Default for Http {
 }
 
 /// Short polling.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ShortPoll {
     /// Time between two polls.
@@ -124,7 +129,8 @@ impl Default for ShortPoll {
 }
 
 /// Long polling.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct LongPoll {
     /// How long a request asks to be held; without it, as long as the server likes.
@@ -132,7 +138,8 @@ pub struct LongPoll {
 }
 
 /// WebRTC data channels.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Webrtc {
     /// Who is connected to whom.
@@ -150,7 +157,8 @@ impl Default for Webrtc {
 }
 
 /// Who is connected to whom by data channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Topology {
     /// A mesh for broadcast in groups of up to 10, else the server.
@@ -162,7 +170,8 @@ pub enum Topology {
 }
 
 /// How clients come and how long they are waited for.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Connect {
     /// Clients started per second.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +18,10 @@ use record::CellRecord;
 
 /// One combination to measure, with every choice made. This is what workers are given, what a result carries,
 /// and what two results are compared by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(from = "CellRecord", into = "CellRecord")]
-#[schemars(with = "CellRecord")]
+#[cfg_attr(test, schemars(with = "CellRecord"))]
 pub struct CellSpec {
     /// Which it is in its run.
     pub id: CellId,

@@ -7,11 +7,13 @@
 //! Two clocks: *run time*, from the start of the load as everywhere, and a side's own *load time*, which stands still
 //! while it is not its turn. Schedules are made in load time, so that both sides get the same one.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The turns of one of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Turns {
     /// It goes second in the first pair of turns, and first in the next.
     pub second: bool,

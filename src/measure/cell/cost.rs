@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Distribution;
 
 /// What the server cost; whatever could not be read is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct ServerCost {
     /// CPU time in the window, in ns: of the servers' processes and all that descend from them, threads and processes that ended
     /// among them.
@@ -96,7 +98,8 @@ impl ServerCost {
 }
 
 /// A process of this host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct ProcessName {
     /// Its id.
     pub pid: u32,
@@ -105,7 +108,8 @@ pub struct ProcessName {
 }
 
 /// A process that held the target's listening socket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Listener {
     /// Its id; `None` if it cannot be seen.
     pub pid: Option<u32>,
@@ -116,7 +120,8 @@ pub struct Listener {
 }
 
 /// How a process stands to those whose cost is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// It is one of them.
@@ -128,7 +133,8 @@ pub enum Place {
 }
 
 /// What the generator cost.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct GeneratorCost {
     /// Worker processes.
     pub workers: u32,

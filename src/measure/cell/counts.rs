@@ -1,10 +1,12 @@
 //! What was counted of clients, messages and bytes.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Clients and messages of the window. `expected` and `delivered + lost` are independent counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct Counts {
     /// Clients that became ready.
     pub connected: u64,
@@ -67,7 +69,8 @@ pub struct Counts {
 }
 
 /// What crossed the sockets of one role, from the barrier (everybody ready, nothing under way) to the end of the drain.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct Wire {
     /// Bytes read, directly below the protocol.

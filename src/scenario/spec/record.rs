@@ -1,5 +1,6 @@
 //! A cell's specification as it is written down. Its layout is that of all runs so far, so that they can be read.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ use crate::scenario::turns::Turns;
 use crate::transport::link::LinkSpec;
 
 /// A specification as it is written down: flat, and in words.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct CellRecord {
     /// Unique in the run, e.g. `workload/sse` or `memory/websocket/300`.
     name: String,
@@ -22,7 +24,7 @@ pub(super) struct CellRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kind: Option<Kind>,
     /// Name in the table of protocols.
-    #[schemars(with = "String")]
+    #[cfg_attr(test, schemars(with = "String"))]
     protocol: &'static Protocol,
     /// What tells it from others of its kind and protocol; absent in older records, whose name says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
@@ -215,6 +216,7 @@ impl<'de> Deserialize<'de> for LinkSpec {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for LinkSpec {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "LinkSpec".into()
