@@ -6,7 +6,7 @@
 //! client::pace            when event n of a client is due; pure
 //!   client::executor      gives a turn to the sessions that have something to do
 //!   client::session       stamps an envelope with its due time and hands it to its client
-//!     protocol::*         moves bytes, and knows nothing about time
+//!     protocol::*         moves bytes, and knows nothing about time; asks its dialect for the words
 //!       transport::*      the sockets, where bytes are counted
 //!         ~ wire ~        the server (the crate reference-server, or one under test)
 //!       transport::*
@@ -23,6 +23,9 @@
 //!
 //! [`cli`] is the command line and [`command`] its verbs, which end in an [`exit`] code. A [`scenario`] becomes a plan
 //! of cells. [`stats`] is the arithmetic, [`host`] what only Linux has, and [`say`] the one way to people.
+//!
+//! What is said over a protocol is its server's [`protocol::Dialect`]. Adding one takes a file in `src/protocol/` and a line in
+//! [`protocol::DIALECTS`]; `dialect.rs` there says what is to be in it.
 //!
 //! Adding a protocol takes a client file in `src/protocol/` and a server file in `reference-server/src/protocol/`, each
 //! with its lines in the tables of the `mod.rs` beside it, and a scenario with its name in [`scenario::BUILTINS`]. The

@@ -12,7 +12,7 @@ const MODULES: &[(&str, &[&str], &[&str])] = &[
     ("short-poll", &["short_poll", "poll", "publish"], &["short_poll", "poll"]),
     ("long-poll", &["long_poll", "poll", "publish"], &["long_poll", "poll"]),
     ("websocket", &["websocket"], &["websocket", "channel"]),
-    ("sse", &["sse", "publish"], &["sse"]),
+    ("sse", &["sse", "stream", "publish"], &["sse"]),
     ("webrtc", &["webrtc"], &["webrtc", "channel"]),
 ];
 

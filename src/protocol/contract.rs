@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
+use smallvec::SmallVec;
 
 use super::dialect::{Conversation, Dialect, Event, Heard};
 use super::{Failure, Phase, Protocol, Seat};
@@ -44,47 +45,48 @@ impl Dialect for Contract {
         match protocol.name {
             "short-poll" => Box::new(Polling::new(seat, String::new())),
             "long-poll" => Box::new(Polling::new(seat, poll_wait(seat.options.hold))),
-            "websocket" => Box::new(Channel { path: channel_path("/ws", seat), upgrades: true }),
-            "webrtc" => Box::new(Channel { path: channel_path("/rtc", seat), upgrades: false }),
+            "websocket" => Box::new(Channel::<true>(channel_path("/ws", seat))),
+            "webrtc" => Box::new(Channel::<false>(channel_path("/rtc", seat))),
             name => Box::new(Streaming::new(seat, name)),
         }
     }
 }
 
-/// Publishing by POST.
-struct Publishing {
-    /// Where to; `None` if nothing is published.
-    path: Option<Box<str>>,
+/// A text that every client has one of, and most in no allocation of its own.
+type Short<const BYTES: usize> = SmallVec<[u8; BYTES]>;
+
+/// Of what was made from text alone.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-impl Publishing {
-    fn new(seat: &Seat) -> Publishing {
-        Publishing { path: seat.publish.as_ref().map(|topic| format!("/topics/{topic}").into()) }
-    }
+/// Where a topic is published to.
+fn publish_path(topic: &str) -> String {
+    format!("/topics/{topic}")
+}
 
-    fn request(&self, binary: bool) -> Request<'_> {
-        let path = self.path.as_deref().unwrap_or_default();
-        Request { method: "POST", path, fields: if binary { &BINARY } else { &TEXT }, body: &[] }
-    }
+fn publish_request(path: &str, binary: bool) -> Request<'_> {
+    Request { method: "POST", path, fields: if binary { &BINARY } else { &TEXT }, body: &[] }
+}
 
-    fn acknowledged(head: &Head<'_>) -> Result<(), Failure> {
-        if head.status == 204 { Ok(()) } else { Err(head.refusal(Phase::Send)) }
-    }
+fn acknowledged(head: &Head<'_>) -> Result<(), Failure> {
+    if head.status == 204 { Ok(()) } else { Err(head.refusal(Phase::Send)) }
 }
 
 /// Short and long polls.
 struct Polling {
     listens: bool,
+    /// Where the path ends that has no cursor yet.
+    base_bytes: u32,
     /// Of the next poll.
     path: String,
-    /// Where the path ends that has no cursor yet.
-    base_bytes: usize,
     /// What stands behind the cursor.
     wait: Box<str>,
     /// The cursor of the answer that is under way, if it is another one.
     next: Option<Box<str>>,
     missed: u64,
-    publishing: Publishing,
+    /// Where to publish to; empty if nothing is.
+    publish: Box<str>,
 }
 
 impl Polling {
@@ -93,20 +95,24 @@ impl Polling {
         let path = with_topics("/poll", &topics);
         Polling {
             listens: !topics.is_empty(),
-            base_bytes: path.len(),
+            base_bytes: path.len() as u32,
             path,
             wait: wait.into(),
             next: None,
             missed: 0,
-            publishing: Publishing::new(seat),
+            publish: seat.publish.as_deref().map(publish_path).unwrap_or_default().into(),
         }
     }
 
     /// Behind which the next poll asks; empty at first.
     fn cursor(&self) -> &str {
-        self.path
-            .get(self.base_bytes + POLL_AFTER.len()..self.path.len() - self.wait.len())
-            .unwrap_or_default()
+        let start = self.base_bytes as usize + POLL_AFTER.len();
+        self.path.get(start..self.path.len().saturating_sub(self.wait.len())).unwrap_or_default()
+    }
+
+    fn go_on_behind(&mut self, cursor: &str) {
+        self.path.truncate(self.base_bytes as usize);
+        self.path.extend([POLL_AFTER, cursor, &self.wait]);
     }
 }
 
@@ -148,34 +154,42 @@ impl Conversation for Polling {
             heard.push(payload);
         }
         if let Some(cursor) = self.next.take() {
-            self.path.truncate(self.base_bytes);
-            self.path.extend([POLL_AFTER, &cursor, &self.wait]);
+            self.go_on_behind(&cursor);
         }
         heard.ready();
         Ok(())
     }
 
     fn publish_request(&self, binary: bool) -> Request<'_> {
-        self.publishing.request(binary)
+        publish_request(&self.publish, binary)
     }
 
     fn acknowledged(&mut self, head: &Head<'_>) -> Result<(), Failure> {
-        Publishing::acknowledged(head)
+        acknowledged(head)
     }
 }
 
 /// Streams of events: SSE.
 struct Streaming {
     listens: bool,
-    path: Box<str>,
-    publishing: Publishing,
+    /// Where the path of the stream ends, behind which is the one to publish to.
+    stream_bytes: u32,
+    paths: Short<24>,
 }
 
 impl Streaming {
     fn new(seat: &Seat, name: &str) -> Streaming {
         let topics = topics(seat);
-        let path = with_topics(&format!("/{name}"), &topics).into();
-        Streaming { listens: !topics.is_empty(), path, publishing: Publishing::new(seat) }
+        let stream = with_topics(&format!("/{name}"), &topics);
+        let publish = seat.publish.as_deref().map(publish_path).unwrap_or_default();
+        let paths = [stream.as_bytes(), publish.as_bytes()].concat();
+        let stream_bytes = stream.len() as u32;
+        Streaming { listens: !topics.is_empty(), stream_bytes, paths: Short::from_slice(&paths) }
+    }
+
+    /// Of the stream, and to publish to.
+    fn paths(&self) -> (&str, &str) {
+        text(&self.paths).split_at(self.stream_bytes as usize)
     }
 }
 
@@ -185,7 +199,7 @@ impl Conversation for Streaming {
     }
 
     fn request(&self) -> Request<'_> {
-        Request::get(&self.path)
+        Request::get(self.paths().0)
     }
 
     fn event(&mut self, event: Event<'_>, heard: &mut Heard<'_>) -> Result<(), Failure> {
@@ -209,31 +223,28 @@ impl Conversation for Streaming {
     }
 
     fn publish_request(&self, binary: bool) -> Request<'_> {
-        self.publishing.request(binary)
+        publish_request(self.paths().1, binary)
     }
 
     fn acknowledged(&mut self, head: &Head<'_>) -> Result<(), Failure> {
-        Publishing::acknowledged(head)
+        acknowledged(head)
     }
 }
 
-/// Messages both ways: WebSocket, and data channels to the server. Payloads go as they are.
-struct Channel {
-    path: Box<str>,
-    /// It is asked for by an upgrade, and else by an offer.
-    upgrades: bool,
-}
+/// Messages both ways, by its path: over a WebSocket that is asked for by an upgrade, or over a data channel to the server by an
+/// offer. Payloads go as they are.
+struct Channel<const UPGRADES: bool>(Short<16>);
 
-impl Conversation for Channel {
+impl<const UPGRADES: bool> Conversation for Channel<UPGRADES> {
     fn request(&self) -> Request<'_> {
-        match self.upgrades {
-            true => Request::get(&self.path),
-            false => Request { method: "POST", path: &self.path, fields: &OFFER, body: &[] },
+        match UPGRADES {
+            true => Request::get(text(&self.0)),
+            false => Request { method: "POST", path: text(&self.0), fields: &OFFER, body: &[] },
         }
     }
 
     fn answered(&mut self, head: &Head<'_>, phase: Phase) -> Result<(), Failure> {
-        if self.upgrades || head.status == 201 { Ok(()) } else { Err(head.refusal(phase)) }
+        if UPGRADES || head.status == 201 { Ok(()) } else { Err(head.refusal(phase)) }
     }
 
     #[inline]
@@ -295,7 +306,7 @@ fn with_topics(path: &str, topics: &[Rc<str>]) -> String {
 }
 
 /// Path of a channel for both ways.
-fn channel_path(path: &str, seat: &Seat) -> Box<str> {
+fn channel_path(path: &str, seat: &Seat) -> Short<16> {
     let mut path = with_topics(path, &seat.topics);
     let join = if seat.topics.is_empty() { "?" } else { "&" };
     match &seat.publish {
@@ -303,7 +314,7 @@ fn channel_path(path: &str, seat: &Seat) -> Box<str> {
         Some(topic) => path.extend([join, "publish=", topic]),
         None => {}
     }
-    path.into()
+    Short::from_slice(path.as_bytes())
 }
 
 /// Whether a server's token may stand in our requests.

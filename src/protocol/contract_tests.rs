@@ -14,6 +14,19 @@ fn paths_are_those_of_the_contract() {
     assert_eq!(poll_wait(None), "&wait=");
 }
 
+#[test]
+fn a_poll_asks_behind_the_cursor_of_the_last_and_none_at_first() {
+    let wait = poll_wait(Some(Duration::from_millis(1234)));
+    let mut polling = polling("/p", &wait);
+    assert!(polling.wait.len() > polling.path.len());
+    assert_eq!((polling.cursor(), polling.request().path), ("", "/p"));
+    for cursor in ["c", "another", "d"] {
+        polling.go_on_behind(cursor);
+        let path = format!("/p&after={cursor}&wait=1.234");
+        assert_eq!((polling.cursor(), polling.request().path), (cursor, &*path));
+    }
+}
+
 #[derive(Default)]
 struct Mail {
     payloads: Vec<Vec<u8>>,
@@ -32,23 +45,27 @@ impl Inbox for Mail {
 
 /// What a channel makes of a text.
 fn take_text(text: &[u8], inbox: &mut Mail) -> Result<(), Failure> {
-    let channel = Channel { path: "/ws".into(), upgrades: true };
+    let channel = Channel::<true>(Short::default());
     let heard =
         Talk::new(Box::new(channel)).hear(inbox, |channel, heard| channel.message(text, false, heard));
     heard.map(drop)
 }
 
-/// The payloads of a complete body of netstrings; `None` if it is not one.
-fn netstrings(body: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut polling = Polling {
+fn polling(path: &str, wait: &str) -> Polling {
+    Polling {
         listens: true,
-        path: String::new(),
-        base_bytes: 0,
-        wait: "".into(),
+        base_bytes: path.len() as u32,
+        path: path.to_owned(),
+        wait: wait.into(),
         next: None,
         missed: 0,
-        publishing: Publishing { path: None },
-    };
+        publish: "".into(),
+    }
+}
+
+/// The payloads of a complete body of netstrings; `None` if it is not one.
+fn netstrings(body: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut polling = polling("", "");
     polling.next = Some("c".into());
     let mut inbox = Mail::default();
     let mut talk = Talk::new(Box::new(polling));

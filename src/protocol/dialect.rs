@@ -26,8 +26,11 @@ use super::contract::Contract;
 use super::{Answer, Client, Failure, Inbox, Kind, Message, Phase, Protocol, Seat, Sent, Step};
 use crate::transport::http::{Head, Request};
 
-/// Every dialect by its name. The first is the built-in contract, which the reference server speaks.
-pub static DIALECTS: &[(&str, fn() -> Rc<dyn Dialect>)] = &[("contract", || Rc::new(Contract))];
+/// A row of the table: a dialect's name, and what makes it.
+pub type DialectRow = (&'static str, fn() -> Rc<dyn Dialect>);
+
+/// Every dialect. The first is the built-in contract, which the reference server speaks.
+pub static DIALECTS: &[DialectRow] = &[("contract", || Rc::new(Contract))];
 
 /// The dialect of this name.
 pub fn dialect(name: &str) -> Option<Rc<dyn Dialect>> {

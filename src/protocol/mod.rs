@@ -35,7 +35,7 @@ mod websocket;
 pub static ALL: &[Protocol] =
     &[short_poll::SHORT_POLL, long_poll::LONG_POLL, websocket::WEBSOCKET, sse::SSE, webrtc::WEBRTC];
 
-pub use dialect::{Conversation, DIALECTS, Dialect, Event, Heard, contract, dialect};
+pub use dialect::{Conversation, DIALECTS, Dialect, DialectRow, Event, Heard, contract, dialect};
 pub use failure::{Failure, Kind, Phase};
 pub use poll::{Mode, PollClient};
 pub use sending::Sending;

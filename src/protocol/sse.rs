@@ -10,11 +10,11 @@ use events::{Block, Events};
 mod events;
 mod text;
 
-/// Pause before a reconnect where the server named none; browsers take a few seconds.
-const DEFAULT_RETRY: Duration = Duration::from_secs(3);
+/// Pause before a reconnect where the server named none, in ms; browsers take a few seconds.
+const DEFAULT_RETRY_MS: u64 = 3_000;
 
-/// Longest pause: whatever the server named, a run is over before.
-const LONGEST_RETRY: Duration = Duration::from_secs(366 * 86_400);
+/// Longest pause, in ms: whatever the server named, a run is over before.
+const LONGEST_RETRY_MS: u64 = 366 * 86_400_000;
 
 /// Goes on behind the last event it saw, by `Last-Event-ID`; publishes by POST.
 pub(super) const SSE: Protocol = Protocol {
@@ -42,12 +42,12 @@ fn open(seat: Seat) -> Box<dyn Client> {
 /// The format of [`SSE`].
 struct EventStream {
     last_id: String,
-    retry: Duration,
+    retry_ms: u64,
 }
 
 impl Default for EventStream {
     fn default() -> EventStream {
-        EventStream { last_id: String::new(), retry: DEFAULT_RETRY }
+        EventStream { last_id: String::new(), retry_ms: DEFAULT_RETRY_MS }
     }
 }
 
@@ -63,7 +63,7 @@ impl Format for EventStream {
     }
 
     fn retry(&self) -> Duration {
-        self.retry
+        Duration::from_millis(self.retry_ms)
     }
 
     fn feed(events: &mut Events, bytes: &[u8]) -> Result<(), String> {
@@ -78,7 +78,9 @@ impl Format for EventStream {
     ) -> Result<Option<bool>, Failure> {
         let next = events.next().map_err(|error| Failure::protocol(heard.phase, error.to_string()))?;
         let Some(Block { event, has_data, retry }) = next else { return Ok(None) };
-        self.retry = retry.map_or(self.retry, |retry| retry.min(LONGEST_RETRY));
+        if let Some(retry) = retry {
+            self.retry_ms = retry.as_millis().min(LONGEST_RETRY_MS.into()) as u64;
+        }
         let data = has_data.then_some(event.data.as_str());
         conversation.event(Event { kind: &event.event, data, id: &event.id }, heard)?;
         // On a new connection the id of the old one stays in force until there is another.

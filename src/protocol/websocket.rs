@@ -52,16 +52,23 @@ pub struct WebSocketClient {
     dialer: Dialer,
     /// Where the keys of the handshakes and the masks of the frames come from.
     seed: u64,
+    leaving: Leaving,
 }
 
 enum State {
     Offline,
     Upgrading(Box<Upgrade>),
     Open(Socket),
+}
+
+/// How far the end of a connection has come that is open. Not in its state, which would need room for a word more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    Stays,
     /// We have said close.
-    Closing(Socket),
+    Closing,
     /// Both have said close; what is left is the end of the connection.
-    Ending(Socket),
+    Ending,
 }
 
 /// What is needed until there is an answer, and not behind it.
@@ -79,11 +86,13 @@ impl WebSocketClient {
             talk: Talk::new(conversation),
             dialer: Dialer::receiving(seat),
             seed: seat.seed,
+            leaving: Leaving::Stays,
         }
     }
 
     fn dial(&mut self) -> Result<Box<Upgrade>, Failure> {
         self.talk.begin();
+        self.leaving = Leaving::Stays;
         let mut random = Pcg64Mcg::seed_from_u64(self.seed);
         self.seed = self.seed.wrapping_add(1);
         let mut nonce = [0; 16];
@@ -147,26 +156,28 @@ impl WebSocketClient {
 impl Client for WebSocketClient {
     fn poll_recv(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>> {
         if let State::Open(socket) = &mut self.state {
+            if self.leaving != Leaving::Stays {
+                self.state = State::Offline;
+                return Poll::Ready(Err(no_connection(Phase::Receive)));
+            }
             let step = socket.poll_recv(cx, &mut self.talk, inbox);
             if let Poll::Ready(Err(failure)) = &step {
                 self.fail(failure);
             }
             return step;
         }
-        match std::mem::replace(&mut self.state, State::Offline) {
-            State::Offline => {
-                let upgrade = self.dial()?;
-                self.poll_upgrade(cx, inbox, upgrade)
-            }
-            State::Upgrading(upgrade) => self.poll_upgrade(cx, inbox, upgrade),
-            State::Open(_) | State::Closing(_) | State::Ending(_) => {
-                Poll::Ready(Err(no_connection(Phase::Receive)))
-            }
-        }
+        let upgrade = match std::mem::replace(&mut self.state, State::Offline) {
+            State::Upgrading(upgrade) => upgrade,
+            _ => self.dial()?,
+        };
+        self.poll_upgrade(cx, inbox, upgrade)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: Message<'_>) -> Poll<Result<Sent, Failure>> {
         let State::Open(socket) = &mut self.state else { return Poll::Pending };
+        if self.leaving != Leaving::Stays {
+            return Poll::Pending;
+        }
         let mut wrapped = Vec::new();
         let message = self.talk.conversation.publish(message, &mut wrapped);
         let sent = ready!(socket.poll_send(cx, message));
@@ -181,38 +192,29 @@ impl Client for WebSocketClient {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Offline) {
+        let ended = loop {
+            match &mut self.state {
                 State::Offline => return Poll::Ready(Ok(())),
-                State::Upgrading(mut upgrade) => {
-                    let ended = upgrade.connection.poll_end(cx, Phase::Close);
-                    if ended.is_pending() {
-                        self.state = State::Upgrading(upgrade);
+                State::Upgrading(upgrade) => break ready!(upgrade.connection.poll_end(cx, Phase::Close)),
+                State::Open(socket) => match self.leaving {
+                    Leaving::Stays => {
+                        socket.begin_close();
+                        self.leaving = Leaving::Closing;
                     }
-                    return ended;
-                }
-                State::Open(mut socket) => {
-                    socket.begin_close();
-                    self.state = State::Closing(socket);
-                }
-                State::Closing(mut socket) => match socket.poll_good_bye(cx) {
-                    Poll::Pending => {
-                        self.state = State::Closing(socket);
-                        return Poll::Pending;
+                    Leaving::Closing => match ready!(socket.poll_good_bye(cx)) {
+                        Ok(()) => self.leaving = Leaving::Ending,
+                        failed => break failed,
+                    },
+                    Leaving::Ending => {
+                        // That the server broke off is an end too, as both have said close.
+                        let _ = ready!(socket.poll_end(cx));
+                        break Ok(());
                     }
-                    Poll::Ready(Ok(())) => self.state = State::Ending(socket),
-                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                 },
-                State::Ending(mut socket) => {
-                    // That the server broke off is an end too, as both have said close.
-                    let ended = socket.poll_end(cx);
-                    if ended.is_pending() {
-                        self.state = State::Ending(socket);
-                    }
-                    return ended.map(|_| Ok(()));
-                }
             }
-        }
+        };
+        self.state = State::Offline;
+        Poll::Ready(ended)
     }
 }
 
