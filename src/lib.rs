@@ -41,6 +41,7 @@ pub mod client;
 pub mod command;
 pub mod compare;
 pub mod exit;
+pub mod failure;
 pub mod fleet;
 pub mod gate;
 pub mod guide;

@@ -59,8 +59,7 @@ async fn connect(shown: &Shown, given: &str, name: &str) -> Result<Step, Failure
     });
     let tls = Tls::new(&Trust::Pem(given.to_owned()), name).unwrap();
     let plain = seat(address, &["t"], None);
-    let dialect = rtbench::protocol::contract();
-    let target = Target { address, tls: Some(tls), host: name.into(), headers: String::new(), dialect };
+    let target = Target { address, tls: Some(tls), host: name.into(), headers: String::new() };
     let mut driver = Driver::new(named("sse"), Seat { target: Rc::new(target), ..plain });
     soon(driver.step()).await
 }

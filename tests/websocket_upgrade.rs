@@ -17,9 +17,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// A seat whose requests have these header lines.
 fn asking(seat: Seat, headers: &str) -> Seat {
-    let Target { address, host, dialect, .. } = &*seat.target;
-    let (host, dialect) = (host.clone(), dialect.clone());
-    let target = Target { address: *address, tls: None, host, headers: headers.into(), dialect };
+    let Target { address, host, .. } = &*seat.target;
+    let target = Target { address: *address, tls: None, host: host.clone(), headers: headers.into() };
     Seat { target: Rc::new(target), ..seat }
 }
 

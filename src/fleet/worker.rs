@@ -14,7 +14,7 @@ use crate::client::run::{Phase, Run};
 use crate::host::clock::monotonic_ns;
 use crate::host::timer::Timer;
 use crate::host::{process, runtime};
-use crate::protocol::{self, Protocol, Target};
+use crate::protocol::{self, Dialect, Protocol, Target};
 use crate::scenario::spec::CellSpec;
 use crate::transport::link::LinkSpec;
 use crate::transport::tls::Tls;
@@ -93,6 +93,7 @@ async fn serve() -> Result<()> {
 struct Worker {
     start: Start,
     protocol: &'static Protocol,
+    dialect: Rc<dyn Dialect>,
     run: Rc<Run>,
     executor: Rc<Executor>,
     orders: Rc<Orders>,
@@ -119,8 +120,7 @@ impl Worker {
             let host = start.host.clone().unwrap_or_else(|| server.address.to_string());
             let tls = server.trust.as_ref().map(|trust| Tls::new(trust, &host)).transpose()?;
             let headers = start.headers.clone();
-            let (address, dialect) = (server.address, dialect.clone());
-            anyhow::Ok(Rc::new(Target { address, tls, host, headers, dialect }))
+            anyhow::Ok(Rc::new(Target { address: server.address, tls, host, headers }))
         };
         let leaving = at_once(MOST_LEAVING, start.workers);
         let groups = start.spec.shard(start.worker, start.workers);
@@ -134,6 +134,7 @@ impl Worker {
             executor: Rc::new(Executor::new(&run, clients as usize)),
             run,
             protocol,
+            dialect,
             orders: Rc::default(),
             meters: Meters::default(),
             look_ns: (LOOK_NS * u64::from(start.workers.div_ceil(4))).min(LONGEST_LOOK_NS),

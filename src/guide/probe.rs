@@ -156,11 +156,11 @@ impl Stage<'_> {
             tls: self.server.tls.clone().filter(|_| self.way.proxy.is_none()),
             host: self.server.host.clone().unwrap_or_else(|| self.server.address.to_string()),
             headers: String::new(),
-            dialect: protocol::contract(),
         };
         let (meter, publish_meter) = (Rc::new(Meter::default()), Rc::new(Meter::default()));
         let seat = Seat {
             target: Rc::new(target),
+            dialect: protocol::contract(),
             source: None,
             topics: if index == 1 { vec![topic.clone()] } else { Vec::new() },
             publish: (index == 0).then(|| topic.clone()),

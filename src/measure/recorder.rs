@@ -10,7 +10,7 @@ use super::cell::{Counts, Distribution, FailureCount, Interval};
 use super::delivery::Arrival;
 use super::spread::Spreads;
 use super::timings::Samples;
-use crate::protocol::Failure;
+use crate::failure::Failure;
 use crate::scenario::turns::Turns;
 use crate::stats::histogram::HistogramError;
 
@@ -348,7 +348,7 @@ fn event_digest(envelope: &Envelope) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Kind, Phase};
+    use crate::failure::{Kind, Phase};
 
     fn envelope(due_ns: u64) -> Envelope {
         Envelope { run: 1, stream: 0, sequence: 0, due_ns, sent_ns: due_ns }

@@ -7,7 +7,7 @@ mod cost;
 
 use super::cell::{Cell, Status, Trust, TrustLevel};
 use super::shortfall;
-use crate::protocol::Kind;
+use crate::failure::Kind;
 use crate::scenario::kinds::Pace;
 use crate::stats::histogram;
 

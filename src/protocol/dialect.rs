@@ -3,7 +3,7 @@
 //! # Writing one
 //!
 //! A file beside this one with a [`Dialect`] (the server's, one for all clients) and a [`Conversation`] (one client's), and a line
-//! in [`DIALECTS`]. Of a conversation's methods only those matter that its protocols ask for:
+//! in [`DIALECTS`](super::DIALECTS). Of a conversation's methods only those matter that its protocols ask for:
 //!
 //! | protocol | asks for |
 //! |---|---|
@@ -19,28 +19,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::rc::Rc;
 use std::task::Poll;
 
-use super::contract::Contract;
 use super::{Answer, Client, Failure, Inbox, Kind, Message, Phase, Protocol, Seat, Sent, Step};
 use crate::transport::http::{Head, Request};
-
-/// A row of the table: a dialect's name, and what makes it.
-pub type DialectRow = (&'static str, fn() -> Rc<dyn Dialect>);
-
-/// Every dialect. The first is the built-in contract, which the reference server speaks.
-pub static DIALECTS: &[DialectRow] = &[("contract", || Rc::new(Contract))];
-
-/// The dialect of this name.
-pub fn dialect(name: &str) -> Option<Rc<dyn Dialect>> {
-    DIALECTS.iter().find(|(known, _)| *known == name).map(|(_, make)| make())
-}
-
-/// The built-in contract.
-pub fn contract() -> Rc<dyn Dialect> {
-    Rc::new(Contract)
-}
 
 /// What a server and its clients say to each other.
 pub trait Dialect: fmt::Debug {

@@ -6,19 +6,19 @@
 //! returns the wait and the session sleeps. What it receives it pushes into an [`Inbox`], which is the session's.
 
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::transport::link::Link;
 use crate::transport::meter::Meter;
-use crate::transport::tls::Tls;
+use crate::transport::stream::Dialer;
 use crate::transport::turn::Relay;
 
 mod contract;
 mod dialect;
-mod failure;
+mod dialects;
 mod long_poll;
 mod named;
 mod poll;
@@ -35,8 +35,10 @@ mod websocket;
 pub static ALL: &[Protocol] =
     &[short_poll::SHORT_POLL, long_poll::LONG_POLL, websocket::WEBSOCKET, sse::SSE, webrtc::WEBRTC];
 
-pub use dialect::{Conversation, DIALECTS, Dialect, DialectRow, Event, Heard, contract, dialect};
-pub use failure::{Failure, Kind, Phase};
+pub use crate::failure::{Failure, Kind, Phase};
+pub use crate::transport::target::Target;
+pub use dialect::{Conversation, Dialect, Event, Heard};
+pub use dialects::{DIALECTS, DialectRow, contract, dialect};
 pub use poll::{Mode, PollClient};
 pub use sending::Sending;
 pub use stream::{Format, StreamClient};
@@ -139,6 +141,8 @@ pub struct Message<'a> {
 pub struct Seat {
     /// The server of this client's group.
     pub target: Rc<Target>,
+    /// What is said to it, and what it means by what it says.
+    pub dialect: Rc<dyn Dialect>,
     /// Address to connect from; `None` leaves it to the system.
     pub source: Option<IpAddr>,
     /// Topics to subscribe to; empty for one that only publishes.
@@ -167,9 +171,23 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// How it connects to receive, and to send what goes over the same connections.
+    pub fn dialer(&self) -> Dialer {
+        self.dialer_counted(&self.meter)
+    }
+
+    /// How it connects only to publish.
+    pub fn publishing_dialer(&self) -> Dialer {
+        self.dialer_counted(&self.publish_meter)
+    }
+
+    fn dialer_counted(&self, meter: &Rc<Meter>) -> Dialer {
+        Dialer::towards(self.target.clone(), self.source, meter.clone()).behind(self.link.as_ref())
+    }
+
     /// The words of this client over `protocol`.
     fn converse(&self, protocol: &Protocol) -> Box<dyn Conversation> {
-        self.target.dialect.converse(protocol, self)
+        self.dialect.converse(protocol, self)
     }
 }
 
@@ -199,30 +217,6 @@ pub struct Options {
     pub max_retransmits: Option<u16>,
     /// Data channels join clients to each other (`true`) or to the server.
     pub peer_to_peer: bool,
-}
-
-/// The server under load, as the clients of one worker see it.
-#[derive(Debug)]
-pub struct Target {
-    /// Where to connect.
-    pub address: SocketAddr,
-    /// How HTTP and WebSockets are encrypted; `None` if they are not.
-    pub tls: Option<Tls>,
-    /// `Host` header.
-    pub host: String,
-    /// Further header lines of every HTTP request, each ending in CRLF; `minimal` has none.
-    pub headers: String,
-    /// What is said to it, and what it means by what it says.
-    pub dialect: Rc<dyn Dialect>,
-}
-
-impl Target {
-    /// Whether a field of its own that is a list of tokens names `token`.
-    fn asks_for(&self, name: &str, token: &str) -> bool {
-        let fields = self.headers.split("\r\n").filter_map(|line| line.split_once(':'));
-        let lists = fields.filter(|(field, _)| field.trim().eq_ignore_ascii_case(name)).map(|(_, list)| list);
-        lists.flat_map(|list| list.split(',')).any(|asked| asked.trim() == token)
-    }
 }
 
 /// What a protocol is, for plans, help texts and reports.

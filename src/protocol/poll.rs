@@ -7,7 +7,6 @@ use super::publish::Publisher;
 use super::{Client, Conversation, Failure, Inbox, Message, Pause, Phase, Seat, Sent, Step};
 use crate::transport::http::{Answer, Encoded, Head, Http, connection_fields};
 use crate::transport::scratch;
-use crate::transport::stream::Dialer;
 
 /// Most bytes of events that one poll may bring.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -51,7 +50,7 @@ impl PollClient {
         let keep_alive = seat.options.keep_alive || mode == Mode::Long;
         PollClient {
             mode,
-            http: Http::new(Dialer::receiving(seat), keep_alive),
+            http: Http::new(seat.dialer(), keep_alive),
             keep_alive,
             talk: Talk::new(conversation),
             body: Vec::new(),

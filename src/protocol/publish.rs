@@ -101,7 +101,7 @@ impl Publisher {
 impl Connections {
     fn new(seat: &Seat) -> Connections {
         let keep_alive = seat.options.publish_keep_alive;
-        let dialer = Dialer::publishing(seat);
+        let dialer = seat.publishing_dialer();
         Connections {
             slots: smallvec![Slot::new(&dialer, keep_alive)],
             dialer,

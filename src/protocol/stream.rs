@@ -75,7 +75,7 @@ impl<F: Format> StreamClient<F> {
     /// A client that has this conversation.
     pub fn new(seat: &Seat, conversation: Box<dyn Conversation>) -> StreamClient<F> {
         StreamClient {
-            dialer: Dialer::receiving(seat),
+            dialer: seat.dialer(),
             talk: Talk::new(conversation),
             format: F::default(),
             live: None,

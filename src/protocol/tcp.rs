@@ -62,7 +62,7 @@ struct Socket {
 impl TcpClient {
     /// A client that has this conversation.
     pub fn new(seat: &Seat, conversation: Box<dyn Conversation>) -> TcpClient {
-        TcpClient { state: State::Offline, talk: Talk::new(conversation), dialer: Dialer::receiving(seat) }
+        TcpClient { state: State::Offline, talk: Talk::new(conversation), dialer: seat.dialer() }
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<Step, Failure>> {

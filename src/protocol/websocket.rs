@@ -84,7 +84,7 @@ impl WebSocketClient {
         WebSocketClient {
             state: State::Offline,
             talk: Talk::new(conversation),
-            dialer: Dialer::receiving(seat),
+            dialer: seat.dialer(),
             seed: seat.seed,
             leaving: Leaving::Stays,
         }

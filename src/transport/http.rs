@@ -21,7 +21,8 @@ pub use refusal::WORDS_PATIENCE;
 pub use request::{Encoded, Field, Request, connection_fields};
 
 use super::stream::Dialer;
-use crate::protocol::{Failure, Phase, Target};
+use crate::failure::{Failure, Phase};
+use crate::transport::target::Target;
 
 /// One user's exchanges, one after the other, on one connection or on a fresh one each.
 pub struct Http {

@@ -80,7 +80,7 @@ impl Link {
     }
 
     /// This end's half of a link between two peers.
-    pub(super) fn halved(&self) -> Link {
+    pub fn halved(&self) -> Link {
         Link { spec: self.spec.halved(), ..self.clone() }
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 
 use super::packets::{IpHeader, Packets};
 use super::reception::Reception;
+use super::tally::Tally;
 use crate::host::tcp;
 
 /// Counts of what crossed the sockets: directly below the protocols (`wire`), directly above the sockets, and the
@@ -107,22 +108,5 @@ impl Meter {
             self.add_packets(Packets::of_tcp(&cost, open.ip));
             self.estimated_connections.add(u64::from(!cost.ended));
         }
-    }
-}
-
-/// One count.
-#[derive(Debug, Default)]
-pub struct Tally(Cell<u64>);
-
-impl Tally {
-    /// Adds `n`.
-    #[inline]
-    pub fn add(&self, n: u64) {
-        self.0.set(self.0.get() + n);
-    }
-
-    /// The count so far.
-    pub fn get(&self) -> u64 {
-        self.0.get()
     }
 }

@@ -19,6 +19,8 @@ pub mod reception;
 pub(crate) mod scratch;
 mod socket;
 pub mod stream;
+mod tally;
+pub mod target;
 pub mod tls;
 pub mod turn;
 pub mod udp;

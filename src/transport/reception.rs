@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 
 use serde::{Deserialize, Serialize};
 
-use super::meter::Tally;
-use crate::protocol::{Failure, Phase};
+use super::tally::Tally;
+use crate::failure::{Failure, Phase};
 use crate::quote;
 
 /// What became of requests for a subscription, in words for people.

@@ -15,8 +15,9 @@ use super::link::{Link, Linked};
 use super::meter::Meter;
 use super::scratch;
 use super::socket::Socket;
+use super::target::Target;
 use super::tls::Secured;
-use crate::protocol::{self, Failure, Phase, Seat, Target};
+use crate::failure::{Failure, Phase};
 
 /// What is needed to connect, for one client and one purpose.
 #[derive(Clone, Debug)]
@@ -31,24 +32,13 @@ pub struct Dialer {
 impl Dialer {
     /// Connections from `source` (or wherever the system likes) to `address`, plain, counted in `meter`.
     pub fn new(address: SocketAddr, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
-        let (host, dialect) = (address.to_string(), protocol::contract());
-        let target = Target { address, tls: None, host, headers: String::new(), dialect };
-        Dialer { target: Rc::new(target), source, meter, link: None }
+        let target = Target { address, tls: None, host: address.to_string(), headers: String::new() };
+        Dialer::towards(Rc::new(target), source, meter)
     }
 
-    /// Connections of a client that receive, and what it sends on the same ones.
-    pub fn receiving(seat: &Seat) -> Dialer {
-        Dialer::towards(seat, seat.meter.clone())
-    }
-
-    /// Connections of a client that only publish.
-    pub fn publishing(seat: &Seat) -> Dialer {
-        Dialer::towards(seat, seat.publish_meter.clone())
-    }
-
-    fn towards(seat: &Seat, meter: Rc<Meter>) -> Dialer {
-        let dialer = Dialer { target: seat.target.clone(), source: seat.source, meter, link: None };
-        dialer.behind(seat.link.as_ref())
+    /// Connections from `source` to `target`, counted in `meter`.
+    pub fn towards(target: Rc<Target>, source: Option<IpAddr>, meter: Rc<Meter>) -> Dialer {
+        Dialer { target, source, meter, link: None }
     }
 
     /// The same connections behind an emulated link.

@@ -22,7 +22,7 @@ use tokio_rustls::{Connect, TlsConnector};
 
 use super::link::Linked;
 use super::socket::Socket;
-use crate::protocol::{Failure, Kind, Phase};
+use crate::failure::{Failure, Kind, Phase};
 
 /// Whose certificates a client believes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,6 @@ use super::link::{DatagramPath, Link};
 use super::meter::Meter;
 use super::packets::{IpHeader, Packets};
 use super::turn::{Relay, Relayed};
-use crate::protocol::Seat;
 
 /// Datagrams kept while the socket is full. More are dropped, as a router would; the layers above send them again.
 const BACKLOG_DATAGRAMS: usize = 256;
@@ -32,23 +31,8 @@ pub struct Datagrams {
 }
 
 impl Datagrams {
-    /// The socket of a client, behind its link. Towards the server that is the whole of it; between peers each end
-    /// has its half.
-    ///
-    /// # Errors
-    /// As [`Datagrams::bind`].
-    pub fn open(seat: &Seat) -> io::Result<Datagrams> {
-        let peers = seat.options.peer_to_peer && seat.mesh.is_some();
-        let link = seat.link.as_ref().map(|link| if peers { link.halved() } else { link.clone() });
-        let socket = Datagrams::bind(seat.source, seat.target.address, seat.meter.clone())?;
-        Ok(match &seat.relay {
-            Some(relay) => socket.through(relay.clone()),
-            None => socket.behind(link.as_ref()),
-        })
-    }
-
     /// The same socket with a relay between it and every other end. The way to the relay is beside the client's link.
-    fn through(mut self, relay: Rc<Relay>) -> Datagrams {
+    pub fn through(mut self, relay: Rc<Relay>) -> Datagrams {
         self.relayed = Some(Box::new(Relayed::new(relay, self.address)));
         self
     }

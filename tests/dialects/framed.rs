@@ -123,7 +123,7 @@ impl Server {
 fn client(address: SocketAddr) -> Driver {
     let seat = speaking(seat(address, &["t"], None), Framed);
     let (meter, publish_meter) = (seat.meter.clone(), seat.publish_meter.clone());
-    let client = seat.target.dialect.clone().open(&TCP, seat);
+    let client = seat.dialect.clone().open(&TCP, seat);
     Driver { client, received: Received::default(), meter, publish_meter }
 }
 

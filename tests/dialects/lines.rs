@@ -103,7 +103,7 @@ fn a_stream_of_lines_goes_on_where_it_was_cut() {
         .await;
         let seat = speaking(seat(script.address, &[], None), Feed);
         let (meter, publish_meter) = (seat.meter.clone(), seat.publish_meter.clone());
-        let client = seat.target.dialect.clone().open(find("sse").unwrap(), seat);
+        let client = seat.dialect.clone().open(find("sse").unwrap(), seat);
         let mut driver = Driver { client, received: Received::default(), meter, publish_meter };
         assert_eq!(driver.step().await.unwrap(), Step::Ready);
         assert_eq!(driver.receive(3).await.unwrap(), [b"a", b"b", b"c"]);

@@ -12,14 +12,11 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use rtbench::protocol::{Dialect, Seat, Target};
+use rtbench::protocol::{Dialect, Seat};
 
 /// The same seat at a server that speaks `dialect`.
 fn speaking(seat: Seat, dialect: impl Dialect + 'static) -> Seat {
-    let Target { address, ref host, ref headers, .. } = *seat.target;
-    let (host, headers) = (host.clone(), headers.clone());
-    let target = Target { address, tls: None, host, headers, dialect: Rc::new(dialect) };
-    Seat { target: Rc::new(target), ..seat }
+    Seat { dialect: Rc::new(dialect), ..seat }
 }
 
 /// What only the built-in contract calls so.

@@ -362,7 +362,7 @@ fn nothing_is_lost_where_a_client_changes_from_polls_to_a_socket() {
         let (server, address) = Server::start().await;
         let seat = speaking(seat(address, &["t"], Some("t")), Upgrading);
         let (meter, publish_meter) = (seat.meter.clone(), seat.publish_meter.clone());
-        let client = seat.target.dialect.clone().open(find("websocket").unwrap(), seat);
+        let client = seat.dialect.clone().open(find("websocket").unwrap(), seat);
         let mut driver = Driver { client, received: Received::default(), meter, publish_meter };
         driver.until(|_, step| step == Step::Ready).await.unwrap();
         // It publishes all the while, one message after the other.
@@ -426,7 +426,7 @@ fn a_session_that_is_refused_is_a_failed_subscription() {
             socket.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await.unwrap();
         });
         let (meter, publish_meter) = (seat.meter.clone(), seat.publish_meter.clone());
-        let client = seat.target.dialect.clone().open(find("websocket").unwrap(), seat);
+        let client = seat.dialect.clone().open(find("websocket").unwrap(), seat);
         let mut driver = Driver { client, received: Received::default(), meter, publish_meter };
         let failure = driver.step().await.unwrap_err();
         assert_eq!(failure.phase, Phase::Subscribe);

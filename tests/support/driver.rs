@@ -28,13 +28,8 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 /// A seat at `address` with its own meters.
 pub fn seat(address: SocketAddr, topics: &[&str], publish: Option<&str>) -> Seat {
     Seat {
-        target: Rc::new(Target {
-            address,
-            tls: None,
-            host: "test".into(),
-            headers: "X-Own: 1\r\n".into(),
-            dialect: rtbench::protocol::contract(),
-        }),
+        target: Rc::new(Target { address, tls: None, host: "test".into(), headers: "X-Own: 1\r\n".into() }),
+        dialect: rtbench::protocol::contract(),
         source: None,
         topics: topics.iter().map(|&topic| topic.into()).collect(),
         publish: publish.map(Into::into),

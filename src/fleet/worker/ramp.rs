@@ -55,9 +55,8 @@ impl Worker {
                 }
                 self.make_room(&mut crowd).await;
                 let seat = self.seat(client);
-                let dialect = seat.target.dialect.clone();
-                let session =
-                    Session::new(self.run.clone(), client, self.protocol, dialect.open(self.protocol, seat));
+                let opened_client = self.dialect.open(self.protocol, seat);
+                let session = Session::new(self.run.clone(), client, self.protocol, opened_client);
                 self.executor.add(session);
                 crowd.begin(monotonic_ns());
                 opened += 1;
@@ -100,6 +99,7 @@ impl Worker {
         let members = spec.members(role.group);
         Seat {
             target: self.targets[role.group as usize % self.targets.len()].clone(),
+            dialect: self.dialect.clone(),
             source: layout::source_of(client, self.start.sources),
             topics: if subscribes_to_topic { vec![topic.clone()] } else { Vec::new() },
             mesh: spec.webrtc.peer_to_peer.then(|| Mesh {

@@ -236,7 +236,6 @@ mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             host: "example.org".into(),
             headers: "A: b\r\nAccept-Encoding: gzip\r\nC:d\r\n".into(),
-            dialect: crate::protocol::contract(),
         };
         let headers = headers(&target).unwrap();
         assert_eq!(

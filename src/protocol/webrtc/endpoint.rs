@@ -77,7 +77,7 @@ impl Outlet for Sink<'_, '_> {
 impl Endpoint {
     /// Opens the socket of a client that will have up to `slots` connections.
     pub(super) fn open(seat: &Seat, slots: usize) -> Result<Endpoint, Failure> {
-        let wire = Datagrams::open(seat).map_err(|error| Failure::io(Phase::Connect, &error))?;
+        let wire = datagrams(seat).map_err(|error| Failure::io(Phase::Connect, &error))?;
         Ok(Endpoint {
             wire,
             slots: (0..slots).map(|_| None).collect(),
@@ -244,4 +244,15 @@ impl Endpoint {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         self.wire.poll_gone(cx).map_err(|error| Failure::io(Phase::Close, &error))
     }
+}
+
+/// The socket of a client, behind its link. Towards the server that is the whole of it; between peers each end has its half.
+fn datagrams(seat: &Seat) -> std::io::Result<Datagrams> {
+    let peers = seat.options.peer_to_peer && seat.mesh.is_some();
+    let link = seat.link.as_ref().map(|link| if peers { link.halved() } else { link.clone() });
+    let socket = Datagrams::bind(seat.source, seat.target.address, seat.meter.clone())?;
+    Ok(match &seat.relay {
+        Some(relay) => socket.through(relay.clone()),
+        None => socket.behind(link.as_ref()),
+    })
 }

@@ -64,13 +64,13 @@ impl Server {
 }
 
 fn target(address: SocketAddr) -> Rc<Target> {
-    let (host, dialect) = (address.to_string(), crate::protocol::contract());
-    Rc::new(Target { address, tls: None, host, headers: String::new(), dialect })
+    Rc::new(Target { address, tls: None, host: address.to_string(), headers: String::new() })
 }
 
 fn seat(target: &Rc<Target>) -> Seat {
     Seat {
         target: target.clone(),
+        dialect: crate::protocol::contract(),
         source: None,
         topics: Vec::new(),
         publish: None,

@@ -10,7 +10,7 @@ use super::content::Content;
 use super::head::{self, Head, HeadError};
 use super::refusal::Refused;
 use super::request::Encoded;
-use crate::protocol::{Failure, Kind, Phase};
+use crate::failure::{Failure, Kind, Phase};
 use crate::transport::reception::Refusal;
 use crate::transport::scratch;
 use crate::transport::stream::{Dialer, Stream};

@@ -6,7 +6,7 @@ use flate2::write::MultiGzDecoder;
 
 use super::body::{Decoder, Framing};
 use super::head::Head;
-use crate::protocol::{Failure, Kind, Phase};
+use crate::failure::{Failure, Kind, Phase};
 
 /// Whether answers in this coding can be read (RFC 9110, section 8.4.1; names are the same in either case).
 pub fn is_readable(coding: &str) -> bool {

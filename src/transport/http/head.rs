@@ -1,7 +1,7 @@
 //! The head of an answer.
 
 use super::body::Framing;
-use crate::protocol::{Failure, Kind, Phase};
+use crate::failure::{Failure, Kind, Phase};
 
 /// Longest head that is accepted, in bytes.
 pub const MAX_HEAD_BYTES: usize = 32 * 1024;

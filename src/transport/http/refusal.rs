@@ -9,7 +9,7 @@ use tokio::time::{Sleep, sleep};
 use super::content::Content;
 use super::head::Head;
 use super::request::Encoded;
-use crate::protocol::Failure;
+use crate::failure::Failure;
 use crate::quote;
 use crate::transport::reception::Refusal;
 

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use crate::protocol::{Phase, Target};
+use crate::failure::Phase;
 use crate::quote;
+use crate::transport::target::Target;
 
 /// What is asked of a server, in whatever version of HTTP it goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,13 +95,11 @@ pub fn connection_fields(keep_alive: bool) -> &'static [(&'static str, &'static 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol;
 
     #[test]
     fn a_head_is_the_path_and_the_fields() {
         let address = ([127, 0, 0, 1], 1).into();
-        let dialect = protocol::contract();
-        let target = Target { address, tls: None, host: "h".into(), headers: "A: b\r\n".into(), dialect };
+        let target = Target { address, tls: None, host: "h".into(), headers: "A: b\r\n".into() };
         let head = |request: Request<'_>, own: &[(&str, &str)]| {
             let mut head = Vec::new();
             request.encode(&target, own, &mut head);
