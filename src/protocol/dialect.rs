@@ -190,10 +190,11 @@ impl Heard<'_> {
 }
 
 /// What was heard beside payloads.
-#[derive(Default)]
 struct Notes {
-    ready: bool,
     rare: Option<Box<Rare>>,
+    ready: bool,
+    /// [`Phase::Subscribe`], and [`Phase::Receive`] once the subscription is acknowledged.
+    phase: Phase,
 }
 
 /// What most clients never hear.
@@ -214,14 +215,18 @@ impl Rare {
 /// A client's end of its conversation.
 pub(super) struct Talk {
     pub(super) conversation: Box<dyn Conversation>,
-    /// [`Phase::Subscribe`], and [`Phase::Receive`] once the subscription is acknowledged.
-    pub(super) phase: Phase,
     notes: Notes,
 }
 
 impl Talk {
     pub(super) fn new(conversation: Box<dyn Conversation>) -> Talk {
-        Talk { conversation, phase: Phase::Subscribe, notes: Notes::default() }
+        Talk { conversation, notes: Notes { rare: None, ready: false, phase: Phase::Subscribe } }
+    }
+
+    /// What the client is doing: subscribing, or receiving.
+    #[inline]
+    pub(super) fn phase(&self) -> Phase {
+        self.notes.phase
     }
 
     /// Hears something, and says how many payloads it brought.
@@ -231,7 +236,7 @@ impl Talk {
         inbox: &mut dyn Inbox,
         what: impl FnOnce(&mut dyn Conversation, &mut Heard<'_>) -> Result<(), Failure>,
     ) -> Result<usize, Failure> {
-        let mut heard = Heard { phase: self.phase, inbox, notes: &mut self.notes, events: 0 };
+        let mut heard = Heard { phase: self.notes.phase, inbox, notes: &mut self.notes, events: 0 };
         what(&mut *self.conversation, &mut heard)?;
         Ok(heard.events)
     }
@@ -250,9 +255,9 @@ impl Talk {
     /// Whether the subscription was acknowledged just now.
     #[inline]
     pub(super) fn became_ready(&mut self) -> bool {
-        let news = std::mem::take(&mut self.notes.ready) && self.phase == Phase::Subscribe;
+        let news = std::mem::take(&mut self.notes.ready) && self.notes.phase == Phase::Subscribe;
         if news {
-            self.phase = Phase::Receive;
+            self.notes.phase = Phase::Receive;
         }
         news
     }
@@ -269,7 +274,7 @@ impl Talk {
 
     /// A new connection, of which nothing is acknowledged.
     pub(super) fn begin(&mut self) {
-        self.phase = Phase::Subscribe;
+        self.notes.phase = Phase::Subscribe;
         self.notes.ready = false;
     }
 
@@ -308,9 +313,11 @@ impl Talk {
     pub(super) fn has_nothing_to_say(&mut self) -> Result<(), Failure> {
         match self.next_reply() {
             None => Ok(()),
-            Some(_) => {
-                Err(Failure::new(self.phase, Kind::Protocol, "there is no way to reply over this protocol"))
-            }
+            Some(_) => Err(Failure::new(
+                self.notes.phase,
+                Kind::Protocol,
+                "there is no way to reply over this protocol",
+            )),
         }
     }
 }

@@ -63,7 +63,7 @@ impl PollClient {
     /// One poll: ready when its answer is complete and taken, with the number of events in it.
     fn poll_once(&mut self, cx: &mut Context<'_>, inbox: &mut dyn Inbox) -> Poll<Result<usize, Failure>> {
         let PollClient { http, talk, keep_alive, body, .. } = self;
-        let phase = talk.phase;
+        let phase = talk.phase();
         let polled = ready!(scratch::with_text(|head| {
             let request = talk.conversation.request();
             request.encode(http.target(), connection_fields(*keep_alive), head);
@@ -115,7 +115,7 @@ impl Client for PollClient {
         let step = ready!(self.poll_next(cx, inbox));
         if step.is_err() && self.pauses {
             self.pauses = false;
-        } else if step.is_err() && self.talk.phase == Phase::Receive {
+        } else if step.is_err() && self.talk.phase() == Phase::Receive {
             self.standing = Standing::Failed;
         }
         Poll::Ready(step)
@@ -143,13 +143,13 @@ struct PollAnswer<'a> {
 
 impl Answer for PollAnswer<'_> {
     fn head(&mut self, head: &Head<'_>) -> Result<(), Failure> {
-        self.talk.conversation.answered(head, self.talk.phase)
+        self.talk.conversation.answered(head, self.talk.phase())
     }
 
     fn body(&mut self, piece: &[u8]) -> Result<(), Failure> {
         if self.body.len() + piece.len() > MAX_BODY_BYTES {
             let error = format!("more than {MAX_BODY_BYTES} bytes in one answer");
-            return Err(Failure::protocol(self.talk.phase, error));
+            return Err(Failure::protocol(self.talk.phase(), error));
         }
         self.body.extend_from_slice(piece);
         Ok(())

@@ -103,7 +103,7 @@ impl<F: Format> StreamClient<F> {
             }
             if let Some(mut failure) = live.ended.take() {
                 if failure.phase == Phase::Subscribe {
-                    failure.phase = self.talk.phase;
+                    failure.phase = self.talk.phase();
                 }
                 return Poll::Ready(Err(failure));
             }
@@ -111,7 +111,7 @@ impl<F: Format> StreamClient<F> {
                 Ok(Progress::Partial) => {}
                 Ok(Progress::Complete) => {
                     let ended = format!("{} ended", F::NAMES[1]);
-                    live.ended = Some(Failure::new(self.talk.phase, Kind::Eof, ended));
+                    live.ended = Some(Failure::new(self.talk.phase(), Kind::Eof, ended));
                 }
                 Err(failure) => live.ended = Some(failure),
             }
@@ -126,7 +126,7 @@ impl<F: Format> StreamClient<F> {
     ) -> Poll<Result<Progress, Failure>> {
         let Live { connection, reader, begun, .. } = live;
         let StreamClient { talk, format, dialer, .. } = self;
-        let phase = talk.phase;
+        let phase = talk.phase();
         if *begun {
             let answer = &mut StreamAnswer::<F> { talk, reader, begun };
             return connection.poll_step(cx, &Encoded { head: &[], body: &[], phase }, answer);
@@ -175,7 +175,7 @@ impl<F: Format> StreamClient<F> {
         if !self.established || !is_network_error(&failure) {
             return Err(failure);
         }
-        let was_ready = self.talk.phase == Phase::Receive;
+        let was_ready = self.talk.phase() == Phase::Receive;
         let wait = if was_ready { self.format.retry() } else { self.format.retry().max(LEAST_RETRY) };
         Ok(Step::Pause(Pause::Reconnect(wait, Box::new(failure))))
     }
@@ -240,7 +240,7 @@ struct StreamAnswer<'a, F: Format> {
 impl<F: Format> Answer for StreamAnswer<'_, F> {
     fn head(&mut self, head: &Head<'_>) -> Result<(), Failure> {
         *self.begun = true;
-        let phase = self.talk.phase;
+        let phase = self.talk.phase();
         // 204 is the standard's way to say: do not come back. It is no cut, so it is no reason to reconnect.
         if head.status != 200 {
             return Err(head.refusal(phase));
@@ -253,6 +253,6 @@ impl<F: Format> Answer for StreamAnswer<'_, F> {
     }
 
     fn body(&mut self, piece: &[u8]) -> Result<(), Failure> {
-        F::feed(self.reader, piece).map_err(|error| Failure::protocol(self.talk.phase, error))
+        F::feed(self.reader, piece).map_err(|error| Failure::protocol(self.talk.phase(), error))
     }
 }

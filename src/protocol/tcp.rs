@@ -138,7 +138,7 @@ impl Socket {
         talk: &mut Talk,
         inbox: &mut dyn Inbox,
     ) -> Poll<Result<Step, Failure>> {
-        let phase = talk.phase;
+        let phase = talk.phase();
         let failed = |error: &io::Error| Failure::io(phase, error);
         if !self.out.is_empty()
             && let Poll::Ready(Err(error)) = self.out.poll_flush(cx, &mut self.stream)
@@ -172,7 +172,7 @@ impl Socket {
             self.unread = Vec::new();
         } else if self.unread.len() > MAX_FRAME_BYTES {
             return Err(Failure::protocol(
-                talk.phase,
+                talk.phase(),
                 format!("a frame of more than {MAX_FRAME_BYTES} bytes"),
             ));
         }
@@ -187,7 +187,7 @@ impl Socket {
         if !self.out.is_empty()
             && let Poll::Ready(Err(error)) = self.out.poll_flush(cx, &mut self.stream)
         {
-            return Err(Failure::io(talk.phase, &error));
+            return Err(Failure::io(talk.phase(), &error));
         }
         Ok(if talk.became_ready() { Step::Ready } else { Step::Received })
     }

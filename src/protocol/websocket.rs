@@ -75,6 +75,8 @@ enum Leaving {
 struct Upgrade {
     connection: Connection,
     key: String,
+    /// What the answer must make of the key.
+    accept: String,
     random: Pcg64Mcg,
 }
 
@@ -98,7 +100,8 @@ impl WebSocketClient {
         let mut nonce = [0; 16];
         random.fill_bytes(&mut nonce);
         let key = BASE64_STANDARD.encode(nonce);
-        Ok(Box::new(Upgrade { connection: Connection::dial(&self.dialer)?, key, random }))
+        let accept = derive_accept_key(key.as_bytes());
+        Ok(Box::new(Upgrade { connection: Connection::dial(&self.dialer)?, key, accept, random }))
     }
 
     fn poll_upgrade(
@@ -130,7 +133,7 @@ impl WebSocketClient {
     fn poll_upgrade_step(
         &mut self,
         cx: &mut Context<'_>,
-        Upgrade { connection, key, .. }: &mut Upgrade,
+        Upgrade { connection, key, accept, .. }: &mut Upgrade,
     ) -> Poll<Result<Progress, Failure>> {
         let WebSocketClient { talk, dialer, .. } = self;
         let own = [
@@ -141,7 +144,7 @@ impl WebSocketClient {
         ];
         scratch::with_text(|head| {
             talk.conversation.request().encode(dialer.target(), &own, head);
-            let answer = &mut UpgradeAnswer { key, talk, dialer };
+            let answer = &mut UpgradeAnswer { accept, talk, dialer };
             connection.poll_step(cx, &Encoded { head, body: &[], phase: Phase::Subscribe }, answer)
         })
     }
@@ -224,7 +227,7 @@ fn no_connection(phase: Phase) -> Failure {
 
 /// The answer to the upgrade request (RFC 6455, section 4.1).
 struct UpgradeAnswer<'a> {
-    key: &'a str,
+    accept: &'a str,
     talk: &'a mut Talk,
     dialer: &'a Dialer,
 }
@@ -249,7 +252,7 @@ impl Answer for UpgradeAnswer<'_> {
         if !head.has_token("upgrade", "websocket") || !head.has_token("connection", "upgrade") {
             return bad("no upgrade to WebSocket");
         }
-        if head.field("sec-websocket-accept") != Some(&derive_accept_key(self.key.as_bytes())) {
+        if head.field("sec-websocket-accept") != Some(self.accept) {
             return bad("a wrong Sec-WebSocket-Accept");
         }
         if head.field("sec-websocket-extensions").is_some() {
@@ -268,5 +271,17 @@ impl Answer for UpgradeAnswer<'_> {
 
     fn body(&mut self, _: &[u8]) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thousands of them share the cache, and the memory of a worker.
+    #[test]
+    fn a_client_holds_a_socket_and_little_else() {
+        assert_eq!(size_of::<State>(), size_of::<Socket>(), "its state has no tag of its own");
+        assert!(size_of::<Talk>() <= 32, "{} bytes", size_of::<Talk>());
     }
 }
